@@ -1,0 +1,242 @@
+"""Everything that can go wrong, as one tree.
+
+    Problem
+    ├─ Malformed · InvalidRequest · MethodNotFound · InvalidParams
+    │    └─ IdempotencyConflict
+    ├─ TooLarge · TooManyHeaders · NotAcceptable · MethodNotAllowed
+    ├─ Unauthenticated · Forbidden
+    ├─ NotFound
+    │    └─ AgentNotFound · TaskNotFound · RunNotFound · SkillNotFound
+    ├─ TaskNotCancelable · PushNotificationNotSupported · UnsupportedOperation
+    │  ContentTypeNotSupported · InvalidAgentResponse · ExtendedAgentCardNotConfigured
+    │  ExtensionSupportRequired · VersionNotSupported          (A2A 1.0, section 5.4)
+    ├─ Busy · Unavailable · StorageFull · ReceiptPending
+    ├─ Refused · SkillFailed · TimedOut · WorkerLost · ReplayDiffers     (how a run may end)
+    └─ Internal
+
+A class carries what never changes (code, title, HTTP status, JSON-RPC code, whether a retry
+helps); an instance carries what the caller may know (`detail`, `remedy`, `info`) and, apart, what
+only the operator may (`operator`). Rendered once, at the surface: RFC 9457 on our own routes, A2A
+errors with google.rpc.ErrorInfo on A2A routes. Every code has a row in docs/errors.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class Problem(Exception):
+    """A refusal or failure with a stable code, a sentence, and what to do next.
+
+    `detail` says what was wrong, `remedy` what to do next; both may be shown to the caller.
+    `info` holds string facts for programs (ErrorInfo metadata, RFC 9457 extension members).
+    `operator` goes to the log alone. `retry_after` is in seconds.
+    """
+
+    code: ClassVar[str] = "problem"
+    title: ClassVar[str] = "Something went wrong"
+    http: ClassVar[int] = 500
+    rpc: ClassVar[int] = -32603
+    grpc: ClassVar[str] = "INTERNAL"
+    retry: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        remedy: str = "",
+        info: Mapping[str, str] | None = None,
+        operator: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        self.detail = detail or self.title
+        self.remedy = remedy
+        self.info: dict[str, str] = dict(info or {})
+        self.operator = operator
+        self.retry_after = retry_after
+        super().__init__(self.detail)
+
+    @property
+    def reason(self) -> str:
+        """The code as ErrorInfo writes it: UPPER_SNAKE."""
+        return self.code.upper()
+
+    @property
+    def sentence(self) -> str:
+        """What was wrong and what to do next, in one line."""
+        return f"{self.detail} {self.remedy}".strip()
+
+
+class Malformed(Problem):
+    code, title, http, rpc, grpc = "malformed", "The body is not valid JSON", 400, -32700, "INVALID_ARGUMENT"
+
+
+class InvalidRequest(Problem):
+    code, title, http, rpc = "invalid_request", "The request is not well formed", 400, -32600
+    grpc = "INVALID_ARGUMENT"
+
+
+class MethodNotFound(Problem):
+    code, title, http, rpc = "method_not_found", "There is no such method", 404, -32601
+    grpc = "UNIMPLEMENTED"
+
+
+class MethodNotAllowed(Problem):
+    code, title, http, rpc = "method_not_allowed", "This path takes another HTTP method", 405, -32600
+    grpc = "UNIMPLEMENTED"
+
+
+class NotAcceptable(Problem):
+    code, title, http, rpc = "not_acceptable", "None of the accepted types can be produced", 406, -32600
+    grpc = "INVALID_ARGUMENT"
+
+
+class InvalidParams(Problem):
+    code, title, http, rpc = "invalid_params", "The parameters do not fit", 400, -32602
+    grpc = "INVALID_ARGUMENT"
+
+
+class IdempotencyConflict(InvalidParams):
+    code, title = "idempotency_conflict", "The key was used before for another call"
+    http, rpc, grpc = 409, -32602, "ALREADY_EXISTS"
+
+
+class TooLarge(Problem):
+    code, title, http, rpc = "too_large", "The request is larger than the limit", 413, -32600
+    grpc = "RESOURCE_EXHAUSTED"
+
+
+class Unauthenticated(Problem):
+    code, title, http, rpc = "unauthenticated", "A valid key is needed", 401, -32041
+    grpc = "UNAUTHENTICATED"
+
+
+class Forbidden(Problem):
+    code, title, http, rpc = "forbidden", "This key may not do that", 403, -32043
+    grpc = "PERMISSION_DENIED"
+
+
+class NotFound(Problem):
+    code, title, http, rpc = "not_found", "There is nothing here", 404, -32601
+    grpc = "NOT_FOUND"
+
+
+class AgentNotFound(NotFound):
+    code, title, rpc = "agent_not_found", "There is no such agent", -32044
+
+
+class SkillNotFound(NotFound):
+    code, title, rpc = "skill_not_found", "The agent has no such skill", -32602
+
+
+class RunNotFound(NotFound):
+    code, title, rpc = "run_not_found", "There is no such run", -32001
+
+
+class TaskNotFound(NotFound):
+    code, title, rpc = "task_not_found", "There is no such task", -32001
+
+
+class TaskNotCancelable(Problem):
+    code, title, http, rpc = "task_not_cancelable", "The task has ended", 400, -32002
+    grpc = "FAILED_PRECONDITION"
+
+
+class PushNotificationNotSupported(Problem):
+    code, title = "push_notification_not_supported", "Push notifications are not supported"
+    http, rpc, grpc = 400, -32003, "FAILED_PRECONDITION"
+
+
+class UnsupportedOperation(Problem):
+    code, title, http, rpc = "unsupported_operation", "This can't be done here", 400, -32004
+    grpc = "FAILED_PRECONDITION"
+
+
+class ContentTypeNotSupported(Problem):
+    code, title = "content_type_not_supported", "The media type is not supported"
+    http, rpc, grpc = 400, -32005, "INVALID_ARGUMENT"
+
+
+class InvalidAgentResponse(Problem):
+    code, title, http, rpc = "invalid_agent_response", "The agent's answer does not fit", 500, -32006
+
+
+class ExtendedAgentCardNotConfigured(Problem):
+    code, title = "extended_agent_card_not_configured", "The agent has no extended card"
+    http, rpc, grpc = 400, -32007, "FAILED_PRECONDITION"
+
+
+class ExtensionSupportRequired(Problem):
+    code, title = "extension_support_required", "The agent requires an extension"
+    http, rpc, grpc = 400, -32008, "FAILED_PRECONDITION"
+
+
+class VersionNotSupported(Problem):
+    code, title = "version_not_supported", "This version of A2A is not served"
+    http, rpc, grpc = 400, -32009, "FAILED_PRECONDITION"
+
+
+class Busy(Problem):
+    code, title, http, rpc, retry = "busy", "Too much is waiting already", 429, -32029, True
+    grpc = "RESOURCE_EXHAUSTED"
+
+
+class Unavailable(Problem):
+    code, title, http, rpc, retry = "unavailable", "Not available at the moment", 503, -32053, True
+    grpc = "UNAVAILABLE"
+
+
+class StorageFull(Problem):
+    code, title, http, rpc, retry = "storage_full", "The disk is full: no new work is taken", 507, -32057, True
+    grpc = "RESOURCE_EXHAUSTED"
+
+
+class ReceiptPending(Problem):
+    code, title, http, rpc, retry = "receipt_pending", "The run has not ended yet", 409, -32049, True
+    grpc = "FAILED_PRECONDITION"
+
+
+class Refused(Problem):
+    """The skill refused the call; the run ends as rejected."""
+
+    code, title, http, rpc = "refused", "The agent refused", 422, -32022
+    grpc = "FAILED_PRECONDITION"
+
+
+class SkillFailed(Problem):
+    """The skill raised; the run ends as failed. What it raised goes to the run's log."""
+
+    code, title, http, rpc = "skill_failed", "The skill failed", 500, -32050
+
+
+class TimedOut(Problem):
+    code, title, http, rpc = "timed_out", "The run took longer than it may", 504, -32054
+    grpc = "DEADLINE_EXCEEDED"
+
+
+class WorkerLost(Problem):
+    """The process that ran the skill is gone and the run can't be repeated safely."""
+
+    code, title, http, rpc = "worker_lost", "The worker was lost in the middle of the run", 500, -32051
+
+
+class ReplayDiffers(Problem):
+    """A replay did something other than the record says; nothing of it took effect."""
+
+    code, title, http, rpc = "replay_differs", "The replay differs from the record", 500, -32052
+
+
+class Internal(Problem):
+    code, title = "internal", "Something went wrong on our side"
+
+
+def by_code(code: str) -> type[Problem] | None:
+    """The class that carries `code`, for a stored or transmitted problem."""
+    todo: list[type[Problem]] = [Problem]
+    while todo:
+        cls = todo.pop()
+        if cls.code == code:
+            return cls
+        todo.extend(cls.__subclasses__())
+    return None

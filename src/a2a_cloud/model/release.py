@@ -1,0 +1,120 @@
+"""An agent's release: immutable, numbered, addressed by digest; and what its skills declare."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+from msgspec import Struct
+
+
+class Visibility(StrEnum):
+    """Who may call: any key of the agent's organisation, or anyone, a key or none."""
+
+    ORG = "org"
+    PUBLIC = "public"
+
+
+class SkillSpec(Struct, frozen=True, omit_defaults=True):
+    """What the kit's `@skill` declares, as the worker reports it in `ready` (JSON).
+
+    `input_schema` is an object schema of the parameters (JSON Schema 2020-12); file parameters are
+    in `files`, not in the schema. `text_param` names the one string parameter that free text fills
+    when the skill is the default. `timeout` in seconds; `concurrency` = runs of this skill at once
+    in one worker (0: the release's limit).
+    """
+
+    id: str
+    name: str
+    description: str
+    input_schema: msgspec.Raw
+    output_schema: msgspec.Raw
+    tags: list[str] = []
+    examples: list[str] = []
+    input_modes: list[str] = []
+    output_modes: list[str] = []
+    files: list[FileParam] = []
+    text_param: str = ""
+    timeout: float = 0.0
+    retries: int = 0
+    idempotent: bool = False
+    durable: bool = False
+    replayable: bool = True
+    concurrency: int = 0
+    streams: bool = False
+
+
+class FileParam(Struct, frozen=True, omit_defaults=True):
+    """A parameter that takes a file part. `media_types` may hold globs such as `text/*`."""
+
+    name: str
+    required: bool = True
+    many: bool = False
+    media_types: list[str] = []
+    description: str = ""
+
+
+class Limits(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the runtime enforces on a release. Times in seconds, memory in bytes, sizes in bytes."""
+
+    concurrency: int = 16
+    workers: int = 1
+    queue: int = 256
+    timeout: float = 300.0
+    start_timeout: float = 30.0
+    memory: int = 1 << 30
+    open_files: int = 256
+    log_bytes: int = 1 << 20
+    artifact_bytes: int = 1 << 30
+    events: int = 100_000
+    children: int = 64
+    depth: int = 8
+
+
+class Manifest(Struct, frozen=True, omit_defaults=True):
+    """The folder's `a2a.toml`, read and checked."""
+
+    name: str
+    entry: str
+    description: str = ""
+    version: str = "0.1.0"
+    provider_name: str = ""
+    provider_url: str = ""
+    default_skill: str = ""
+    visibility: Visibility = Visibility.ORG
+    anonymous_list: bool = False
+    documentation_url: str = ""
+    icon_url: str = ""
+    limits: Limits = Limits()
+
+
+class Release(Struct, frozen=True):
+    """One immutable release of an agent: what serves calls.
+
+    `digest` is `sha256:<hex>` over the packed source; `number` is what people say. `folder` is
+    where its code lies. `has_message_handler` says that free text goes to `@agent.message`.
+    """
+
+    no: int
+    agent_no: int
+    org_no: int
+    org: str
+    number: int
+    digest: str
+    folder: str
+    manifest: Manifest
+    skills: tuple[SkillSpec, ...]
+    has_message_handler: bool = False
+    created: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+        return self.manifest.name
+
+    def skill(self, skill_id: str) -> SkillSpec | None:
+        """The skill with that id, or None."""
+        for spec in self.skills:
+            if spec.id == skill_id:
+                return spec
+        return None
