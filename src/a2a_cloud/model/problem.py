@@ -2,8 +2,8 @@
 
     Problem
     ├─ Malformed · InvalidRequest · MethodNotFound · InvalidParams
-    │    └─ IdempotencyConflict
-    ├─ TooLarge · TooManyHeaders · NotAcceptable · MethodNotAllowed
+    │    └─ IdempotencyConflict · BadSetting
+    ├─ TooLarge · UrlTooLong · TooManyHeaders · RequestTimeout · NotAcceptable · MethodNotAllowed
     ├─ Unauthenticated · Forbidden
     ├─ NotFound
     │    └─ AgentNotFound · TaskNotFound · RunNotFound · SkillNotFound
@@ -102,9 +102,32 @@ class IdempotencyConflict(InvalidParams):
     http, rpc, grpc = 409, -32602, "ALREADY_EXISTS"
 
 
+class BadSetting(InvalidParams):
+    """A variable of the environment or a line of a configuration file can't be used."""
+
+    code, title = "bad_setting", "A setting can't be used"
+
+
 class TooLarge(Problem):
     code, title, http, rpc = "too_large", "The request is larger than the limit", 413, -32600
     grpc = "RESOURCE_EXHAUSTED"
+
+
+class UrlTooLong(Problem):
+    code, title, http, rpc = "url_too_long", "The address is longer than the limit", 414, -32600
+    grpc = "RESOURCE_EXHAUSTED"
+
+
+class TooManyHeaders(Problem):
+    code, title, http, rpc = "too_many_headers", "The header fields are larger than the limit", 431, -32600
+    grpc = "RESOURCE_EXHAUSTED"
+
+
+class RequestTimeout(Problem):
+    """The request did not arrive in time; nothing of it was done, so it may be sent again."""
+
+    code, title, http, rpc, retry = "request_timeout", "The request came too slowly", 408, -32600, True
+    grpc = "DEADLINE_EXCEEDED"
 
 
 class Unauthenticated(Problem):
@@ -188,7 +211,13 @@ class Unavailable(Problem):
 
 
 class StorageFull(Problem):
-    code, title, http, rpc, retry = "storage_full", "The disk is full: no new work is taken", 507, -32057, True
+    code, title, http, rpc, retry = (
+        "storage_full",
+        "The disk is full: no new work is taken",
+        507,
+        -32057,
+        True,
+    )
     grpc = "RESOURCE_EXHAUSTED"
 
 

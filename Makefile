@@ -1,0 +1,52 @@
+# Each target sets up what it needs; `make help` lists them.
+SHELL = /bin/sh
+BIN = .venv/bin
+CODE = src tests bench examples
+# Folders with an agent to serve: make up AGENTS="one two"
+AGENTS = $(patsubst %/a2a.toml,%,$(wildcard examples/*/a2a.toml))
+# More for pytest: make test ARGS="-k drain -x"
+ARGS =
+
+.PHONY: help setup setup-dev up test bench lint format lock clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
+
+setup: ## make .venv with what `make up` needs
+	@scripts/setup platform
+
+setup-dev: ## make .venv with the tools of test and lint too
+	@scripts/setup dev
+
+up: setup ## start the platform with the examples, in the foreground (A2A_HOST, A2A_PORT, A2A_DATA)
+	@exec $(BIN)/a2a up $(AGENTS)
+
+test: setup-dev ## run the tests (ARGS="-k name")
+	@scripts/setup-system
+	@$(BIN)/python -m pytest $(ARGS)
+
+bench: setup-dev ## measure against the official SDK's server
+	@$(BIN)/python -m bench.run $(ARGS)
+
+lint: setup-dev ## ruff, pyright, import-linter
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports --no-logo --no-cache
+
+format: setup-dev ## let ruff arrange imports and lines
+	@$(BIN)/ruff check --fix --select I,RUF100 --quiet $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header --quiet $(UPGRADE)
+
+lock: setup-dev ## resolve pyproject.toml into requirements/*.lock anew (UPGRADE=--upgrade)
+	@$(COMPILE) pyproject.toml --extra platform --group build -o requirements/platform.lock
+	@$(COMPILE) pyproject.toml --extra platform --group build --group dev \
+		-c requirements/platform.lock -o requirements/dev.lock
+	@echo uv | $(COMPILE) - -c requirements/dev.lock -o requirements/bootstrap.lock
+
+clean: ## remove .venv and caches; data in .a2a stays
+	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	@find src tests bench examples -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,53 @@
+"""Messages as a skill sees them: who said what, in parts (A2A 1.0, section 4.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+
+class MessagePart(Struct, rename="camel", omit_defaults=True):
+    """A part: text, data (any JSON), a url, or a file that is bound to a parameter."""
+
+    text: str | None = None
+    data: Any = None
+    url: str | None = None
+    raw: str | None = None
+    filename: str = ""
+    media_type: str = ""
+    metadata: dict[str, Any] | None = None
+
+
+class Message(Struct, rename="camel", omit_defaults=True):
+    """One turn of talk; `role` is ROLE_USER or ROLE_AGENT."""
+
+    message_id: str
+    role: str
+    parts: list[MessagePart]
+    context_id: str = ""
+    task_id: str = ""
+    metadata: dict[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined by line breaks."""
+        return "\n".join(part.text for part in self.parts if part.text is not None)
+
+
+class Caller(Struct, frozen=True):
+    """Who called: a principal of an organisation; `agent` when an agent called on their behalf."""
+
+    name: str
+    org: str
+    agent: str = ""
+
+    @property
+    def anonymous(self) -> bool:
+        """Nobody proved who they are."""
+        return not self.org
+
+
+decode_message = msgspec.json.Decoder(Message).decode
+decode_history = msgspec.json.Decoder(list[Message]).decode

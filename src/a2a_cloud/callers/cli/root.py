@@ -1,0 +1,120 @@
+"""The root of the command line: global options, commands that load when they are used, exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from a2a_cloud.callers.cli.options import Options, global_options
+
+#: Command → (module, its line in the help), in the order of the help. A command's object in the
+#: module has the command's name with `_command` after it.
+COMMANDS = {
+    "up": ("up", "Start the platform with these agents."),
+    "ls": ("agents", "List the agents."),
+    "show": ("agents", "Show an agent's skills and how to call them."),
+    "call": ("call", "Call a skill and wait for its result."),
+    "answer": ("answer", "Answer a question that a run asked."),
+    "cancel": ("runs", "Cancel a task or a run."),
+    "runs": ("runs", "List runs, or show one."),
+    "logs": ("logs", "Show what an agent or a run logged."),
+    "receipt": ("receipt", "Fetch and verify receipts."),
+    "keys": ("keys", "Make, list and revoke API keys."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"a2a_cloud.callers.cli.{COMMANDS[cmd_name][0]}")
+        return getattr(module, f"{cmd_name}_command")
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's; an unknown command names the nearest one."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(name, COMMANDS, 1)
+            hint = f"Did you mean `a2a {near[0]}`?" if near else "See `a2a --help`."
+            raise click.UsageError(f"There is no command {name!r}. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands with their lines, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("a2a-cloud")
+    except PackageNotFoundError:
+        number = "(not installed: running from source)"
+    click.echo(f"a2a-cloud {number}")
+    ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Where the platform is: --url, --profile, A2A_URL and A2A_KEY, A2A_DATA, or the profile `local` "
+    "that the platform wrote. Exit codes and examples: docs/cli.md.",
+)
+@global_options
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Print the version and exit.",
+)
+def root() -> None:
+    """Call agents, follow their runs, verify their receipts."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # pyright: ignore
+    options = Options()
+    try:
+        result: Any = root.main(args=arguments, prog_name="a2a", standalone_mode=False, obj=options)
+        sys.stdout.flush()
+        return int(result) if isinstance(result, int) else 0
+    except click.UsageError as error:
+        from a2a_cloud.callers.cli.report import usage
+
+        return usage(error)
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:  # the reader of our output is gone, as in `a2a runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        from a2a_cloud.callers.cli.report import report
+
+        code = report(error, as_json=options.json)
+        if code is None:
+            raise
+        return code

@@ -1,0 +1,254 @@
+"""The reader of a2a.toml (or `[tool.a2a]` of pyproject.toml): a folder's Manifest, or what to write.
+
+Every refusal is an InvalidParams that names the file, the key and what belongs there; an unknown key
+gets the nearest right one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from a2a_cloud.model.problem import InvalidParams
+from a2a_cloud.model.release import Limits, Manifest, Visibility
+
+FILE = "a2a.toml"
+FALLBACK = "pyproject.toml"
+ENTRY = "agent.py"
+
+#: First segments of an agent's paths, which A2A's `/{tenant}/…` must not meet.
+RESERVED = frozenset({"v1", "invoke", "runs", "sse", "app", "mcp", "hooks", "sessions", "tasks", "auth"})
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_VERSION = re.compile(r"\d+(\.\d+){0,2}([-+.][0-9A-Za-z][0-9A-Za-z.+-]*)?")
+_ENTRY = re.compile(r"[^:\s]+(:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)?")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+_MIB = 1 << 20
+#: key of [limits] → (least, most, whole number)
+_BOUNDS: dict[str, tuple[float, float, bool]] = {
+    "concurrency": (1, 1024, True),
+    "workers": (1, 64, True),
+    "queue": (0, 100_000, True),
+    "timeout": (0.001, 7 * 24 * 3600, False),
+    "start_timeout": (0.1, 600, False),
+    "memory": (64 * _MIB, 1 << 40, True),
+    "open_files": (32, 65_536, True),
+    "log_bytes": (0, 1 << 30, True),
+    "artifact_bytes": (0, 1 << 40, True),
+    "events": (1, 10_000_000, True),
+    "children": (0, 10_000, True),
+    "depth": (0, 32, True),
+}
+
+Check = Callable[[str, str, Any], Any]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an agent's folder; a2a.toml comes before `[tool.a2a]`. Raises InvalidParams."""
+    if not folder.is_dir():
+        raise InvalidParams(f"There is no folder {folder}.", remedy="Name the folder that holds a2a.toml.")
+    file, table = _table(folder)
+    fields = _read(file, "", table, {**_KEYS, "provider": _section, "limits": _section})
+    provider = _read(file, "provider.", fields.pop("provider", {}), {"name": _text, "url": _url})
+    limits = _read(file, "limits.", fields.pop("limits", {}), dict.fromkeys(_BOUNDS, _bounded))
+    if "name" not in fields:
+        raise InvalidParams(
+            f"{file} gives the agent no `name`.", remedy=f'Write name = "{_suggested(folder)}".'
+        )
+    entry = fields.pop("entry", ENTRY)
+    _find_entry(file, folder, entry)
+    return Manifest(
+        entry=entry,
+        provider_name=provider.get("name", ""),
+        provider_url=provider.get("url", ""),
+        limits=Limits(**limits),
+        **fields,
+    )
+
+
+def _table(folder: Path) -> tuple[str, dict[str, Any]]:
+    """(the file's name for sentences, the agent's table)."""
+    if (folder / FILE).is_file():
+        return FILE, _toml(folder / FILE)
+    if (folder / FALLBACK).is_file():
+        tool = _toml(folder / FALLBACK).get("tool", {})
+        table = tool.get("a2a") if isinstance(tool, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        if isinstance(table, dict):
+            return f"{FALLBACK} [tool.a2a]", cast("dict[str, Any]", table)
+    raise InvalidParams(
+        f"{folder} is no agent: it has no {FILE}, and no [tool.a2a] in {FALLBACK}.",
+        remedy=f'Write a file {FILE} with name = "{_suggested(folder)}" and entry = "{ENTRY}".',
+    )
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidParams(f"{path.name} is not valid TOML: {error}.") from None
+    except UnicodeDecodeError:
+        raise InvalidParams(f"{path.name} is not UTF-8 text.", remedy="Save it as UTF-8.") from None
+    except OSError as error:
+        raise InvalidParams(f"{path.name} can't be read: {error.strerror}.") from None
+
+
+def _read(file: str, prefix: str, table: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in table.items():
+        check = checks.get(key)
+        if check is None:
+            raise InvalidParams(
+                f"{file} has an unknown key `{prefix}{key}`.",
+                remedy=_meant(prefix, key, checks),
+                info={"key": prefix + key},
+            )
+        out[key] = check(file, prefix + key, value)
+    return out
+
+
+def _meant(prefix: str, key: str, known: Iterable[str]) -> str:
+    if not prefix and key in ("url", *_BOUNDS):
+        return f"Did you mean `{'provider' if key == 'url' else 'limits'}.{key}`?"
+    close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1, cutoff=0.55)
+    if close:
+        return f"Did you mean `{prefix}{close[0]}`?"
+    return f"It takes {', '.join(f'`{prefix}{one}`' for one in known)}."
+
+
+def _wrong(file: str, key: str, value: Any, write: str) -> InvalidParams:
+    said = str(value) if not isinstance(value, str) else f'"{value}"'
+    return InvalidParams(
+        f"{file}: `{key}` can't be {said[:100]}.", remedy=f"Write {write}.", info={"key": key}
+    )
+
+
+def _leaf(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def _text(file: str, key: str, value: Any) -> str:
+    if not isinstance(value, str) or len(value) > 10_000:
+        raise _wrong(file, key, value, f'a text: {_leaf(key)} = "…"')
+    return value
+
+
+def _url(file: str, key: str, value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/]+\S*", value):
+        raise _wrong(file, key, value, f'an address: {_leaf(key)} = "https://…"')
+    return value
+
+
+def _flag(file: str, key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(file, key, value, f"{key} = true or {key} = false, without quotes")
+    return value
+
+
+def _name(file: str, key: str, value: Any) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise _wrong(
+            file,
+            key,
+            value,
+            "small letters, digits, `-` and `_`, a letter first, at most 63: "
+            f'{key} = "{_slug(str(value)) or "reviewer"}"',
+        )
+    if value in RESERVED:
+        raise InvalidParams(
+            f"{file}: the name `{value}` is reserved, because addresses use it.",
+            remedy=f'Write another one: {key} = "{value}-agent".',
+            info={"key": key},
+        )
+    return value
+
+
+def _version(file: str, key: str, value: Any) -> str:
+    if not isinstance(value, str) or len(value) > 64 or not _VERSION.fullmatch(value):
+        raise _wrong(file, key, value, f'a version in quotes: {key} = "1.2.0"')
+    return value
+
+
+def _visibility(file: str, key: str, value: Any) -> Visibility:
+    if not isinstance(value, str) or value not in tuple(Visibility):
+        raise _wrong(
+            file, key, value, f'{key} = "org" (keys of the organisation) or {key} = "public" (anyone)'
+        )
+    return Visibility(value)
+
+
+def _entry(file: str, key: str, value: Any) -> str:
+    if not isinstance(value, str) or not _ENTRY.fullmatch(value):
+        raise _wrong(file, key, value, f'a file or module, and an Agent in it: {key} = "agent.py:agent"')
+    return value
+
+
+def _section(file: str, key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _wrong(file, key, value, f"a section: [{key}]")
+    return cast("dict[str, Any]", value)
+
+
+def _bounded(file: str, key: str, value: Any) -> float:
+    least, most, whole = _BOUNDS[_leaf(key)]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or (whole and not isinstance(value, int)) or not least <= value <= most:
+        kind = "a whole number" if whole else "seconds"
+        raise _wrong(
+            file,
+            key,
+            value,
+            f"{kind} from {least} to {most}: {_leaf(key)} = {getattr(Limits(), _leaf(key))}",
+        )
+    return value if whole else float(value)
+
+
+_KEYS: dict[str, Check] = {
+    "name": _name,
+    "description": _text,
+    "version": _version,
+    "entry": _entry,
+    "default_skill": _text,
+    "visibility": _visibility,
+    "anonymous_list": _flag,
+    "documentation_url": _url,
+    "icon_url": _url,
+}
+
+
+def _find_entry(file: str, folder: Path, entry: str) -> None:
+    where = entry.partition(":")[0]
+    if where.endswith(".py"):
+        path = PurePosixPath(where)
+        if path.is_absolute() or ".." in path.parts or "\\" in where:
+            raise _wrong(file, "entry", entry, f'a path inside the folder: entry = "{ENTRY}"')
+        found = (folder / path).is_file()
+    else:
+        if not _MODULE.fullmatch(where):
+            raise _wrong(file, "entry", entry, f'a file or a module: entry = "{ENTRY}" or entry = "reviewer"')
+        base = folder.joinpath(*where.split("."))
+        found = base.with_name(base.name + ".py").is_file() or (base / "__init__.py").is_file()
+    if found:
+        return
+    scripts = sorted(p.name for p in folder.glob("*.py"))
+    if scripts:
+        remedy = f'Write entry = "{scripts[0]}", or make the file.'
+    else:
+        remedy = f"Make {ENTRY} with a function under @skill, and name it as the entry."
+    raise InvalidParams(
+        f"{file}: the entry `{entry}` is not in {folder}.", remedy=remedy, info={"key": "entry"}
+    )
+
+
+def _suggested(folder: Path) -> str:
+    return _slug(folder.resolve().name) or "reviewer"
+
+
+def _slug(text: str) -> str:
+    slug = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-_")
+    slug = re.sub(r"^[^a-z]+", "", slug)[:63]
+    return f"{slug}-agent" if slug in RESERVED else slug

@@ -1,0 +1,204 @@
+"""The receipt of a run: what is signed, what is disclosed beside it (reference: docs/receipts.md).
+
+`ReceiptBody` is the signed statement; its canonical bytes (RFC 8785) are hashed to the receipt's id
+and signed. The fields of every Struct here are declared in alphabetical order, hold no float and
+are ASCII, so that plain encoding in declared order *is* the canonical form; tests/unit/test_proof.py
+proves it. Types are strict because the verifier reads strangers' files with them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+#: Version of the body's shape. A verifier refuses versions that it does not know.
+BODY_VERSION = 1
+#: Bytes of a salt.
+SALT = 16
+
+Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+SaltHex = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+Instant = Annotated[
+    str, Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z\Z")
+]
+ReceiptId = Annotated[str, Meta(pattern=r"\Arcpt_[0-9a-f]{64}\Z")]
+Decimal = Annotated[str, Meta(pattern=r"\A-?(0|[1-9][0-9]*)(\.[0-9]+)?\Z")]
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,29})(\.[0-9]{1,18})?", re.ASCII)
+
+
+def is_decimal(text: str) -> bool:
+    """Whether `text` may stand as a quantity in a receipt: `12`, `-0.5`; no exponent, no `+`."""
+    return _DECIMAL.fullmatch(text) is not None
+
+
+class AgentFacts(Struct, frozen=True, kw_only=True):
+    """Which agent ran. `image_digest` is the release's digest (`sha256:<hex>`), `version` its author's."""
+
+    card_sha256: Sha256 | UnsetType = UNSET
+    id: str
+    image_digest: str
+    version: str
+
+
+class SkillFacts(Struct, frozen=True, kw_only=True):
+    """Which skill ran. `schema_sha256` is over the input schema and output schema as served."""
+
+    id: str
+    schema_sha256: Sha256
+    version: str
+
+
+class ErrorFacts(Struct, frozen=True, kw_only=True):
+    """Why the run did not complete: a code of docs/errors.md, no text."""
+
+    code: str
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """`qty` (a decimal string, `is_decimal`) of `meter`, counted in `unit`."""
+
+    meter: str
+    qty: Decimal
+    unit: str
+
+
+class SectionHashes(Struct, frozen=True, kw_only=True):
+    """SHA-256(salt ‖ canonical JSON) of each section, in hex. An empty section is hashed as well,
+    so that a caller cannot tell whether the agent did anything inside."""
+
+    children: Sha256
+    effects: Sha256
+    env: Sha256
+
+
+class ReceiptBody(Struct, frozen=True, kw_only=True):
+    """What the platform states and signs about one run that has ended.
+
+    `caller` is `name@org` or `anonymous`; `status` the short form of the task state.
+    `idempotency_key` is the salted hash of the key. `parent_run` is the run that made this call: a
+    child is sealed before its parent, so it can name the run and not the receipt; the parent's
+    receipt names the child's in its `children` section. Absent facts are left out, never null.
+    """
+
+    agent: AgentFacts
+    attempts: Count
+    caller: str
+    context_id: str
+    ended_at: Instant
+    error: ErrorFacts | UnsetType = UNSET
+    events_sha256: Sha256
+    idempotency_key: Sha256 | UnsetType = UNSET
+    issued_at: Instant
+    issuer_kid: str
+    kind: Literal["run"] = "run"
+    org: str
+    parent_run: str | UnsetType = UNSET
+    request_sha256: Sha256
+    response_sha256: Sha256
+    run_id: str
+    sections: SectionHashes
+    skill: SkillFacts | UnsetType = UNSET
+    started_at: Instant
+    status: Literal["completed", "failed", "canceled", "rejected"]
+    task_id: str | UnsetType = UNSET
+    trace_id: str | UnsetType = UNSET
+    usage: list[Usage]
+    v: Literal[1] = BODY_VERSION
+
+
+# --- the sections: disclosed beside the body to those who may see an agent's inside -----------
+
+
+class EffectEntry(Struct, frozen=True, kw_only=True):
+    """One effect of the run. Without `result_sha256` it began and never ended."""
+
+    args_sha256: Sha256
+    kind: str
+    name: str
+    result_sha256: Sha256 | UnsetType = UNSET
+    seq: Count
+
+
+class Environment(Struct, frozen=True, kw_only=True):
+    """Where the code ran: digests of the interpreter and of the installed packages, the sandbox."""
+
+    deps_digest: str
+    runtime_digest: str
+    sandbox: str
+
+
+class ChildEntry(Struct, frozen=True, kw_only=True):
+    """A run that this run called, by its receipt."""
+
+    receipt_id: ReceiptId
+
+
+# --- the document: what a viewer gets ---------------------------------------------------------
+
+
+class Signature(Struct, frozen=True, forbid_unknown_fields=True):
+    """A detached JWS (RFC 7515, appendix F): base64url of the protected header and the signature."""
+
+    protected: str
+    signature: str
+
+
+class LogEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the receipt stands in its organisation's audit log; `index` counts from 0 without gaps.
+
+    The index is not part of the body (it is given when the body is final), so it is signed apart:
+    the platform's promise that this leaf stands there.
+    """
+
+    index: Count
+    leaf_sha256: Sha256
+    org: str
+    signatures: list[Signature]
+
+
+class DisclosedSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """A section with its salt."""
+
+    salt: SaltHex
+    value: Any
+
+
+class DisclosedPayload(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A payload with its salt: as text, or as base64url where it is not valid UTF-8."""
+
+    salt: SaltHex
+    payload: str | UnsetType = UNSET
+    payload_b64: str | UnsetType = UNSET
+
+
+class DisclosedSections(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Those sections that the viewer may see: EffectEntry[], Environment, ChildEntry[]."""
+
+    children: DisclosedSection | UnsetType = UNSET
+    effects: DisclosedSection | UnsetType = UNSET
+    env: DisclosedSection | UnsetType = UNSET
+
+
+class DisclosedPayloads(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Those payloads that the viewer may see and that still exist."""
+
+    events: DisclosedPayload | UnsetType = UNSET
+    idempotency_key: DisclosedPayload | UnsetType = UNSET
+    request: DisclosedPayload | UnsetType = UNSET
+    response: DisclosedPayload | UnsetType = UNSET
+
+
+class ReceiptDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The file that `a2a receipt get` prints. Nothing but `body` is inside the receipt's signature;
+    everything else is checked against it, or (the log index) carries its own."""
+
+    body: ReceiptBody
+    id: ReceiptId
+    signatures: list[Signature]
+    log: LogEntry | UnsetType = UNSET
+    sections: DisclosedSections | UnsetType = UNSET
+    disclosed: DisclosedPayloads | UnsetType = UNSET

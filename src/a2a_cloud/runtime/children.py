@@ -1,0 +1,140 @@
+"""`ctx.call`: a run that calls another agent through the platform, as itself one more Call.
+
+The child belongs to the same owner. Its idempotency key is the parent's run and the effect's key,
+so a replay or a restart finds the child that it started before. Depth, number of children and
+deadline are bounded by the parent's; while it waits, the parent holds no slot, so A → B → A cannot
+deadlock. When the parent ends, its children are canceled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from a2a_cloud.model.problem import InvalidParams, Problem, SkillNotFound
+from a2a_cloud.model.run import BoundFile, Call, EffectStarted, Parent, ResultEvent, TextEvent
+from a2a_cloud.model.task import Message, ObjectRef, Part, Role, TaskState
+from a2a_cloud.runtime.live import Run
+from a2a_cloud.wire.worker import FileFrame, Trouble
+
+if TYPE_CHECKING:
+    from a2a_cloud.runtime.runs import Runs
+
+
+class CallInput(Struct):
+    """`input` of a call effect."""
+
+    agent: str
+    skill: str
+    arguments: msgspec.Raw = msgspec.Raw(b"{}")
+    files: list[FileFrame] = []
+
+
+_input = msgspec.json.Decoder(CallInput)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Children:
+    """Starts children and brings their outcomes back."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    def call(self, run: Run, seq: int, started: EffectStarted) -> None:
+        """Start the child of a new effect."""
+        try:
+            child = self._runs.submit(self._child_call(run, seq, started))
+        except Problem as problem:
+            self._runs.frames.end_effect(run, seq, b"null", Trouble(problem.code, problem.sentence))
+            return
+        self._runs.flush(run)
+        if run.children is None:
+            run.children = []
+        if child not in run.children:
+            run.children.append(child)
+        if child.terminal:
+            self._ended(run, seq, child)
+            return
+        child.on_end = lambda ended: self._ended(run, seq, ended)
+        self._runs.pools[run.call.release.no].leave(run)
+
+    def attach(self, run: Run, seq: int, started: EffectStarted) -> None:
+        """Find the child of an effect that began in an earlier life; the key finds or starts it."""
+        self.call(run, seq, started)
+
+    def _child_call(self, run: Run, seq: int, started: EffectStarted) -> Call:
+        asked = _input.decode(started.input)
+        call = run.call
+        limits = call.release.manifest.limits
+        if call.depth + 1 > limits.depth:
+            raise InvalidParams(f"Calls between agents go {limits.depth} deep at most.", remedy="Raise `depth` in [limits].")
+        if len(run.children or ()) >= limits.children:
+            raise InvalidParams(
+                f"A run makes {limits.children} calls at most.", remedy="Raise `children` in [limits]."
+            )
+        release = self._runs.releases.find(call.release.org, asked.agent)
+        spec = release.skill(asked.skill)
+        if spec is None and asked.skill:
+            known = ", ".join(one.id for one in release.skills)
+            raise SkillNotFound(f"{release.name} has no skill {asked.skill!r}.", remedy=f"It has: {known}.")
+        _object.decode(asked.arguments)
+        files: list[BoundFile] = []
+        for one in asked.files:
+            reference = ObjectRef(one.sha256, one.size) if one.sha256 else None
+            if reference is not None and (reference.sha256, reference.size) not in run.objects:
+                raise InvalidParams(f"The file {one.name!r} is not this run's to pass on.")
+            files.append(BoundFile(one.param, one.name, one.media_type, one.size, one.inline, reference))
+        key = f"child:{run.id}:{started.name}:{started.args.hex()}:{started.occurrence}"
+        message = Message(
+            message_id=f"{run.id}-{seq}",
+            role=Role.USER,
+            parts=[
+                Part(data=msgspec.Raw(msgspec.json.encode({"skill": asked.skill, "arguments": asked.arguments}))),
+                *(
+                    Part(object=one.object, filename=one.name, media_type=one.media_type)
+                    for one in files
+                    if one.object is not None
+                ),
+            ],
+            metadata=UNSET,
+        )
+        return Call(
+            release=release,
+            principal=call.principal,
+            skill=asked.skill,
+            arguments=bytes(asked.arguments),
+            message=message,
+            files=files,
+            key=key,
+            fingerprint=hashlib.sha256(bytes(started.input)).digest()[:16],
+            shown=True,
+            deadline=run.deadline if run.deadline != float("inf") else None,
+            parent=Parent(run.no, run.id, seq),
+            depth=call.depth + 1,
+            trace_id=call.trace_id,
+            dialect="agent",
+        )
+
+    def _ended(self, run: Run, seq: int, child: Run) -> None:
+        if run.ending is not None:
+            return
+        status = next((event for _, event in reversed(child.events) if event.visible and hasattr(event, "problem_code")), None)
+        if child.state is TaskState.COMPLETED:
+            self._runs.frames.end_effect(run, seq, self._value(child))
+            return
+        code = getattr(status, "problem_code", "") or "skill_failed"
+        detail = getattr(status, "problem_detail", "") or f"The call ended as {child.state.short}."
+        self._runs.frames.end_effect(run, seq, b"null", Trouble(code, detail))
+
+    def _value(self, child: Run) -> bytes:
+        events = [event for _, event in self._runs.talk.all_events(child)]
+        text: list[str] = []
+        for event in events:
+            if isinstance(event, ResultEvent):
+                return bytes(event.value)
+            if isinstance(event, TextEvent):
+                text.append(event.delta)
+        return msgspec.json.encode("".join(text)) if text else b"null"

@@ -1,0 +1,544 @@
+"""What a running skill says through its context: outputs to journal, effects to answer.
+
+Outputs (text, artifacts, progress, logs, usage) are committed and acked, so that a skill that is
+faster than the disk waits. Effects are recorded when they begin and when they end; answers of ask,
+call and step are on disk before the skill sees them, the others ride the next commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from a2a_cloud.model.problem import InvalidAgentResponse, Problem
+from a2a_cloud.model.principal import ANONYMOUS_NO
+from a2a_cloud.model.receipt import is_decimal
+from a2a_cloud.model.run import (
+    ArtifactEvent,
+    EffectEnded,
+    EffectStarted,
+    LogEvent,
+    ProgressEvent,
+    RunEvent,
+    StatusEvent,
+    TextEvent,
+    UsageEvent,
+)
+from a2a_cloud.model.scope import Scope
+from a2a_cloud.model.task import Artifact, ObjectRef, TaskState
+from a2a_cloud.runtime.children import Children
+from a2a_cloud.runtime.effects import Record, args_hash, describe_frame
+from a2a_cloud.runtime.live import LiveTask, Outcome, Question, Run
+from a2a_cloud.runtime.logs import LEVELS
+from a2a_cloud.storage.sql import statements as sql
+from a2a_cloud.wire.worker import (
+    CHUNK,
+    WINDOW,
+    Ack,
+    Answer,
+    Data,
+    Done,
+    Effect,
+    Log,
+    Made,
+    Now,
+    Progress,
+    Put,
+    Read,
+    Text,
+    ToRuntime,
+    Trouble,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from a2a_cloud.runtime.runs import Runs
+    from a2a_cloud.storage.objects.port import ObjectWriter
+
+#: Seconds without movement after which an effect that the record does not know is a difference.
+HOLD_SECONDS = 2.0
+#: Characters of a question, of a stage, of a progress message, of a key of `ctx.state`.
+TEXT_LIMIT = 8192
+#: Bytes of one value of `ctx.state`, and of an effect's value.
+VALUE_LIMIT = 1 << 20
+
+_artifact = msgspec.json.Decoder(Artifact)
+_any = msgspec.json.Decoder()
+
+
+class AskInput(msgspec.Struct):
+    """`input` of an ask effect."""
+
+    question: str
+    schema: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class SleepInput(msgspec.Struct):
+    """`input` of a sleep effect, as stored: when it ends, wall seconds."""
+
+    seconds: float = 0.0
+    until: float = 0.0
+
+
+class SetInput(msgspec.Struct):
+    """`input` of a set effect."""
+
+    value: msgspec.Raw
+
+
+_ask = msgspec.json.Decoder(AskInput)
+_sleep = msgspec.json.Decoder(SleepInput)
+_set = msgspec.json.Decoder(SetInput)
+
+
+class Frames:
+    """See the module. One per engine."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._children = Children(runs)
+        self._loop = asyncio.get_running_loop()
+        self._uploads: dict[tuple[int, int], ObjectWriter] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, run: Run, frame: ToRuntime) -> None:
+        """A frame of a run that has not ended."""
+        limits = run.call.release.manifest.limits
+        if run.seq >= limits.events:
+            self._fail(run, f"The run made more than {limits.events} events.", "Raise `events` in [limits], or make fewer.")
+            return
+        try:
+            match frame:
+                case Text():
+                    self._text(run, frame)
+                case Progress():
+                    percent = frame.percent if 0 <= frame.percent <= 100 else -1.0
+                    self._output(
+                        run,
+                        frame,
+                        ProgressEvent(
+                            stage=frame.stage[:TEXT_LIMIT],
+                            percent=percent,
+                            message=frame.message[:TEXT_LIMIT],
+                            at=self._runs.clock.now(),
+                        ),
+                        flush=True,
+                    )
+                case Made():
+                    self._made(run, frame)
+                case Effect():
+                    self._effect(run, frame)
+                case Done():
+                    self._done(run, frame)
+                case Log():
+                    self._log(run, frame)
+                case Usage():
+                    self._usage(run, frame)
+                case Now():
+                    self._now(run, frame)
+                case Read():
+                    self._spawn(self._read(run, frame))
+                case Put():
+                    self._spawn(self._put(run, frame))
+                case _:
+                    self._breach(run, "it sent a frame that does not belong to a run")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self._breach(run, f"it sent a frame whose content nobody understands: {error}")
+
+    def _breach(self, run: Run, what: str) -> None:
+        if run.worker is not None:
+            run.worker.breach(what)
+
+    def _fail(self, run: Run, detail: str, remedy: str = "") -> None:
+        self._runs.finish(run, Outcome(TaskState.FAILED, problem=InvalidAgentResponse(detail, remedy=remedy)))
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- outputs ----------------------------------------------------------------------------------
+
+    def _text(self, run: Run, frame: Text) -> None:
+        delta = frame.delta
+        size = len(delta.encode("utf-8", "replace")) if not delta.isascii() else len(delta)
+        record = run.record
+        if record is not None and record.replaying:
+            rest = record.match_text(delta)
+            if rest is None:
+                self.differs(run, f"sent the text {delta[:40]!r}")
+                return
+            self._moved(run, record)
+            if not rest:
+                self._ack(run, size)
+                return
+            delta = rest
+        if self._overflows(run, size):
+            return
+        run.append(TextEvent(delta=delta, at=int(self._runs.clock.now() * 1000)))
+        self._runs.flush(run)
+
+    def _overflows(self, run: Run, size: int) -> bool:
+        run.unacked += size
+        if run.unacked > 4 * WINDOW + 2 * CHUNK:
+            self._breach(run, "it flooded the journal: it does not wait for acks")
+            return True
+        return False
+
+    def _ack(self, run: Run, size: int) -> None:
+        if run.worker is not None and size:
+            run.worker.send(Ack(run.no, size))
+
+    def _made(self, run: Run, frame: Made) -> None:
+        artifact = _artifact.decode(frame.artifact)
+        size = len(frame.artifact)
+        for part in artifact.parts:
+            if isinstance(part.object, ObjectRef):
+                known = (part.object.sha256, part.object.size) in run.objects
+                if not known:
+                    self._fail(run, "The artifact refers to an object that this run neither got nor made.")
+                    return
+        run.text += size + sum(part.object.size for part in artifact.parts if isinstance(part.object, ObjectRef))
+        limit = run.call.release.manifest.limits.artifact_bytes
+        if run.text > limit:
+            self._fail(run, f"The artifacts are larger than {limit} bytes.", "Raise `artifact_bytes` in [limits].")
+            return
+        if self._overflows(run, size):
+            return
+        event = ArtifactEvent(artifact=artifact, append=frame.append, last=frame.last)
+        if not self._output(run, frame, event, flush=True):
+            run.unacked -= size
+            self._ack(run, size)
+
+    def _log(self, run: Run, frame: Log) -> None:
+        if frame.source != "log":
+            self._runs.logs.add(run.call.release, run.no, frame.level, frame.source, frame.line)
+            return
+        level = frame.level if frame.level in LEVELS else "info"
+        event = LogEvent(level=level, line=frame.line[:TEXT_LIMIT], at=self._runs.clock.now())
+        if self._output(run, frame, event):
+            self._runs.logs.add(run.call.release, run.no, level, "log", frame.line)
+
+    def _usage(self, run: Run, frame: Usage) -> None:
+        if not is_decimal(frame.qty) or not frame.meter or len(frame.meter) > 64 or len(frame.unit) > 32:
+            self._fail(run, f"usage({frame.meter[:64]!r}, {frame.qty[:40]!r}) is no meter and decimal quantity.")
+            return
+        if self._output(run, frame, UsageEvent(meter=frame.meter, qty=frame.qty, unit=frame.unit)):
+            add_usage(run, frame.meter, frame.qty, frame.unit)
+
+    def _now(self, run: Run, frame: Now) -> None:
+        record = run.record
+        if record is not None and record.replaying:
+            if record.match_now():
+                self._moved(run, record)
+                return
+            self._hold(run, record, frame)
+            return
+        if record is None:
+            record = run.record = Record()
+        run.append(EffectStarted(kind="now", name="", args=b"", input=msgspec.Raw(repr(frame.at).encode())))
+
+    def _output(self, run: Run, frame: ToRuntime, event: RunEvent, *, flush: bool = False) -> bool:
+        """Record an output, unless a replay repeats it. Returns whether it is new."""
+        record = run.record
+        if record is not None and record.replaying:
+            if record.match_output(event):
+                self._moved(run, record)
+                return False
+            self._hold(run, record, frame)
+            return False
+        run.append(event)
+        if flush:
+            self._runs.flush(run)
+        return True
+
+    # --- replay -----------------------------------------------------------------------------------
+
+    def _hold(self, run: Run, record: Record, frame: ToRuntime) -> None:
+        record.held.append(frame)
+        moved = record.moved
+
+        def look() -> None:
+            if run.ending is None and run.record is record and record.held and record.replaying:
+                if record.moved == moved:
+                    self.differs(run, describe_frame(record.held[0]))
+                else:
+                    self._loop.call_later(HOLD_SECONDS, look_again)
+
+        def look_again() -> None:
+            nonlocal moved
+            if record.moved != moved:
+                moved = record.moved
+                self._loop.call_later(HOLD_SECONDS, look)
+            else:
+                look()
+
+        if len(record.held) == 1:
+            self._loop.call_later(HOLD_SECONDS, look_again if record.moved != moved else look)
+
+    def differs(self, run: Run, did: str) -> None:
+        """End a replay at its first difference."""
+        record = run.record
+        self._runs.differs(run, record.difference(did) if record is not None else did)
+
+    def _moved(self, run: Run, record: Record) -> None:
+        """Something recorded was matched: release what may go now, and what was held at the end."""
+        worker = run.worker
+        for n, end in record.releases():
+            if worker is not None:
+                worker.send(_answer(run, n, end))
+        if not record.replaying:
+            for seq in list(record.n_of):
+                if seq not in record.live:
+                    record.live.add(seq)
+                    self._open_again(run, record, seq)
+            while record.held and run.ending is None:
+                self.take(run, record.held.popleft())
+
+    def _open_again(self, run: Run, record: Record, seq: int) -> None:
+        """An effect that began and never ended, met again at the end of the record."""
+        started = record.started[seq]
+        n = record.n_of[seq]
+        if started.kind == "step":
+            self._go(run, n)
+        elif started.kind == "ask":
+            asked = _ask.decode(started.input)
+            if run.question is None or run.question.effect != seq:
+                run.question = Question(seq, asked.question, asked.schema)
+            self._runs.talk.park(run)
+        elif started.kind == "call":
+            self._children.attach(run, seq, started)
+        elif started.kind == "sleep":
+            self._sleep_until(run, seq, _sleep.decode(started.input).until)
+        else:
+            self._answer_now(run, seq, b"null")
+
+    # --- effects ----------------------------------------------------------------------------------
+
+    def _effect(self, run: Run, frame: Effect) -> None:
+        record = run.record
+        if record is None:
+            record = run.record = Record()
+        if record.replaying:
+            seq = record.match(frame)
+            if seq is None:
+                self._hold(run, record, frame)
+            else:
+                self._moved(run, record)
+            return
+        begin = _KINDS.get(frame.kind)
+        if begin is None or len(frame.args) > VALUE_LIMIT or len(frame.input) > VALUE_LIMIT:
+            self._breach(run, f"it asked for an effect {frame.kind[:32]!r} that is unknown or too large")
+            return
+        digest = args_hash(frame.args)
+        event = EffectStarted(
+            kind=frame.kind,
+            name=frame.name[:TEXT_LIMIT],
+            args=digest,
+            occurrence=record.occurrence((frame.kind, frame.name, digest)),
+            input=msgspec.Raw(frame.input) if frame.kind in {"ask", "call"} else msgspec.Raw(b"null"),
+        )
+        if frame.kind in {"ask", "call"}:
+            _any.decode(frame.input)
+        seq = run.append(event)
+        record.begin(frame, seq, event)
+        record.live.add(seq)
+        begin(self, run, frame, seq, event)
+
+    def _step(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
+        self._go(run, frame.n)
+
+    def _go(self, run: Run, n: int) -> None:
+        if run.worker is not None:
+            run.worker.send(Answer(run.no, n, go=True))
+
+    def _done(self, run: Run, frame: Done) -> None:
+        record = run.record
+        seq = record.seq_of.get(frame.n) if record is not None else None
+        if record is None or seq is None or record.started[seq].kind != "step":
+            self._breach(run, "it ended a step that never began")
+            return
+        _any.decode(frame.value)
+        self.end_effect(run, seq, frame.value, frame.trouble)
+
+    def end_effect(self, run: Run, seq: int, value: bytes, trouble: Trouble | None = None) -> None:
+        """Record an effect's end; the skill hears of it once that is on disk, and a slot is free."""
+        record = run.record
+        if record is None or run.ending is not None:
+            return
+        n = record.n_of.pop(seq, None)
+        if n is not None:
+            record.seq_of.pop(n, None)
+        end = EffectEnded(
+            effect=seq,
+            value=msgspec.Raw(value),
+            problem_code=trouble.code if trouble is not None else "",
+            problem_detail=trouble.detail if trouble is not None else "",
+        )
+        run.append(end)
+        record.results[seq] = end
+
+        def answer() -> None:
+            worker = run.worker
+            if worker is None or n is None or run.ending is not None:
+                return
+            self._runs.pools[run.call.release.no].resume(run, lambda: worker.send(_answer(run, n, end)))
+
+        self._runs.when_written(run, answer)
+
+    def _answer_now(self, run: Run, seq: int, value: bytes) -> None:
+        """Record an effect's end that rides the next commit, and answer at once."""
+        record = run.record
+        assert record is not None
+        n = record.n_of.pop(seq)
+        record.seq_of.pop(n, None)
+        end = EffectEnded(effect=seq, value=msgspec.Raw(value))
+        run.append(end)
+        record.results[seq] = end
+        if run.worker is not None:
+            run.worker.send(Answer(run.no, n, value))
+
+    def _begin_ask(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
+        asked = _ask.decode(frame.input)
+        record = run.record
+        assert record is not None
+        if run.question is not None:
+            record.questions.append(seq)
+            return
+        self._runs.talk.ask(run, Question(seq, asked.question[:TEXT_LIMIT], asked.schema))
+
+    def next_question(self, run: Run) -> None:
+        """One question at a time: ask the one that waited for the last answer."""
+        record = run.record
+        if record is not None and record.questions:
+            seq = record.questions.popleft()
+            asked = _ask.decode(record.started[seq].input)
+            self._runs.talk.ask(run, Question(seq, asked.question[:TEXT_LIMIT], asked.schema))
+
+    def _begin_call(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
+        self._children.call(run, seq, event)
+
+    def _begin_sleep(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
+        seconds = min(max(_sleep.decode(frame.input).seconds, 0.0), 366 * 86400.0)
+        until = self._runs.clock.now() + seconds
+        event.input = msgspec.Raw(msgspec.json.encode({"until": until}))
+        self._runs.flush(run)
+        self._sleep_until(run, seq, until)
+
+    def _sleep_until(self, run: Run, seq: int, until: float) -> None:
+        seconds = max(0.0, until - self._runs.clock.now())
+        run.deadline += seconds  # Sleeping is not working.
+        self._runs.pools[run.call.release.no].leave(run)
+        self._loop.call_later(seconds, self.end_effect, run, seq, b"null")
+
+    def _begin_get(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
+        task = run.task
+        name = frame.name
+        if run.state_writes is not None and name in run.state_writes:
+            value = run.state_writes[name]
+        else:
+            scope = Scope(org=task.org_no, owner=task.owner_no)
+            value = self._runs.reader.state(scope, task.agent_no, _state_context(task), name)
+        self._answer_now(run, seq, b"null" if value is None else b'{"value":' + value + b"}")
+
+    def _begin_set(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
+        value = bytes(_set.decode(frame.input).value)
+        _any.decode(value)
+        self._write_state(run, frame.name, value)
+        self._answer_now(run, seq, b"null")
+
+    def _begin_drop(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
+        self._write_state(run, frame.name, None)
+        self._answer_now(run, seq, b"null")
+
+    def _write_state(self, run: Run, name: str, value: bytes | None) -> None:
+        task = run.task
+        row = (task.org_no, task.owner_no, task.agent_no, _state_context(task), name)
+        run.ops = [op for op in run.ops if op[0] not in (sql.PUT_STATE, sql.DROP_STATE) or op[1][4] != name]
+        run.ops.append((sql.DROP_STATE, row) if value is None else (sql.PUT_STATE, (*row, value)))
+        if run.state_writes is None:
+            run.state_writes = {}
+        run.state_writes[name] = value
+
+    # --- objects ----------------------------------------------------------------------------------
+
+    async def _read(self, run: Run, frame: Read) -> None:
+        size = next((size for sha256, size in run.objects if sha256 == frame.sha256), None)
+        if size is None:
+            self._reply(run, Data(run.no, frame.n, b"", Trouble("not_found", "The run has no such file.")))
+            return
+        try:
+            length = min(max(frame.length, 0), CHUNK)
+            data = await self._runs.objects.read(ObjectRef(frame.sha256, size), max(frame.offset, 0), length)
+            self._reply(run, Data(run.no, frame.n, data))
+        except Problem as problem:
+            self._reply(run, Data(run.no, frame.n, b"", Trouble(problem.code, problem.detail, problem.remedy)))
+
+    async def _put(self, run: Run, frame: Put) -> None:
+        key = (run.no, frame.n)
+        writer = self._uploads.get(key)
+        try:
+            if writer is None:
+                writer = self._uploads[key] = self._runs.objects.writer()
+            run.text += len(frame.chunk)
+            limit = run.call.release.manifest.limits.artifact_bytes
+            if run.text > limit:
+                raise InvalidAgentResponse(f"The artifacts are larger than {limit} bytes.")
+            writer.write(frame.chunk)
+            if not frame.last:
+                self._reply(run, Data(run.no, frame.n, b""))
+                return
+            self._uploads.pop(key, None)
+            ref = await writer.finish()
+            run.text -= ref.size  # Counted again when an artifact refers to it.
+            run.objects = run.objects | {(ref.sha256, ref.size)}
+            self._reply(run, Data(run.no, frame.n, msgspec.json.encode(ref)))
+        except Problem as problem:
+            if writer is not None:
+                writer.abort()
+            self._uploads.pop(key, None)
+            self._reply(run, Data(run.no, frame.n, b"", Trouble(problem.code, problem.detail, problem.remedy)))
+
+    def forget(self, run: Run) -> None:
+        """The run is gone: what it was uploading is too."""
+        for key in [key for key in self._uploads if key[0] == run.no]:
+            self._uploads.pop(key).abort()
+
+    def _reply(self, run: Run, frame: Data) -> None:
+        if run.worker is not None:
+            run.worker.send(frame)
+
+
+def _state_context(task: LiveTask) -> str:
+    # Nobody in particular owns an anonymous context, and its id may be chosen by the caller: what
+    # is kept for them is kept per task, whose id can't be guessed.
+    return task.context_id if task.owner_no != ANONYMOUS_NO else task.id
+
+
+def _answer(run: Run, n: int, end: EffectEnded) -> Answer:
+    trouble = Trouble(end.problem_code, end.problem_detail) if end.problem_code else None
+    return Answer(run.no, n, bytes(end.value), trouble)
+
+
+def add_usage(run: Run, meter: str, qty: str, unit: str) -> None:
+    """Sum what a run used."""
+    if run.usage is None:
+        run.usage = {}
+    try:
+        run.usage[meter, unit] = run.usage.get((meter, unit), Decimal(0)) + Decimal(qty)
+    except InvalidOperation:
+        return
+
+
+_KINDS = {
+    "step": Frames._step,  # pyright: ignore[reportPrivateUsage]
+    "ask": Frames._begin_ask,  # pyright: ignore[reportPrivateUsage]
+    "call": Frames._begin_call,  # pyright: ignore[reportPrivateUsage]
+    "sleep": Frames._begin_sleep,  # pyright: ignore[reportPrivateUsage]
+    "get": Frames._begin_get,  # pyright: ignore[reportPrivateUsage]
+    "set": Frames._begin_set,  # pyright: ignore[reportPrivateUsage]
+    "drop": Frames._begin_drop,  # pyright: ignore[reportPrivateUsage]
+}

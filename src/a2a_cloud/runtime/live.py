@@ -1,0 +1,243 @@
+"""What the engine holds in memory of tasks and runs that have not ended: a cache of the one writer.
+
+Everything a caller may see of them is committed first; `Run.pending` is what has happened and is
+not on disk yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from a2a_cloud.model.problem import Problem
+from a2a_cloud.model.release import SkillSpec
+from a2a_cloud.model.run import Call, Event, RunEvent, TextEvent
+from a2a_cloud.model.task import SETTLED, TERMINAL, Message, TaskState
+
+if TYPE_CHECKING:
+    from a2a_cloud.runtime.effects import Record
+    from a2a_cloud.runtime.process import Worker
+    from a2a_cloud.storage.journal.port import Op
+    from a2a_cloud.wire.seal import EventsDigest
+
+#: Visible events that a live run keeps for quick views; older ones are read from the journal.
+KEPT_EVENTS = 512
+
+
+NO_OBJECTS: frozenset[tuple[str, int]] = frozenset()
+
+
+class Outcome(Struct):
+    """How a run ends. `value` is JSON; `dead` puts it on the dead-letter list."""
+
+    state: TaskState
+    value: msgspec.Raw | None = None
+    problem: Problem | None = None
+    reply: Message | None = None
+    dead: bool = False
+
+
+class Question(Struct):
+    """An open question: the effect that waits, its text and JSON Schema (JSON, `true` for any)."""
+
+    effect: int
+    text: str
+    schema: msgspec.Raw
+
+
+class LiveTask:
+    """A task with at least one run that has not ended."""
+
+    __slots__ = ("agent_no", "closing", "context_id", "id", "no", "org_no", "owner_no", "runs", "sinks", "total")
+
+    def __init__(self, no: int, id: str, org_no: int, owner_no: int, agent_no: int, context_id: str) -> None:  # noqa: A002
+        self.no, self.id = no, id
+        self.org_no, self.owner_no, self.agent_no = org_no, owner_no, agent_no
+        self.context_id = context_id
+        self.runs: list[Run] = []
+        self.total = 0
+        self.sinks: list[Any] = []
+        #: The commit that ends the task is under way: no message can be added any more.
+        self.closing = False
+
+    @property
+    def current(self) -> Run | None:
+        """The run that executes or is parked; later ones wait for it."""
+        return self.runs[0] if self.runs else None
+
+
+class Run:
+    """A run that has not ended, or has just ended. Fields of the caller's face come first."""
+
+    __slots__ = (
+        "accept_error",
+        "attempt",
+        "call",
+        "children",
+        "created",
+        "deadline",
+        "digest",
+        "ended",
+        "ending",
+        "events",
+        "events_cut",
+        "flight",
+        "holding",
+        "id",
+        "idle",
+        "is_accepted",
+        "keys",
+        "lost",
+        "no",
+        "objects",
+        "on_end",
+        "ops",
+        "ordinal",
+        "parked_left",
+        "pending",
+        "question",
+        "receipt_id",
+        "record",
+        "reply",
+        "request_sha256",
+        "salts",
+        "sealed",
+        "seq",
+        "slot",
+        "spec",
+        "started",
+        "state",
+        "state_writes",
+        "task",
+        "text",
+        "unacked",
+        "usage",
+        "waiters",
+        "worker",
+        "writing",
+    )
+
+    def __init__(self, no: int, id: str, task: LiveTask, ordinal: int, call: Call, spec: SkillSpec | None) -> None:  # noqa: A002
+        self.no, self.id, self.task, self.ordinal = no, id, task, ordinal
+        self.call, self.spec = call, spec
+        self.state = TaskState.SUBMITTED
+        self.reply: Message | None = None
+        self.receipt_id = ""
+        self.attempt = 1
+        self.created = 0.0
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.deadline = float("inf")
+        self.parked_left = 0.0
+        self.seq = 0
+        self.pending: list[tuple[int, RunEvent]] = []
+        self.flight: list[tuple[int, RunEvent]] = []
+        self.ops: list[Op] = []
+        self.writing = False
+        self.idle: list[Callable[[], None]] = []
+        self.events: list[tuple[int, RunEvent]] = []
+        self.events_cut = False
+        self.ending: Outcome | None = None
+        self.is_accepted = False
+        self.accept_error: BaseException | None = None
+        self.waiters: list[tuple[bool, asyncio.Future[None]]] | None = None
+        self.worker: Worker | None = None
+        self.holding = False
+        self.slot = False
+        self.record: Record | None = None
+        self.question: Question | None = None
+        self.children: list[Run] | None = None
+        self.on_end: Callable[[Run], None] | None = None
+        self.unacked = 0
+        self.text = 0
+        self.lost = 0
+        #: Idempotency keys of the answers that it got.
+        self.keys: tuple[bytes, ...] = ()
+        #: (sha256, size) of what the run may read, or put into an artifact.
+        self.objects: frozenset[tuple[str, int]] = NO_OBJECTS
+        self.state_writes: dict[str, bytes | None] | None = None
+        self.usage: dict[tuple[str, str], Any] | None = None
+        self.salts = b""
+        self.sealed = False
+        self.digest: EventsDigest | None = None
+        self.request_sha256 = ""
+
+    # --- the caller's face --------------------------------------------------------------------
+
+    @property
+    def task_id(self) -> str:
+        """The task's id."""
+        return self.task.id
+
+    @property
+    def context_id(self) -> str:
+        """The context's id."""
+        return self.task.context_id
+
+    async def accepted(self) -> None:
+        """Return once the acceptance is on disk. Raises Problem when it could not be stored."""
+        if self.accept_error is not None:
+            raise self.accept_error
+        if not self.is_accepted:
+            await self._wait(False)
+
+    async def settled(self) -> None:
+        """Return once the run has ended or waits for input, and that is on disk."""
+        if self.accept_error is not None:
+            raise self.accept_error
+        if self.state not in SETTLED:
+            await self._wait(True)
+
+    def _wait(self, settled: bool) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.waiters is None:
+            self.waiters = []
+        self.waiters.append((settled, future))
+        return future
+
+    def wake(self, error: BaseException | None = None) -> None:
+        """Let those go on who waited for what is now committed."""
+        if not self.waiters:
+            return
+        settled = self.state in SETTLED
+        kept: list[tuple[bool, asyncio.Future[None]]] = []
+        for entry in self.waiters:
+            future = entry[1]
+            if future.done():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            elif settled or not entry[0]:
+                future.set_result(None)
+            else:
+                kept.append(entry)
+        self.waiters = kept
+
+    @property
+    def terminal(self) -> bool:
+        """It has ended, and that is committed."""
+        return self.state in TERMINAL
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def append(self, event: RunEvent) -> int:
+        """Number an event and keep it for the next commit; text deltas coalesce. Returns its seq."""
+        if type(event) is TextEvent and self.pending:
+            seq, last = self.pending[-1]
+            if type(last) is TextEvent:
+                last.delta += event.delta
+                return seq
+        self.seq += 1
+        self.pending.append((self.seq, event))
+        return self.seq
+
+    def keep(self, seq: int, event: Event) -> None:
+        """Remember a committed visible event for quick views."""
+        if len(self.events) < KEPT_EVENTS:
+            self.events.append((seq, event))  # type: ignore[arg-type]
+        else:
+            self.events_cut = True

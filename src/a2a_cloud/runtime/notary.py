@@ -1,0 +1,196 @@
+"""Seals runs: collects the facts of a run that ends into a receipt, gives it its place in the
+organisation's log, and reads it back for those who may see it (reference: docs/receipts.md)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from a2a_cloud.model.receipt import (
+    AgentFacts,
+    ChildEntry,
+    Environment,
+    ErrorFacts,
+    ReceiptBody,
+    SkillFacts,
+    Usage,
+)
+from a2a_cloud.model.release import Release
+from a2a_cloud.model.run import EffectEnded, ReplyEvent, ResultEvent, decode_event
+from a2a_cloud.model.scope import Scope
+from a2a_cloud.model.stamp import stamp
+from a2a_cloud.storage.journal.port import Op
+from a2a_cloud.storage.sql import statements as sql
+from a2a_cloud.storage.sql.reader import Reader, ReceiptRow
+from a2a_cloud.wire.jws import Signer
+from a2a_cloud.wire.seal import (
+    EMPTY,
+    Salts,
+    SealedReceipt,
+    disclose_payloads,
+    disclose_sections,
+    document,
+    effect_entry,
+    events_payload,
+    seal,
+    section,
+    section_hashes,
+)
+
+if TYPE_CHECKING:
+    from a2a_cloud.runtime.live import Outcome, Run
+
+
+class Kept(Struct, omit_defaults=True):
+    """What is stored beside a receipt, to disclose it: the salts and the sections' bytes."""
+
+    salts: bytes
+    env: bytes
+    effects: bytes = EMPTY
+    children: bytes = EMPTY
+
+
+_kept = msgspec.msgpack.Encoder()
+_unkept = msgspec.msgpack.Decoder(Kept)
+
+
+class Notary:
+    """One per platform. `environment` says where agents' code runs."""
+
+    def __init__(self, signer: Signer, reader: Reader, environment: Environment) -> None:
+        self._signer = signer
+        self._reader = reader
+        self._env = section(environment)
+        self._leaves: dict[int, int] = {}
+        self._facts: dict[int, tuple[AgentFacts, dict[str, SkillFacts]]] = {}
+
+    def forget_place(self, org_no: int) -> None:
+        """A seal was not stored after all: read the log's length again before the next one."""
+        self._leaves.pop(org_no, None)
+
+    def seal(self, run: Run, outcome: Outcome, bodies_hash: str, response: bytes, now: float) -> tuple[SealedReceipt, Op]:
+        """The run's receipt, and the statement that stores it at the log's next index."""
+        call, task = run.call, run.task
+        salts = Salts(run.salts)
+        agent, skills = self._release_facts(call.release)
+        effects, children = _sections(run, salts)
+        body = ReceiptBody(
+            agent=agent,
+            attempts=run.attempt,
+            caller=call.principal.label,
+            context_id=task.context_id,
+            ended_at=stamp(run.ended or now),
+            error=UNSET if outcome.problem is None else ErrorFacts(code=outcome.problem.code),
+            events_sha256=bodies_hash,
+            idempotency_key=sha256(salts.key + call.key.encode()).hexdigest() if call.key else UNSET,
+            issued_at=stamp(now),
+            issuer_kid=self._signer.kid,
+            org=call.release.org,
+            parent_run=UNSET if call.parent is None else call.parent.run_id,
+            request_sha256=run.request_sha256,
+            response_sha256=sha256(salts.response + response).hexdigest(),
+            run_id=run.id,
+            sections=section_hashes(salts, self._env, effects, children),
+            skill=skills.get(call.skill, UNSET),
+            started_at=stamp(run.started or run.created),
+            status=outcome.state.short,  # type: ignore[arg-type]
+            task_id=UNSET if run.reply is not None else task.id,
+            trace_id=call.trace_id or UNSET,
+            usage=[
+                Usage(meter=meter, qty=_decimal(qty), unit=unit)
+                for (meter, unit), qty in sorted((run.usage or {}).items())
+            ],
+        )
+        sealed = seal(self._signer, body)
+        org = task.org_no
+        leaf = self._leaves.get(org)
+        if leaf is None:
+            leaf = self._reader.leaves(Scope(org=org))
+        self._leaves[org] = leaf + 1
+        kept = Kept(run.salts, self._env, effects, children)
+        return sealed, (
+            sql.ADD_RECEIPT,
+            (
+                run.no,
+                org,
+                leaf,
+                sealed.leaf,
+                bytes.fromhex(sealed.id[5:]),
+                sealed.body,
+                sealed.protected,
+                sealed.signature,
+                _kept.encode(kept),
+            ),
+        )
+
+    def document(self, row: ReceiptRow, org: str, whole: bool, request: bytes | None, key: str) -> bytes:
+        """The receipt as a file: `whole` with the agent's inside, else the caller's view."""
+        kept = _unkept.decode(row.sections)
+        salts = Salts(kept.salts)
+        bodies = [body for _, body in self._reader.events(Scope(org=row.org), row.run)]
+        events = events_payload(bodies) if whole else None
+        return document(
+            SealedReceipt("rcpt_" + row.id.hex(), row.body, row.protected, row.signature, row.leaf_hash),
+            self._signer,
+            org=org,
+            index=row.leaf,
+            sections=disclose_sections(salts, kept.env, kept.effects, kept.children) if whole else None,
+            disclosed=disclose_payloads(
+                salts, request=request, response=response_of(bodies), events=events, idempotency_key=key
+            ),
+        )
+
+    def _release_facts(self, release: Release) -> tuple[AgentFacts, dict[str, SkillFacts]]:
+        facts = self._facts.get(release.no)
+        if facts is None:
+            version = release.manifest.version
+            facts = (
+                AgentFacts(id=release.name, image_digest=release.digest, version=version),
+                {
+                    spec.id: SkillFacts(
+                        id=spec.id,
+                        schema_sha256=sha256(bytes(spec.input_schema) + bytes(spec.output_schema)).hexdigest(),
+                        version=version,
+                    )
+                    for spec in release.skills
+                },
+            )
+            self._facts[release.no] = facts
+        return facts
+
+
+def response_of(bodies: list[bytes]) -> bytes:
+    """What counts as a run's response: its last stored result or reply; b"" for none."""
+    for body in reversed(bodies):
+        if isinstance(decode_event(body), ResultEvent | ReplyEvent):
+            return body
+    return b""
+
+
+def _sections(run: Run, salts: Salts) -> tuple[bytes, bytes]:
+    if run.record is None:
+        return EMPTY, EMPTY
+    ends: dict[int, EffectEnded] = run.record.results
+    effects = section(
+        [
+            effect_entry(
+                salts,
+                seq,
+                started.kind,
+                started.name,
+                started.args,
+                bytes(ends[seq].value) if seq in ends else None,
+            )
+            for seq, started in sorted(run.record.started.items())
+        ]
+    )
+    children = [child.receipt_id for child in run.children or () if child.receipt_id]
+    return effects, section([ChildEntry(receipt_id=one) for one in children]) if children else EMPTY
+
+
+def _decimal(quantity: Decimal) -> str:
+    return format(quantity.normalize() if quantity else Decimal(0), "f")

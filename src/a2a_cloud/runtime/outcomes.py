@@ -1,0 +1,64 @@
+"""What a worker's last word about a run comes to: an Outcome, checked because agents are not trusted."""
+
+from __future__ import annotations
+
+import msgspec
+
+from a2a_cloud.model.problem import (
+    InvalidAgentResponse,
+    InvalidParams,
+    Problem,
+    Refused,
+    SkillFailed,
+)
+from a2a_cloud.model.task import Message, Role, TaskState
+from a2a_cloud.runtime.live import Outcome, Run
+from a2a_cloud.wire.worker import Result, Trouble
+
+_json = msgspec.json.Decoder()
+_message = msgspec.json.Decoder(Message)
+
+#: Codes that an agent may raise itself; any other becomes skill_failed.
+_ALLOWED: dict[str, type[Problem]] = {cls.code: cls for cls in (InvalidParams, InvalidAgentResponse, Refused, SkillFailed)}
+
+
+def problem_of(trouble: Trouble | None) -> Problem:
+    """A worker's trouble as a Problem; sentences are cut at 2,000 characters."""
+    if trouble is None:
+        return SkillFailed()
+    cls = _ALLOWED.get(trouble.code, SkillFailed)
+    info = {} if trouble.code in _ALLOWED else {"agent_code": trouble.code[:64]}
+    return cls(trouble.detail[:2000], remedy=trouble.remedy[:2000], info=info)
+
+
+def outcome_of(run: Run, frame: Result) -> Outcome:
+    """The outcome that a Result frame stands for."""
+    if frame.status == "ok":
+        value = frame.value
+        if value == b"null":
+            return Outcome(TaskState.COMPLETED)
+        try:
+            _json.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return _bad("The skill's result is not valid JSON.")
+        return Outcome(TaskState.COMPLETED, value=msgspec.Raw(value))
+    if frame.status == "reply":
+        try:
+            message = _message.decode(frame.value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return _bad("The skill's reply is not a message.")
+        message.role = Role.AGENT
+        message.context_id = run.context_id
+        message.task_id = run.task_id if run.call.shown or run.ordinal > 1 else msgspec.UNSET
+        for part in message.parts:
+            part.object = msgspec.UNSET
+        return Outcome(TaskState.COMPLETED, reply=message)
+    if frame.status == "refused":
+        return Outcome(TaskState.REJECTED, problem=problem_of(frame.trouble))
+    if frame.status == "canceled":
+        return Outcome(TaskState.CANCELED)
+    return Outcome(TaskState.FAILED, problem=problem_of(frame.trouble))
+
+
+def _bad(detail: str) -> Outcome:
+    return Outcome(TaskState.FAILED, problem=InvalidAgentResponse(detail))

@@ -1,0 +1,28 @@
+"""What the runtime needs from other planes, as it sees them; `app.py` ties them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from a2a_cloud.model.principal import Principal
+from a2a_cloud.model.release import Release
+
+
+class Releases(Protocol):
+    """The registry: which release serves, and those that still have runs."""
+
+    def find(self, org: str, name: str) -> Release:
+        """The release that serves agent `name` of organisation `org`. Raises AgentNotFound."""
+        ...
+
+    def by_no(self, no: int) -> Release | None:
+        """The release with that number."""
+        ...
+
+
+class Principals(Protocol):
+    """Identity: who a stored number is."""
+
+    def by_no(self, no: int) -> Principal | None:
+        """The principal with that number."""
+        ...

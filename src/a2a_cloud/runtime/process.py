@@ -1,0 +1,276 @@
+"""One worker: a process of its own that runs an agent's code, and what it is doing for us.
+
+A worker gets a clean environment (an allowlist), a session of its own, rlimits from the start, and
+one socket. It dies with its socket and with its parent; its process group is on record in the data
+folder, so that a restart can end what a crash left behind before anything is run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from a2a_cloud.model.release import Release
+from a2a_cloud.runtime.channel import Channel
+from a2a_cloud.wire.worker import PROTOCOL, Broken, Hello, Ready, Stop, ToRuntime, ToWorker
+
+if TYPE_CHECKING:
+    from a2a_cloud.runtime.live import Run
+
+#: What of our environment an agent sees.
+ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
+#: A line of output is cut at this many bytes.
+LINE_LIMIT = 8 << 10
+
+
+class WorkerOwner(Protocol):
+    """Whom a worker tells: the pool."""
+
+    def on_ready(self, worker: Worker, ready: Ready) -> None:
+        """The agent's code is loaded."""
+        ...
+
+    def on_frame(self, worker: Worker, frame: ToRuntime) -> None:
+        """A frame of a run."""
+        ...
+
+    def on_line(self, worker: Worker, source: str, line: str) -> None:
+        """A line on stdout or stderr that belongs to no run in particular."""
+        ...
+
+    def on_gone(self, worker: Worker, why: str) -> None:
+        """The process has ended; called once. `why` is a sentence for logs."""
+        ...
+
+
+class Worker:
+    """A worker process and the runs that it holds."""
+
+    def __init__(self, release: Release, owner: WorkerOwner, records: Path) -> None:
+        self.release = release
+        self.runs: dict[int, Run] = {}
+        self.busy = 0
+        self.skills_busy: dict[str, int] = {}
+        self.resumes: list[tuple[Run, Callable[[], None]]] = []
+        self.ready = False
+        self.draining = False
+        self.gone = False
+        self.broken = ""
+        self.pid = 0
+        self.idle_since = 0.0
+        self._owner = owner
+        self._records = records
+        self._channel: Channel | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._breach: str | None = None
+        self._killed = ""
+
+    async def start(self) -> None:
+        """Start the process and say hello. Raises OSError when it can't be started."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+        environment["A2A_WORKER_FD"] = str(theirs.fileno())
+        environment["A2A_WORKER_PARENT"] = str(os.getpid())
+        environment["HOME"] = "/nonexistent"
+        limits = self.release.manifest.limits
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                "-B",
+                "-X",
+                "utf8",
+                "-m",
+                "a2a_cloud.agent.main",
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                cwd=self.release.folder,
+                env=environment,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                limit=LINE_LIMIT,
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self.pid = self._process.pid
+        record_group(self._records, self.pid)
+        loop = asyncio.get_running_loop()
+        _, self._channel = await loop.create_unix_connection(lambda: Channel(self._frame, self._closed), sock=ours)
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._tasks = [
+            loop.create_task(self._lines("stdout", self._process.stdout)),
+            loop.create_task(self._lines("stderr", self._process.stderr)),
+            loop.create_task(self._wait()),
+        ]
+        self.send(
+            Hello(
+                protocol=PROTOCOL,
+                agent=self.release.name,
+                release=self.release.number,
+                folder=self.release.folder,
+                entry=self.release.manifest.entry,
+                memory=limits.memory,
+                open_files=limits.open_files,
+                concurrency=limits.concurrency,
+            )
+        )
+
+    def send(self, frame: ToWorker) -> None:
+        """Send a frame, if the worker still lives."""
+        if self._channel is not None:
+            self._channel.send(frame)
+
+    def stop(self) -> None:
+        """Ask it to end when its runs have."""
+        self.draining = True
+        self.send(Stop())
+
+    def kill(self, why: str) -> None:
+        """End the whole process group now."""
+        if not self._killed:
+            self._killed = why
+        end_group(self.pid)
+
+    def take(self, run: Run) -> None:
+        """A slot of this worker is now the run's."""
+        run.slot = True
+        self.busy += 1
+        self.skills_busy[run.call.skill] = self.skills_busy.get(run.call.skill, 0) + 1
+
+    def give_back(self, run: Run) -> None:
+        """The run gives up its slot: it ended, or it waits."""
+        if run.slot:
+            run.slot = False
+            self.busy -= 1
+            self.skills_busy[run.call.skill] -= 1
+
+    def _frame(self, frame: ToRuntime) -> None:
+        kind = type(frame)
+        if kind is Ready:
+            assert isinstance(frame, Ready)
+            if frame.protocol != PROTOCOL:
+                self._channel and self._channel.close(f"it speaks protocol {frame.protocol}, not {PROTOCOL}")
+            elif not self.ready:
+                self.ready = True
+                self._owner.on_ready(self, frame)
+        elif kind is Broken:
+            assert isinstance(frame, Broken)
+            self.broken = frame.detail
+            for line in frame.trace.splitlines()[-50:]:
+                self._owner.on_line(self, "stderr", line)
+        else:
+            self._owner.on_frame(self, frame)
+
+    def breach(self, what: str) -> None:
+        """The worker broke the protocol: end it."""
+        if self._channel is not None:
+            self._channel.close(what)
+
+    def _closed(self, breach: str | None) -> None:
+        self._breach = breach
+        self.kill(breach or "its socket closed")
+
+    async def _lines(self, source: str, stream: asyncio.StreamReader) -> None:
+        while True:
+            try:
+                raw = await stream.readuntil(b"\n")
+            except asyncio.IncompleteReadError as end:
+                raw = end.partial
+                if not raw:
+                    return
+            except asyncio.LimitOverrunError as over:
+                raw = await stream.read(over.consumed or LINE_LIMIT)
+            self._owner.on_line(self, source, raw.decode("utf-8", "replace").rstrip("\r\n"))
+
+    async def _wait(self) -> None:
+        assert self._process is not None
+        code = await self._process.wait()
+        end_group(self.pid)
+        forget_group(self._records, self.pid)
+        for task in self._tasks[:2]:
+            # The pipes may be held open by a grandchild that we have just killed; its last lines count.
+            with contextlib.suppress(asyncio.TimeoutError, asyncio.CancelledError):
+                await asyncio.wait_for(task, 1)
+        self.gone = True
+        if self._channel is not None:
+            self._channel.close(None)
+        self._owner.on_gone(self, self.broken or self._why(code))
+
+    def _why(self, code: int) -> str:
+        if self._breach:
+            return f"the worker was ended: {self._breach}"
+        if code < 0 and not self._killed:
+            return f"the worker was killed by {signal.Signals(-code).name}"
+        if self._killed and self._killed != "its socket closed":
+            return f"the worker was ended: {self._killed}"
+        return f"the worker exited with code {max(code, 0)}"
+
+
+# --- process groups on record -------------------------------------------------------------------
+
+
+def _started(pid: int) -> str:
+    """A process's start time in clock ticks since boot: with the pid it names a process for good."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def record_group(records: Path, pid: int) -> None:
+    """Put a worker's process group on record."""
+    (records / str(pid)).write_text(_started(pid))
+
+
+def forget_group(records: Path, pid: int) -> None:
+    """The group is gone."""
+    (records / str(pid)).unlink(missing_ok=True)
+
+
+def end_group(pid: int) -> None:
+    """Kill a worker's process group, whoever of it is left."""
+    if pid > 1:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+
+def end_recorded_groups(records: Path) -> int:
+    """Kill what workers of an earlier life left running; returns how many groups were on record.
+
+    A pid that has been given to somebody else since is left alone: the start time must match, or,
+    when the leader has gone, the session id of what is left (a session keeps its leader's pid, and
+    the kernel gives that pid to nobody while the session lives).
+    """
+    ended = 0
+    for record in sorted(records.iterdir()):
+        if record.name.isdigit():
+            pid = int(record.name)
+            started = _started(pid)
+            if (started and started == record.read_text()) or (not started and _session_lives(pid)):
+                end_group(pid)
+            ended += 1
+        record.unlink(missing_ok=True)
+    return ended
+
+
+def _session_lives(session: int) -> bool:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                if int(entry.joinpath("stat").read_text().rpartition(")")[2].split()[3]) == session:
+                    return True
+    return False

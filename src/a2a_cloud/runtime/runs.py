@@ -1,0 +1,707 @@
+"""The run engine: from an admitted Call to a sealed run, durable before visible.
+
+A call with no effects costs two commits: its acceptance, and its end with result, receipt and place
+in the log. A run's events are numbered as they happen and collected when the journal forms its next
+group, so that what happens while a commit runs shares the next one; nobody sees an event before its
+commit. Everything here runs on the loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from a2a_cloud.model.ports import Clock, Entropy, Ids
+from a2a_cloud.model.problem import (
+    Busy,
+    IdempotencyConflict,
+    Internal,
+    InvalidAgentResponse,
+    Problem,
+    ReplayDiffers,
+    SkillFailed,
+    StorageFull,
+    TimedOut,
+    Unavailable,
+    WorkerLost,
+)
+from a2a_cloud.model.release import Release
+from a2a_cloud.model.run import (
+    AttemptEvent,
+    Call,
+    ReplyEvent,
+    ResultEvent,
+    StatusEvent,
+    decode_event,
+    encode_event,
+)
+from a2a_cloud.model.scope import SYSTEM, Scope
+from a2a_cloud.model.task import TERMINAL, TaskState
+from a2a_cloud.runtime.bus import Bus
+from a2a_cloud.runtime.effects import Record
+from a2a_cloud.runtime.frames import Frames
+from a2a_cloud.runtime.live import LiveTask, Outcome, Run
+from a2a_cloud.runtime.logs import Logs
+from a2a_cloud.runtime.notary import Notary
+from a2a_cloud.runtime.outcomes import outcome_of
+from a2a_cloud.runtime.pool import Pool
+from a2a_cloud.runtime.ports import Principals, Releases
+from a2a_cloud.runtime.process import Worker
+from a2a_cloud.runtime.stored import store_call
+from a2a_cloud.runtime.talk import Talk
+from a2a_cloud.storage.journal.port import Journal, Op, Write
+from a2a_cloud.storage.objects.port import ObjectStore
+from a2a_cloud.storage.sql import statements as sql
+from a2a_cloud.storage.sql.reader import Reader
+from a2a_cloud.storage.sql.schema import SEQ_BITS
+from a2a_cloud.wire.seal import EventsDigest
+from a2a_cloud.wire.worker import Ack, Cancel, FileFrame, Result, Start, ToRuntime
+from a2a_cloud.wire.worker import Log as LogFrame
+
+log = logging.getLogger("a2a_cloud.runs")
+
+#: Seconds that a cancelled or timed-out run has to stop before its worker is replaced.
+GRACE_SECONDS = 2.0
+#: Attempts that a crash may cost a run before it counts as the crash's cause.
+MAX_LOST = 3
+#: Seconds between looks at deadlines.
+SWEEP_SECONDS = 0.25
+
+_encode_message = msgspec.json.Encoder().encode
+_CANCEL_REASONS = {TaskState.CANCELED: "canceled", TaskState.FAILED: "timed_out"}
+
+
+class Runs:
+    """See the module; `Views` reads, this changes."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        reader: Reader,
+        objects: ObjectStore,
+        releases: Releases,
+        principals: Principals,
+        notary: Notary,
+        clock: Clock,
+        ids: Ids,
+        entropy: Entropy,
+        records: Path,
+    ) -> None:
+        self.journal = journal
+        self.reader = reader
+        self.objects = objects
+        self.releases = releases
+        self.principals = principals
+        self.notary = notary
+        self.clock = clock
+        self.ids = ids
+        self.entropy = entropy
+        self.records = records
+        self.bus = Bus()
+        self.logs = Logs(journal, reader, clock)
+        self.frames = Frames(self)
+        self.talk = Talk(self)
+        self.pools: dict[int, Pool] = {}
+        self.tasks: dict[str, LiveTask] = {}
+        self.live: dict[int, Run] = {}
+        self.by_id: dict[str, Run] = {}
+        self.keys: dict[bytes, tuple[Run, bytes]] = {}
+        self.draining = False
+        self.started = 0
+        self.finished: dict[str, int] = {}
+        self._next_run = reader.last(SYSTEM, "run")
+        self._next_task = reader.last(SYSTEM, "task")
+        self._loop = asyncio.get_running_loop()
+        self._empty: asyncio.Event = asyncio.Event()
+        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    # --- taking calls -----------------------------------------------------------------------------
+
+    def submit(self, call: Call) -> Run:
+        """Take a call: a new run, a follow-up, the answer to an open question, or the run of an
+        earlier identical call.
+
+        The run is durable once `accepted()` returns. Raises Unavailable, StorageFull, Busy,
+        TaskNotFound, UnsupportedOperation, InvalidParams, IdempotencyConflict.
+        """
+        if self.draining:
+            raise Unavailable("The platform is stopping.", remedy="Try again shortly.", retry_after=5)
+        digest = b""
+        if call.key:
+            digest = self._key_digest(call)
+            known = self._known(call, digest)
+            if known is not None:
+                return known
+        if self.journal.full:
+            raise StorageFull(remedy="Free some space on the disk of A2A_DATA.", retry_after=5)
+        if call.task_id:
+            return self.talk.continue_task(call, digest)
+        pool = self.pool(call.release)
+        limit = call.release.manifest.limits.queue
+        if pool.queued >= limit:
+            raise Busy(
+                f"{pool.queued} calls to {call.release.name} are waiting already.",
+                remedy="Try again after the time that Retry-After gives.",
+                retry_after=1,
+            )
+        self._next_task += 1
+        task = LiveTask(
+            self._next_task,
+            self.ids.new("task"),
+            call.release.org_no,
+            call.principal.no,
+            call.release.agent_no,
+            call.context_id or self.ids.new("ctx"),
+        )
+        return self.accept(call, task, digest)
+
+    def accept(self, call: Call, task: LiveTask, digest: bytes) -> Run:
+        """Queue the acceptance of a new run of `task`."""
+        now = self.clock.now()
+        release = call.release
+        self._next_run += 1
+        task.total += 1
+        spec = release.skill(call.skill) if call.skill else None
+        run = Run(self._next_run, self.ids.new("run"), task, task.total, call, spec)
+        run.created = now
+        run.salts = self.entropy.bytes(128)
+        run.deadline = self.deadline(run)
+        if call.files:
+            run.objects = frozenset((one.object.sha256, one.object.size) for one in call.files if one.object)
+        body = store_call(call)
+        run.request_sha256 = hashlib.sha256(run.salts[:16] + body).hexdigest()
+        parent = call.parent.run_no if call.parent is not None else None
+        ops: list[Op] = [
+            (
+                sql.ADD_RUN,
+                (
+                    run.no,
+                    run.id,
+                    task.org_no,
+                    task.owner_no,
+                    task.agent_no,
+                    release.no,
+                    task.no,
+                    task.id,
+                    run.ordinal,
+                    task.context_id,
+                    call.skill,
+                    TaskState.SUBMITTED.value,
+                    1,
+                    now,
+                    body,
+                    parent,
+                ),
+            )
+        ]
+        if run.ordinal == 1:
+            ops.append(
+                (
+                    sql.ADD_TASK,
+                    (
+                        task.no,
+                        task.id,
+                        task.org_no,
+                        task.owner_no,
+                        task.agent_no,
+                        task.context_id,
+                        TaskState.SUBMITTED.value,
+                        now,
+                    ),
+                )
+            )
+        if digest:
+            ops.append((sql.ADD_IDEMPOTENCY, (digest, task.org_no, run.no, call.fingerprint)))
+            self.keys[digest] = (run, call.fingerprint)
+        task.runs.append(run)
+        self.tasks[task.id] = task
+        self.live[run.no] = run
+        self.by_id[run.id] = run
+        pool = self.pool(release)
+        pool.accepting += 1
+        self.started += 1
+
+        def accepted(error: BaseException | None) -> None:
+            self._accepted(run, pool, digest, error)
+
+        self.journal.submit(Write(ops, accepted))
+        # An idempotent skill may begin while its acceptance is being committed: if that fails, it
+        # may have run for nothing, and by its own word that does no harm.
+        if spec is not None and spec.idempotent and run is task.current and not pool.waiting:
+            worker = pool.free(spec)
+            if worker is not None:
+                worker.take(run)
+                self.start_run(worker, run)
+        return run
+
+    def _accepted(self, run: Run, pool: Pool, digest: bytes, error: BaseException | None) -> None:
+        pool.accepting -= 1
+        if error is not None:
+            run.accept_error = error if isinstance(error, Problem) else Internal(operator=str(error))
+            run.ending = run.ending or Outcome(TaskState.FAILED)
+            self._stop_worker(run)
+            self._forget(run, digest)
+            run.wake(run.accept_error)
+            return
+        run.is_accepted = True
+        if run.waiters:
+            run.wake()
+        if run.ending is None and run.worker is None and run is run.task.current:
+            pool.enqueue(run)
+
+    def _known(self, call: Call, digest: bytes) -> Run | None:
+        entry = self.keys.get(digest)
+        if entry is not None:
+            run, fingerprint = entry
+        else:
+            row = self.reader.idempotency(Scope(org=call.release.org_no), digest)
+            if row is None:
+                return None
+            fingerprint = row[1]
+            run = self.live.get(row[0]) or self.talk.restored(row[0])
+        if fingerprint != call.fingerprint:
+            raise IdempotencyConflict(
+                "This messageId or Idempotency-Key was used before for another call.",
+                remedy="Use a new one for a new call; repeat the old call unchanged to get its outcome.",
+                info={"run": run.id},
+            )
+        return run
+
+    def answered_keys(self, run: Run, digest: bytes, fingerprint: bytes) -> None:
+        """Remember that an answer used this key, until the run ends."""
+        self.keys[digest] = (run, fingerprint)
+        run.keys = (*run.keys, digest)
+
+    def _key_digest(self, call: Call) -> bytes:
+        parts = f"{call.release.org_no}\0{call.principal.no}\0{call.release.agent_no}\0{call.key}"
+        return hashlib.blake2b(parts.encode(), digest_size=16).digest()
+
+    def deadline(self, run: Run) -> float:
+        """When the run's time is up, in monotonic seconds, if it began now."""
+        limits = run.call.release.manifest.limits
+        seconds = (run.spec.timeout if run.spec is not None else 0.0) or limits.timeout
+        deadline = self.clock.monotonic() + seconds
+        return deadline if run.call.deadline is None else min(deadline, run.call.deadline)
+
+    # --- to a worker ------------------------------------------------------------------------------
+
+    def pool(self, release: Release) -> Pool:
+        """The release's pool, made when first needed."""
+        pool = self.pools.get(release.no)
+        if pool is None:
+            pool = self.pools[release.no] = Pool(release, self, self.clock, self.records)
+        return pool
+
+    def start_run(self, worker: Worker, run: Run) -> None:
+        """See PoolOwner: the worker has taken a slot for the run."""
+        call = run.call
+        run.worker = worker
+        run.holding = True
+        worker.runs[run.no] = run
+        if run.started is None:
+            run.started = self.clock.now()
+        run.deadline = self.deadline(run)
+        files = call.files
+        worker.send(
+            Start(
+                run=run.no,
+                run_id=run.id,
+                task_id=run.task.id,
+                context_id=run.task.context_id,
+                skill=call.skill,
+                arguments=call.arguments,
+                message=_encode_message(call.message),
+                timeout=run.deadline - self.clock.monotonic(),
+                attempt=run.attempt,
+                files=[
+                    FileFrame(
+                        one.param,
+                        one.name,
+                        one.media_type,
+                        one.size,
+                        one.inline,
+                        one.object.sha256 if one.object is not None else "",
+                    )
+                    for one in files
+                ]
+                if files
+                else [],
+                history=self.talk.history(run) if run.ordinal > 1 else b"",
+                caller=call.principal.name,
+                org=call.principal.org,
+                parent_agent=self.talk.parent_agent(call) if call.parent is not None else "",
+                now=run.record.now if run.record is not None else [],
+                output_modes=call.output_modes,
+            )
+        )
+
+    def run_frame(self, worker: Worker, frame: ToRuntime) -> None:
+        """See PoolOwner."""
+        run = worker.runs.get(frame.run)  # type: ignore[union-attr]
+        if run is None:
+            if type(frame) is LogFrame and not frame.run:
+                self.log_line(worker.release, 0, frame.level, frame.source, frame.line)
+            return  # A late word of a run that has ended.
+        if type(frame) is Result:
+            self.pools[run.call.release.no].release_run(run)
+            if run.ending is None:
+                self._result(run, frame)
+        elif run.ending is None:
+            self.frames.take(run, frame)
+
+    def _result(self, run: Run, frame: Result) -> None:
+        record = run.record
+        if record is not None and (record.replaying or record.held):
+            self.frames.differs(run, f"ended ({frame.status})")
+            return
+        trouble = frame.trouble
+        if (
+            frame.status == "failed"
+            and trouble is not None
+            and trouble.retry
+            and run.spec is not None
+            and run.attempt <= run.spec.retries
+        ):
+            self.again(run, trouble.detail, min(30.0, 0.5 * 2 ** (run.attempt - 1)))
+            return
+        self.finish(run, outcome_of(run, frame))
+
+    def again(self, run: Run, why: str, delay: float) -> None:
+        """Begin a further attempt from scratch; what the last one put out is void."""
+        run.attempt += 1
+        run.record = None
+        run.question = None
+        run.append(AttemptEvent(attempt=run.attempt, why=why[:500]))
+        self.flush(run)
+        self._requeue(run, delay)
+
+    def replay(self, run: Run) -> None:
+        """Run the skill again with the recorded effects, once what is pending is on disk."""
+
+        def go() -> None:
+            if run.ending is not None:
+                return
+            events = [(seq, decode_event(body)) for seq, body in self.reader.events(Scope(org=run.task.org_no), run.no)]
+            run.record = Record.replay(events)
+            self._requeue(run, 0.0)
+
+        self.when_written(run, go)
+
+    def _requeue(self, run: Run, delay: float) -> None:
+        def go() -> None:
+            if run.ending is None:
+                run.deadline = self.deadline(run)
+                self.pool(run.call.release).enqueue(run)
+
+        if delay:
+            self._loop.call_later(delay, go)
+        else:
+            go()
+
+    def run_lost(self, run: Run, why: str) -> None:
+        """See PoolOwner: what happens to a run whose worker is gone (house table)."""
+        if run.ending is not None:
+            return
+        spec = run.spec
+        if run.question is not None and run.state is TaskState.INPUT_REQUIRED:
+            if spec is None or spec.replayable or spec.durable:
+                return  # It stays parked; the answer replays it.
+            self.lose(run, f"The run kept its place in a worker, and {why}.")
+            return
+        run.lost += 1
+        if run.lost > MAX_LOST:
+            self.lose(run, f"The run lost its worker {run.lost} times; the last time {why}.")
+        elif spec is not None and spec.durable:
+            self.replay(run)
+        elif spec is not None and spec.idempotent:
+            self.again(run, why, 0.0)
+        else:
+            self.lose(run, f"While it ran, {why}.")
+
+    def lose(self, run: Run, detail: str) -> None:
+        """The run can't go on and may not be repeated: it fails with worker_lost, on the dead-letter list."""
+        problem = WorkerLost(detail, remedy="Check what it did before you call again; see `a2a runs --dead`.")
+        self.finish(run, Outcome(TaskState.FAILED, problem=problem, dead=True))
+
+    # --- what recovery puts back --------------------------------------------------------------------
+
+    def request_hash(self, run: Run) -> str:
+        """The salted hash of the stored call."""
+        body = self.reader.call(Scope(org=run.task.org_no), run.no) or b""
+        return hashlib.sha256(run.salts[:16] + body).hexdigest()
+
+    def cannot_start(self, run: Run, why: str) -> None:
+        """See PoolOwner."""
+        problem = SkillFailed(
+            f"The agent could not be started: {why}.".replace("..", "."),
+            remedy=f"See `a2a logs {run.call.release.name}`.",
+        )
+        self.finish(run, Outcome(TaskState.FAILED, problem=problem))
+
+    # --- the end of a run -------------------------------------------------------------------------
+
+    def finish(self, run: Run, outcome: Outcome) -> None:
+        """The run ends so; its end is visible once it is committed. Later calls change nothing."""
+        if run.ending is not None:
+            return
+        if outcome.reply is not None and run.seq and any(event.visible for _, event in (*run.events, *run.pending, *run.flight)):
+            outcome = Outcome(
+                TaskState.FAILED,
+                problem=InvalidAgentResponse("The skill replied after other output; a reply must come first."),
+            )
+        run.ending = outcome
+        run.question = None
+        now = run.ended = self.clock.now()
+        message = None
+        if outcome.value is not None:
+            run.append(ResultEvent(value=outcome.value))
+        if outcome.reply is not None:
+            if run.call.shown or run.ordinal > 1:
+                message = outcome.reply
+            else:
+                run.append(ReplyEvent(message=outcome.reply))
+                run.reply = outcome.reply
+        problem = outcome.problem
+        run.append(
+            StatusEvent(
+                state=outcome.state,
+                at=now,
+                message=message,
+                problem_code=problem.code if problem is not None else "",
+                problem_detail=problem.sentence if problem is not None else "",
+            )
+        )
+        if run.children:
+            for child in run.children:
+                self.cancel_run(child)
+        pool = self.pools.get(run.call.release.no)
+        if pool is not None and run.worker is None:
+            pool.drop(run)
+        self._stop_worker(run)
+        self.flush(run)
+
+    def _stop_worker(self, run: Run) -> None:
+        """Tell the worker, if it still runs the run, and see that it obeys."""
+        worker = run.worker
+        if worker is None or run.ending is None or run.ending.state is TaskState.COMPLETED:
+            return
+        worker.send(Cancel(run.no, _CANCEL_REASONS.get(run.ending.state, "canceled")))
+        self._loop.call_later(GRACE_SECONDS, self._stuck, run, worker)
+
+    def _stuck(self, run: Run, worker: Worker) -> None:
+        if run.worker is worker and not worker.gone:
+            self.log_line(run.call.release, run.no, "error", "platform", "The run did not stop when it was told to.")
+            self.pools[run.call.release.no].replace(worker, "a run did not stop when it was told to")
+
+    def cancel_run(self, run: Run) -> None:
+        """End a run as canceled."""
+        self.finish(run, Outcome(TaskState.CANCELED))
+
+    # --- commits ----------------------------------------------------------------------------------
+
+    def flush(self, run: Run) -> None:
+        """Commit what is pending with the journal's next group."""
+        if not run.writing:
+            run.writing = True
+            self.journal.submit(
+                Write(collect=lambda: self._collect(run), done=lambda error: self._written(run, error), must=True)
+            )
+
+    def when_written(self, run: Run, then: Any) -> None:
+        """Call `then` once everything pending of the run is on disk."""
+        if not run.pending and not run.ops and not run.writing:
+            then()
+            return
+        run.idle.append(then)
+        self.flush(run)
+
+    def _collect(self, run: Run) -> list[Op]:
+        task = run.task
+        org = task.org_no
+        ops, run.ops = run.ops, []
+        flight = run.flight = run.pending
+        run.pending = []
+        base = run.no << SEQ_BITS
+        digest = run.digest
+        if digest is None:
+            digest = run.digest = self._digest(run)
+        outcome = run.ending
+        response = b""
+        state: StatusEvent | None = None
+        for seq, event in flight:
+            body = encode_event(event)
+            digest.add(body)
+            ops.append((sql.ADD_EVENT, (base | seq, org, body)))
+            if type(event) is StatusEvent:
+                state = event
+            elif type(event) is ResultEvent or type(event) is ReplyEvent:
+                response = body
+        if outcome is not None and not run.sealed:
+            run.sealed = True
+            ended = run.ended or self.clock.now()
+            sealed, op = self.notary.seal(run, outcome, digest.hexdigest(), response, ended)
+            run.receipt_id = sealed.id
+            problem = outcome.problem
+            ops.append(op)
+            ops.append(
+                (
+                    sql.END_RUN,
+                    (
+                        outcome.state.value,
+                        run.attempt,
+                        run.started,
+                        ended,
+                        problem.code if problem is not None else None,
+                        problem.sentence if problem is not None else None,
+                        1 if outcome.dead else 0,
+                        run.no,
+                        org,
+                    ),
+                )
+            )
+            if run.reply is not None and len(task.runs) == 1:
+                task.closing = True
+                ops.append((sql.DROP_TASK, (task.no, org)))
+            elif len(task.runs) > 1:
+                ops.append((sql.SET_TASK, (TaskState.WORKING.value, ended, task.no, org)))
+            else:
+                task.closing = True
+                ops.append((sql.SET_TASK, (outcome.state.value, ended, task.no, org)))
+        elif state is not None and outcome is None:
+            ops.append((sql.SET_RUN, (state.state.value, run.attempt, run.started, run.no, org)))
+            ops.append((sql.SET_TASK, (state.state.value, state.at, task.no, org)))
+        return ops
+
+    def _digest(self, run: Run) -> EventsDigest:
+        digest = EventsDigest(run.salts[32:48])
+        first = run.flight[0][0] if run.flight else run.seq + 1
+        if first > 1:  # Restored after a restart: take in what is stored already.
+            for _, body in self.reader.events(Scope(org=run.task.org_no), run.no):
+                digest.add(body)
+        return digest
+
+    def _written(self, run: Run, error: BaseException | None) -> None:
+        run.writing = False
+        if error is not None:
+            log.critical("run %s: a commit was refused: %s", run.id, error)
+            self.notary.forget_place(run.task.org_no)
+            run.wake(error if isinstance(error, Problem) else Internal(operator=str(error)))
+            self._forget(run, b"")
+            return
+        flight, run.flight = run.flight, []
+        task = run.task
+        ended = run.sealed
+        for seq, event in flight:
+            if event.visible:
+                if type(event) is StatusEvent:
+                    run.state = event.state
+                run.keep(seq, event)
+        if task.sinks and flight:
+            self.bus.deliver(task, run, flight)
+        if run.unacked and not ended:
+            done, run.unacked = run.unacked, 0
+            if run.worker is not None:
+                run.worker.send(Ack(run.no, done))
+        if run.idle:
+            idle, run.idle = run.idle, []
+            for then in idle:
+                then()
+        if ended and run.state in TERMINAL:
+            self._ended(run)
+        if run.waiters:
+            run.wake()
+        if (run.pending or run.ops) and not run.writing:
+            self.flush(run)
+
+    def _ended(self, run: Run) -> None:
+        short = run.state.short
+        self.finished[short] = self.finished.get(short, 0) + 1
+        self._forget(run, b"")
+        if run.on_end is not None:
+            run.on_end(run)
+        following = run.task.current
+        if following is not None and following.is_accepted and following.worker is None and following.ending is None:
+            self.pool(following.call.release).enqueue(following)
+
+    def _forget(self, run: Run, digest: bytes) -> None:
+        task = run.task
+        self.live.pop(run.no, None)
+        self.by_id.pop(run.id, None)
+        if run.call.key:
+            self.keys.pop(digest or self._key_digest(run.call), None)
+        for key in run.keys:
+            self.keys.pop(key, None)
+        self.frames.forget(run)
+        if run in task.runs:
+            task.runs.remove(run)
+        if not task.runs:
+            self.tasks.pop(task.id, None)
+            if not task.closing and task.total > 1 and run.accept_error is not None:
+                # The follow-up that kept the task working was never stored: the task has ended.
+                last = TaskState.COMPLETED.value
+                self.journal.submit(Write([(sql.SET_TASK, (last, self.clock.now(), task.no, task.org_no))], must=True))
+        if not self.live:
+            self._empty.set()
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        now = self.clock.monotonic()
+        overdue = [run for run in self.live.values() if run.deadline < now and run.ending is None]
+        for run in overdue:
+            waited = run.worker is None
+            detail = "The run waited too long for a free worker." if waited else "The run took longer than it may."
+            self.finish(
+                run,
+                Outcome(
+                    TaskState.FAILED,
+                    problem=TimedOut(detail, remedy="Raise `timeout` of the skill or in [limits] if it needs more."),
+                ),
+            )
+        for pool in list(self.pools.values()):
+            pool.trim()
+
+    def differs(self, run: Run, detail: str) -> None:
+        """A replay did something else than the record says."""
+        problem = ReplayDiffers(detail, remedy="Deploy the code that began the run, or start a new run.")
+        self.finish(run, Outcome(TaskState.FAILED, problem=problem, dead=True))
+
+    # --- logs -------------------------------------------------------------------------------------
+
+    def log_line(self, release: Release, run_no: int, level: str, source: str, line: str) -> None:
+        """See PoolOwner. Lines are kept as far as the release's log limit goes."""
+        self.logs.add(release, run_no, level, source, line)
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new work, give running calls `seconds`, then stop the workers.
+
+        What may go on after a restart (durable, idempotent, parked) stays open for it; the rest
+        fails with `worker_lost`.
+        """
+        self.draining = True
+        end = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end and any(self._active(run) for run in self.live.values()):
+            await asyncio.sleep(0.02)
+        for run in list(self.live.values()):
+            if self._active(run) and not (run.spec is not None and (run.spec.durable or run.spec.idempotent)):
+                self.lose(run, "The platform was stopped while it ran.")
+        end = self.clock.monotonic() + 5
+        while self.clock.monotonic() < end and any(run.ending is not None for run in self.live.values()):
+            await asyncio.sleep(0.01)
+        self._sweeper.cancel()
+        for run in list(self.live.values()):
+            run.ending = run.ending or Outcome(TaskState.WORKING)  # Nothing more is written for it in this life.
+        for pool in self.pools.values():
+            await pool.close()
+
+    def _active(self, run: Run) -> bool:
+        return run.ending is not None or run.state is not TaskState.INPUT_REQUIRED

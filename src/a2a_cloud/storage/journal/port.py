@@ -1,0 +1,89 @@
+"""The journal's port: what a driver must do, whatever database lies below.
+
+Duties of a driver. Durability: `Write.done(None)` is called only after the write is on disk.
+Order: writes take effect in the order of `submit`; those submitted before a write that is done are
+done too. Grouping: everything queued while a commit runs shares the next one. Isolation: a write
+that the database refuses (a uniqueness rule) fails alone; its neighbours in the group do not.
+Loss: a commit whose fate is unknown is looked up, never guessed; when the disk is full, writes with
+`must` are kept and tried again, others fail with StorageFull. All of it happens on the loop's
+thread but for the commit itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+Params = tuple[Any, ...]
+
+
+class Statement:
+    """A named statement that changes rows. Drivers for other dialects map `name` to their SQL.
+
+    `rank` orders statements within one group commit: inserts (0) before updates (1 and up) before
+    deletes, so that statements of many writes can be sent together, and a later fact about a row
+    (that a run ended) overwrites an earlier one (that it started).
+    """
+
+    __slots__ = ("name", "rank", "sql")
+
+    def __init__(self, name: str, sql: str, rank: int = 0) -> None:
+        self.name, self.sql, self.rank = name, sql, rank
+
+    def __repr__(self) -> str:
+        return f"Statement({self.name})"
+
+
+Op = tuple[Statement, Params]
+
+
+class Write:
+    """One step's changes: a transaction's worth, made of statements that several planes contribute.
+
+    Either `ops`, or `collect`, which is called once when the group is formed, so that what happens
+    while a commit runs still joins the next one. `done` is called on the loop with None once the
+    write is on disk, else with the exception. `must`: never dropped, tried again while the disk is full.
+    """
+
+    __slots__ = ("collect", "done", "must", "ops")
+
+    def __init__(
+        self,
+        ops: Sequence[Op] | None = None,
+        done: Callable[[BaseException | None], None] | None = None,
+        *,
+        collect: Callable[[], Sequence[Op]] | None = None,
+        must: bool = False,
+    ) -> None:
+        self.ops = ops
+        self.collect = collect
+        self.done = done
+        self.must = must
+
+
+class Journal(Protocol):
+    """The one writer."""
+
+    @property
+    def full(self) -> bool:
+        """The last commit failed for lack of room; new work should be refused."""
+        ...
+
+    def submit(self, write: Write) -> None:
+        """Queue a write. Loop thread only."""
+        ...
+
+    def write_blocking(self, ops: Sequence[Op]) -> None:
+        """Commit `ops` and wait: the face for synchronous code on other threads.
+
+        Raises what the database raised.
+        """
+        ...
+
+    async def write(self, ops: Sequence[Op]) -> None:
+        """Commit `ops`. Raises what the database raised, or StorageFull."""
+        ...
+
+    async def close(self) -> None:
+        """Commit what is queued and close."""
+        ...

@@ -1,0 +1,40 @@
+"""Objects: content-addressed blobs, written once. The port, and its one rule: a reference is given
+only when the bytes are on disk."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from a2a_cloud.model.task import ObjectRef
+
+
+class ObjectWriter(Protocol):
+    """An object in the making."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises StorageFull."""
+        ...
+
+    async def finish(self) -> ObjectRef:
+        """Make what was written durable; returns its address. Raises StorageFull."""
+        ...
+
+    def abort(self) -> None:
+        """Leave nothing behind. Idempotent; harmless after `finish`."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """Where objects lie."""
+
+    def writer(self) -> ObjectWriter:
+        """Begin an object."""
+        ...
+
+    async def put(self, data: bytes) -> ObjectRef:
+        """Store `data` whole."""
+        ...
+
+    async def read(self, ref: ObjectRef, offset: int = 0, length: int = -1) -> bytes:
+        """Up to `length` bytes (all: -1) from `offset`. Raises NotFound when there is no such object."""
+        ...

@@ -1,0 +1,101 @@
+"""The tables, as numbered migrations; a database with a newer schema than this code refuses to start.
+
+Table shape follows measurement: ordinary rowid tables, integers for what repeats (organisation,
+principal, agent), ids that sort by time, few indexes, keyset paging. `event.id` is
+`run << 20 | seq`, so that a run's events lie together in one B-tree without a second index.
+Uniqueness is enforced here, in SQL; memory is a cache of the one writer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from a2a_cloud.model.problem import Unavailable
+
+#: Events of a run are numbered below 2**SEQ_BITS.
+SEQ_BITS = 20
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE meta(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+    INSERT INTO meta VALUES('commits', 0);
+
+    CREATE TABLE org(
+        no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created REAL NOT NULL);
+    CREATE TABLE principal(
+        no INTEGER PRIMARY KEY, org INTEGER NOT NULL, name TEXT NOT NULL, created REAL NOT NULL,
+        UNIQUE(org, name));
+    CREATE TABLE api_key(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, principal INTEGER NOT NULL, role TEXT NOT NULL,
+        label TEXT NOT NULL, hash BLOB NOT NULL UNIQUE, created REAL NOT NULL, created_by TEXT NOT NULL,
+        revoked REAL);
+    CREATE INDEX api_key_org ON api_key(org, created);
+
+    CREATE TABLE agent(
+        no INTEGER PRIMARY KEY, org INTEGER NOT NULL, name TEXT NOT NULL, created REAL NOT NULL,
+        serving INTEGER, UNIQUE(org, name));
+    CREATE TABLE release(
+        no INTEGER PRIMARY KEY, org INTEGER NOT NULL, agent INTEGER NOT NULL, number INTEGER NOT NULL,
+        digest TEXT NOT NULL, folder TEXT NOT NULL, manifest BLOB NOT NULL, skills BLOB NOT NULL,
+        message_handler INTEGER NOT NULL, created REAL NOT NULL,
+        UNIQUE(agent, number), UNIQUE(agent, digest));
+
+    CREATE TABLE task(
+        no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, org INTEGER NOT NULL, owner INTEGER NOT NULL,
+        agent INTEGER NOT NULL, context TEXT NOT NULL, state TEXT NOT NULL, at REAL NOT NULL);
+    CREATE INDEX task_list ON task(org, owner, agent, at, no);
+    CREATE INDEX task_context ON task(context, no);
+
+    CREATE TABLE run(
+        no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, org INTEGER NOT NULL, owner INTEGER NOT NULL,
+        agent INTEGER NOT NULL, release INTEGER NOT NULL, task INTEGER NOT NULL, task_id TEXT NOT NULL,
+        ordinal INTEGER NOT NULL, context TEXT NOT NULL, skill TEXT NOT NULL, state TEXT NOT NULL,
+        attempt INTEGER NOT NULL, created REAL NOT NULL, started REAL, ended REAL,
+        call BLOB NOT NULL, parent INTEGER, problem TEXT, detail TEXT, dead INTEGER NOT NULL DEFAULT 0);
+    CREATE INDEX run_task ON run(task, no);
+    CREATE INDEX run_open ON run(no) WHERE ended IS NULL;
+    CREATE INDEX run_dead ON run(org, no) WHERE dead = 1;
+    CREATE INDEX run_agent ON run(org, agent, no);
+    CREATE INDEX run_owner ON run(org, owner, no);
+    CREATE INDEX run_parent ON run(parent) WHERE parent IS NOT NULL;
+
+    CREATE TABLE idempotency(
+        key BLOB PRIMARY KEY, org INTEGER NOT NULL, run INTEGER NOT NULL, fingerprint BLOB NOT NULL)
+        WITHOUT ROWID;
+
+    CREATE TABLE event(id INTEGER PRIMARY KEY, org INTEGER NOT NULL, body BLOB NOT NULL);
+
+    CREATE TABLE receipt(
+        run INTEGER PRIMARY KEY, org INTEGER NOT NULL, leaf INTEGER NOT NULL, leaf_hash BLOB NOT NULL,
+        id BLOB NOT NULL, body BLOB NOT NULL, protected TEXT NOT NULL, signature TEXT NOT NULL,
+        sections BLOB NOT NULL, UNIQUE(org, leaf));
+
+    CREATE TABLE state(
+        org INTEGER NOT NULL, owner INTEGER NOT NULL, agent INTEGER NOT NULL, context TEXT NOT NULL,
+        key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(org, owner, agent, context, key))
+        WITHOUT ROWID;
+
+    CREATE TABLE log(
+        no INTEGER PRIMARY KEY, org INTEGER NOT NULL, agent INTEGER NOT NULL, run INTEGER,
+        at REAL NOT NULL, level TEXT NOT NULL, source TEXT NOT NULL, line TEXT NOT NULL);
+    CREATE INDEX log_agent ON log(agent, no);
+    CREATE INDEX log_run ON log(run, no) WHERE run IS NOT NULL;
+    """,
+)
+
+VERSION = len(MIGRATIONS)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the database to `VERSION`, each migration in a transaction of its own.
+
+    Raises Unavailable when the database was written by newer code.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise Unavailable(
+            f"The data folder has schema {version}; this program knows schemas up to {VERSION}.",
+            remedy="Start the newer version of a2a cloud that wrote it, or set A2A_DATA to another folder.",
+        )
+    for number in range(version, VERSION):
+        connection.executescript(f"BEGIN IMMEDIATE;{MIGRATIONS[number]};PRAGMA user_version={number + 1};COMMIT;")

@@ -1,0 +1,66 @@
+"""Every statement that changes rows, by name. Each names the organisation of its rows."""
+
+from __future__ import annotations
+
+from a2a_cloud.storage.journal.port import Statement
+
+ADD_ORG = Statement("add_org", "INSERT INTO org(no, name, created) VALUES(?,?,?)")
+ADD_PRINCIPAL = Statement("add_principal", "INSERT INTO principal(no, org, name, created) VALUES(?,?,?,?)")
+ADD_KEY = Statement(
+    "add_key",
+    "INSERT INTO api_key(id, org, principal, role, label, hash, created, created_by) VALUES(?,?,?,?,?,?,?,?)",
+)
+REVOKE_KEY = Statement("revoke_key", "UPDATE api_key SET revoked=? WHERE org=? AND id=?", 1)
+
+ADD_AGENT = Statement("add_agent", "INSERT INTO agent(no, org, name, created) VALUES(?,?,?,?)")
+ADD_RELEASE = Statement(
+    "add_release",
+    "INSERT INTO release(no, org, agent, number, digest, folder, manifest, skills, message_handler, created)"
+    " VALUES(?,?,?,?,?,?,?,?,?,?)",
+)
+SERVE_RELEASE = Statement("serve_release", "UPDATE agent SET serving=? WHERE org=? AND no=?", 1)
+
+ADD_TASK = Statement(
+    "add_task", "INSERT INTO task(no, id, org, owner, agent, context, state, at) VALUES(?,?,?,?,?,?,?,?)"
+)
+SET_TASK = Statement("set_task", "UPDATE task SET state=?, at=? WHERE no=? AND org=?", 1)
+DROP_TASK = Statement("drop_task", "DELETE FROM task WHERE no=? AND org=?", 9)
+
+ADD_RUN = Statement(
+    "add_run",
+    "INSERT INTO run(no, id, org, owner, agent, release, task, task_id, ordinal, context, skill, state,"
+    " attempt, created, call, parent) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+)
+SET_RUN = Statement("set_run", "UPDATE run SET state=?, attempt=?, started=? WHERE no=? AND org=?", 1)
+END_RUN = Statement(
+    "end_run",
+    "UPDATE run SET state=?, attempt=?, started=?, ended=?, problem=?, detail=?, dead=? WHERE no=? AND org=?",
+    2,
+)
+ADD_IDEMPOTENCY = Statement(
+    "add_idempotency", "INSERT INTO idempotency(key, org, run, fingerprint) VALUES(?,?,?,?)"
+)
+
+ADD_EVENT = Statement("add_event", "INSERT INTO event(id, org, body) VALUES(?,?,?)")
+ADD_RECEIPT = Statement(
+    "add_receipt",
+    "INSERT INTO receipt(run, org, leaf, leaf_hash, id, body, protected, signature, sections)"
+    " VALUES(?,?,?,?,?,?,?,?,?)",
+)
+
+PUT_STATE = Statement(
+    "put_state",
+    "INSERT INTO state(org, owner, agent, context, key, value) VALUES(?,?,?,?,?,?)"
+    " ON CONFLICT DO UPDATE SET value=excluded.value",
+    3,
+)
+DROP_STATE = Statement(
+    "drop_state", "DELETE FROM state WHERE org=? AND owner=? AND agent=? AND context=? AND key=?", 3
+)
+
+ADD_LOG = Statement(
+    "add_log", "INSERT INTO log(org, agent, run, at, level, source, line) VALUES(?,?,?,?,?,?,?)"
+)
+TRIM_LOG = Statement("trim_log", "DELETE FROM log WHERE org=? AND agent=? AND no<=?", 9)
+
+ALL: tuple[Statement, ...] = tuple(value for value in globals().values() if isinstance(value, Statement))

@@ -1,0 +1,430 @@
+"""A2A 1.0's operations (specification, section 3.1), once for both bindings: they differ in how params come and bytes go.
+
+What returns bytes returns the operation's result as JSON; what opens a stream takes it over to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NoReturn
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from a2a_cloud.model.problem import (
+    ExtendedAgentCardNotConfigured,
+    InvalidParams,
+    PushNotificationNotSupported,
+    TaskNotFound,
+    UnsupportedOperation,
+    VersionNotSupported,
+)
+from a2a_cloud.model.scope import Scope, owner_scope
+from a2a_cloud.model.task import INTERRUPTED, SETTLED, TERMINAL, Message, TaskState
+from a2a_cloud.surface.calls import Calls
+from a2a_cloud.surface.parts import check_id
+from a2a_cloud.surface.ports import Run, Services
+from a2a_cloud.surface.request import Headers, Request
+from a2a_cloud.surface.streams import HEADERS, Dialect, Stream, Streams
+from a2a_cloud.wire import a2a_render, sse
+from a2a_cloud.wire.a2a_v1 import (
+    GetTaskParams,
+    ListTasksParams,
+    SendMessageParams,
+    read_timestamp,
+    task_state,
+)
+from a2a_cloud.wire.json_text import readable
+from a2a_cloud.wire.views import Delivered, TaskView
+
+_encode = msgspec.json.Encoder().encode
+_MAX_PAGE = 100
+_DEFAULT_PAGE = 50
+
+
+class _UntilSettled:
+    """A sink that waits for a task to end or to ask, for a blocking call whose task has a follow-up."""
+
+    def __init__(self) -> None:
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def deliver(self, d: Delivered) -> None:
+        """Looks at states only."""
+        state = getattr(d.event, "state", None)
+        if (d.closes or state in INTERRUPTED) and not self.done.done():
+            self.done.set_result(None)
+
+
+class Operations:
+    """The operations, over the planes below."""
+
+    __slots__ = ("_runs", "calls", "services", "streams")
+
+    def __init__(self, services: Services, calls: Calls, streams: Streams) -> None:
+        self.services = services
+        self._runs = services.runs
+        self.calls = calls
+        self.streams = streams
+
+    # --- SendMessage ------------------------------------------------------------------------------------
+
+    async def send_message(self, request: Request, params: SendMessageParams) -> bytes:
+        """`{"task": …}` or `{"message": …}`."""
+        run, at_once = await self._submit(request, params)
+        release = request.release
+        await (run.accepted() if at_once else run.settled())
+        if run.reply is not None:
+            return b'{"message":' + _encode(_reply(run, request)) + b"}"
+        scope = owner_scope(request.principal, release.org_no)
+        view = self._runs.task(scope, release.agent_no, run.task_id)
+        if not at_once and view.state not in SETTLED:
+            view = await self._task_settled(scope, release.agent_no, run.task_id)
+        task = a2a_render.task(view, request.links, params.configuration.history_length)
+        return b'{"task":' + _encode(task) + b"}"
+
+    async def submit_task(self, request: Request, params: SendMessageParams) -> tuple[str, bytes]:
+        """(task id, the Task as JSON), as soon as the acceptance is on disk: `POST /tasks`."""
+        params.configuration = msgspec.structs.replace(params.configuration, return_immediately=True)
+        run, _ = await self._submit(request, params)
+        await run.accepted()
+        release = request.release
+        view = self._runs.task(owner_scope(request.principal, release.org_no), release.agent_no, run.task_id)
+        task = a2a_render.task(view, request.links, params.configuration.history_length)
+        return run.task_id, _encode(task)
+
+    async def _submit(
+        self, request: Request, params: SendMessageParams, *, shown: bool = False
+    ) -> tuple[Run, bool]:
+        configuration = params.configuration
+        if params.tenant:
+            no_tenants(params.tenant)
+        if configuration.task_push_notification_config is not UNSET and not _is_null(
+            configuration.task_push_notification_config
+        ):
+            no_push()
+        if configuration.history_length is not UNSET:
+            check_history(configuration.history_length)
+        call = await self.calls.of_message(request.release, request.principal, params, shown=shown)
+        if request.traceparent:
+            call.trace_id = trace_id(request.traceparent)
+        return self._runs.submit(call), configuration.return_immediately
+
+    async def _task_settled(self, scope: Scope, agent_no: int, task_id: str) -> TaskView:
+        """The task once it has ended or asks: the run is over, and a follow-up goes on."""
+        while True:
+            sink = _UntilSettled()
+            subscription = self._runs.subscribe(scope, agent_no, task_id, sink)
+            try:
+                view = self._runs.task(scope, agent_no, task_id)
+                if view.state in SETTLED:
+                    return view
+                await sink.done
+            finally:
+                subscription.close()
+
+    # --- streams ----------------------------------------------------------------------------------------
+
+    async def stream_message(
+        self, request: Request, params: SendMessageParams, dialect: Dialect, prefix: bytes
+    ) -> None:
+        """SendStreamingMessage: the task, then what happens to it, until it ends or asks (11.7)."""
+        self.streams.check(request.principal)
+        release = request.release
+        scope = owner_scope(request.principal, release.org_no)
+        message = params.message
+        before: TaskView | None = None
+        if message.task_id is not UNSET and message.task_id:
+            before = self._runs.task(scope, release.agent_no, message.task_id)
+        run, _ = await self._submit(request, params, shown=True)
+        await run.accepted()
+        if run.reply is not None:
+            # A retry of a call that was answered by a Message: there is no task to show.
+            return await self._stream_reply(request, run, dialect, prefix)
+        view, after = self._start_of(run, before, scope, release.agent_no)
+        first = view is not before and run.ordinal == 1
+        state = TaskState.SUBMITTED if first else TaskState.WORKING
+        task = a2a_render.task(view, request.links, params.configuration.history_length, state=state)
+        task_id = run.task_id
+        del params, message, before, view, run
+        return await self._stream(request, task, task_id, after, dialect, prefix, until_input=True)
+
+    async def _stream_reply(self, request: Request, run: Run, dialect: Dialect, prefix: bytes) -> None:
+        response = a2a_render.StreamResponse(message=_reply(run, request))
+        body = prefix + sse.one_line(_encode(response)) + (b"}\n\n" if dialect == "jsonrpc" else b"\n\n")
+        await request.answer(200, body, HEADERS[0][1], HEADERS[1:])
+
+    def _start_of(
+        self, run: Run, before: TaskView | None, scope: Scope, agent_no: int
+    ) -> tuple[TaskView, tuple[int, int]]:
+        """The task as it was when the run (or its answer) began, and the position of that.
+
+        A retry of an earlier message finds its run, and sees it from its first event.
+        """
+        if before is not None and before.state in INTERRUPTED and before.runs[-1].ordinal == run.ordinal:
+            last = before.runs[-1].events
+            return before, (run.ordinal, last[-1][0] if last else 0)
+        view = self._runs.task(scope, agent_no, run.task_id)
+        return _until_run(view, run.ordinal), (run.ordinal, 0)
+
+    async def subscribe(self, request: Request, task_id: str, dialect: Dialect, prefix: bytes) -> None:
+        """SubscribeToTask: the task now, then what happens to it until it ends (3.1.6)."""
+        release = request.release
+        scope = owner_scope(request.principal, release.org_no)
+        view = self.find(request, task_id)
+        if view.state in TERMINAL:
+            raise UnsupportedOperation(
+                f"The task has ended ({view.state.short}): there is nothing to subscribe to.",
+                remedy="Read it with GetTask.",
+                info={"taskId": view.id},
+            )
+        self.streams.check(request.principal)
+        task = a2a_render.task(view, request.links)
+        after = position_of(view)
+        del view
+        await self._stream(request, task, task_id, after, dialect, prefix, until_input=False, scope=scope)
+
+    async def _stream(
+        self,
+        request: Request,
+        task: Any,
+        task_id: str,
+        after: tuple[int, int],
+        dialect: Dialect,
+        prefix: bytes,
+        *,
+        until_input: bool,
+        scope: Scope | None = None,
+    ) -> None:
+        body = _encode(a2a_render.StreamResponse(task=task))
+        first = prefix + sse.one_line(body) + (b"}\n\n" if dialect == "jsonrpc" else b"\n\n")
+        release = request.release
+        stream = Stream(
+            self.streams,
+            request.principal,
+            request.receive,
+            request.send,
+            dialect,
+            request.links,
+            prefix,
+            until_input=until_input,
+        )
+        scope = scope or owner_scope(request.principal, release.org_no)
+        request.started = True
+        request.status = 200
+        # The frames of this call stay as long as the stream is open: let go of what it doesn't need.
+        del body, task
+        await run_stream(stream, first, scope, release.agent_no, task_id, after)
+
+    # --- tasks ------------------------------------------------------------------------------------------
+
+    def find(self, request: Request, task_id: str) -> TaskView:
+        """The caller's task. Raises TaskNotFound."""
+        if not task_id or len(task_id) > 256 or not task_id.isprintable():
+            raise TaskNotFound("There is no such task.")
+        release = request.release
+        return self._runs.task(owner_scope(request.principal, release.org_no), release.agent_no, task_id)
+
+    def get_task(self, request: Request, params: GetTaskParams) -> bytes:
+        """The Task."""
+        if params.tenant:
+            no_tenants(params.tenant)
+        if params.history_length is not UNSET:
+            check_history(params.history_length)
+        view = self.find(request, params.id)
+        return _encode(a2a_render.task(view, request.links, params.history_length))
+
+    def list_tasks(self, request: Request, params: ListTasksParams) -> bytes:
+        """`{tasks, nextPageToken, pageSize, totalSize}`, newest status first."""
+        if params.tenant:
+            no_tenants(params.tenant)
+        size = _DEFAULT_PAGE if params.page_size is UNSET else params.page_size
+        if not 1 <= size <= _MAX_PAGE:
+            raise InvalidParams(
+                f"pageSize is {size}; it has to be from 1 to {_MAX_PAGE}.", info={"field": "pageSize"}
+            )
+        if params.history_length is not UNSET:
+            check_history(params.history_length)
+        if params.context_id:
+            check_id(params.context_id, "contextId")
+        state = task_state(params.status)
+        after = (
+            read_timestamp(params.status_timestamp_after, "statusTimestampAfter")
+            if params.status_timestamp_after
+            else None
+        )
+        if len(params.page_token) > 512:
+            raise InvalidParams("pageToken is not one of ours.", info={"field": "pageToken"})
+        release = request.release
+        if request.principal.anonymous and not release.manifest.anonymous_list:
+            return _list([], "", size, 0)
+        page = self._runs.tasks(
+            owner_scope(request.principal, release.org_no),
+            release.agent_no,
+            context_id=params.context_id,
+            state=state,
+            after=after,
+            limit=size,
+            cursor=params.page_token,
+        )
+        tasks = [
+            a2a_render.task(view, request.links, params.history_length, params.include_artifacts)
+            for view in page.tasks
+        ]
+        if params.include_artifacts:
+            for task in tasks:
+                if task.artifacts is UNSET:
+                    task.artifacts = []
+        return _list(tasks, page.next, size, page.total)
+
+    async def cancel_task(self, request: Request, task_id: str) -> bytes:
+        """The Task, canceled."""
+        release = request.release
+        self.find(request, task_id)
+        scope = owner_scope(request.principal, release.org_no)
+        await self._runs.cancel(scope, release.agent_no, task_id)
+        return _encode(a2a_render.task(self._runs.task(scope, release.agent_no, task_id), request.links))
+
+
+async def run_stream(
+    stream: Stream,
+    first: bytes,
+    scope: Scope,
+    agent_no: int,
+    task_id: str,
+    after: tuple[int, int],
+    headers: Headers | None = None,
+) -> None:
+    """Opens a stream and returns when it is over."""
+    await stream.start(first, headers)
+    try:
+        stream.subscribe(scope, agent_no, task_id, after)
+    except BaseException:
+        stream.fail()
+        raise
+    finally:
+        await stream.wait()
+
+
+def _list(tasks: list[Any], token: str, size: int, total: int) -> bytes:
+    return _encode({"tasks": tasks, "nextPageToken": token, "pageSize": size, "totalSize": total})
+
+
+def _is_null(raw: msgspec.Raw) -> bool:
+    return bytes(raw) == b"null"
+
+
+def _reply(run: Run, request: Request) -> Message:
+    assert run.reply is not None
+    return a2a_render.reply(run.reply, request.links, run.id, run.receipt_id, run.context_id)
+
+
+def position_of(view: TaskView) -> tuple[int, int]:
+    """(ordinal, seq) of the last visible event that `view` shows."""
+    for run in reversed(view.runs):
+        if run.events:
+            return run.ordinal, run.events[-1][0]
+    return (view.runs[-1].ordinal, 0) if view.runs else (0, 0)
+
+
+class _Cut(msgspec.Struct):
+    """A view up to a run's beginning."""
+
+    id: str
+    context_id: str
+    agent: str
+    state: TaskState
+    at: float
+    runs: list[Any]
+
+
+class _Begun(msgspec.Struct):
+    """A run as it was when it began."""
+
+    run_id: str
+    ordinal: int
+    skill: str
+    receipt_id: str
+    message: Any
+    events: list[Any] = []
+
+
+def _until_run(view: TaskView, ordinal: int) -> TaskView:
+    runs: list[Any] = []
+    for run in view.runs:
+        if run.ordinal < ordinal:
+            runs.append(run)
+        elif run.ordinal == ordinal:
+            runs.append(_Begun(run.run_id, run.ordinal, run.skill, "", run.message))
+    return _Cut(view.id, view.context_id, view.agent, TaskState.WORKING, view.at, runs)
+
+
+# --- what isn't served ----------------------------------------------------------------------------------
+
+
+def no_push() -> NoReturn:
+    """Raises PushNotificationNotSupported."""
+    raise PushNotificationNotSupported(
+        "This agent sends no push notifications.", remedy="Stream, or subscribe to the task."
+    )
+
+
+def no_extended_card() -> NoReturn:
+    """Raises ExtendedAgentCardNotConfigured."""
+    raise ExtendedAgentCardNotConfigured(
+        "This agent has no extended card.", remedy="Read /.well-known/agent-card.json."
+    )
+
+
+def no_tenants(tenant: str) -> NoReturn:
+    """Raises InvalidParams: the agent's address names it, and it declares no tenants."""
+    raise InvalidParams(
+        f"There is no tenant {readable(tenant)}: this agent declares none.",
+        remedy="Leave tenant out.",
+        info={"field": "tenant"},
+    )
+
+
+def check_history(length: int | UnsetType) -> None:
+    """Raises InvalidParams for a negative historyLength."""
+    if length is not UNSET and length < 0:
+        raise InvalidParams("historyLength can't be negative.", info={"field": "historyLength"})
+
+
+def check_version(request: Request) -> None:
+    """Raises VersionNotSupported for another version than 1.0; none at all is served as 1.0 here.
+
+    Only Major.Minor counts (specification, section 3.6).
+    """
+    raw = request.version
+    if not raw:
+        if not request.query_string or b"2a-" not in request.query_string.lower():
+            return
+        wanted = {name.lower(): value for name, value in request.query().items()}.get("a2a-version", "")
+        if not wanted:
+            return
+    else:
+        wanted = raw.decode("latin-1").strip()
+    if wanted in ("", "1.0", "1") or wanted.startswith("1.0."):
+        return
+    raise VersionNotSupported(
+        f"A2A {readable(wanted)} is not served here.", remedy="Use 1.0.", info={"supported": "1.0"}
+    )
+
+
+def trace_id(traceparent: bytes) -> str:
+    """The trace id of a W3C traceparent, or ""."""
+    fields = traceparent.split(b"-")
+    if len(fields) >= 4 and len(fields[1]) == 32 and fields[1].isalnum():
+        return fields[1].decode("latin-1").lower()
+    return ""
+
+
+__all__ = [
+    "Operations",
+    "check_version",
+    "no_extended_card",
+    "no_push",
+    "no_tenants",
+    "position_of",
+    "run_stream",
+]

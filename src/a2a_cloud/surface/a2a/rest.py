@@ -1,0 +1,140 @@
+"""The HTTP+JSON binding (A2A 1.0, section 11), and `POST /tasks`, which hands a task out at once."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from a2a_cloud.model.problem import InvalidParams, NotFound
+from a2a_cloud.surface.a2a.operations import (
+    Operations,
+    check_version,
+    no_extended_card,
+    no_push,
+)
+from a2a_cloud.surface.request import A2A_JSON, Request, segment
+from a2a_cloud.wire.a2a_v1 import (
+    GetTaskParams,
+    ListTasksParams,
+    SendMessageParams,
+    convert_params,
+    decode_params,
+)
+from a2a_cloud.wire.json_text import check_text, readable
+
+_encode = msgspec.json.Encoder().encode
+_DATA = b"data: "
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+_LIST_QUERY = frozenset(
+    {
+        "contextId",
+        "status",
+        "pageSize",
+        "pageToken",
+        "historyLength",
+        "statusTimestampAfter",
+        "includeArtifacts",
+        "tenant",
+    }
+)
+
+
+async def _params(request: Request, operations: Operations) -> SendMessageParams:
+    request.expect_json()
+    body = await request.body(operations.services.limits.body)
+    check_text(body)
+    return decode_params(body, SendMessageParams)
+
+
+async def send(request: Request, operations: Operations) -> None:
+    """`POST /message:send`."""
+    request.allow("POST")
+    check_version(request)
+    params = await _params(request, operations)
+    await request.answer(200, await operations.send_message(request, params), A2A_JSON)
+
+
+async def stream(request: Request, operations: Operations) -> None:
+    """`POST /message:stream`."""
+    request.allow("POST")
+    check_version(request)
+    params = await _params(request, operations)
+    await operations.stream_message(request, params, "rest", _DATA)
+
+
+async def tasks(request: Request, operations: Operations, tail: str) -> None:
+    """Everything below `/tasks`; `tail` is the undecoded rest of the path."""
+    check_version(request)
+    if not tail:
+        if request.method == "POST":
+            return await _post_task(request, operations)
+        request.allow("GET", "POST")
+        return await request.answer(200, operations.list_tasks(request, _list_params(request)), A2A_JSON)
+    first, _, more = tail.partition("/")
+    name = segment(first)
+    if more:
+        kind, _, config = more.partition("/")
+        if kind != "pushNotificationConfigs" or "/" in config:
+            raise NotFound("There is nothing here.", remedy="See /openapi.json for the paths of this agent.")
+        request.allow(*(("GET", "DELETE") if config else ("GET", "POST")))
+        no_push()
+    task_id, _, verb = name.rpartition(":")
+    if not task_id:
+        request.allow("GET")
+        params = GetTaskParams(id=name, history_length=_history(request))
+        return await request.answer(200, operations.get_task(request, params), A2A_JSON)
+    if verb == "cancel":
+        request.allow("POST")
+        return await request.answer(200, await operations.cancel_task(request, task_id), A2A_JSON)
+    if verb == "subscribe":
+        request.allow("GET", "POST")
+        return await operations.subscribe(request, task_id, "rest", _DATA)
+    raise NotFound(f"There is no operation {readable(verb)} on a task.", remedy="Use :cancel or :subscribe.")
+
+
+async def _post_task(request: Request, operations: Operations) -> None:
+    params = await _params(request, operations)
+    task_id, task = await operations.submit_task(request, params)
+    link = _encode(request.links.sse(task_id))
+    body = b'{"task":' + task + b',"sse_url":' + link + b"}"
+    location = f"{request.base}/tasks/{quote(task_id, safe='')}".encode()
+    await request.answer(202, body, A2A_JSON, [(b"location", location)])
+
+
+async def extended_card(request: Request) -> None:
+    """`GET /extendedAgentCard`."""
+    request.allow("GET")
+    check_version(request)
+    no_extended_card()
+
+
+def _history(request: Request) -> int | msgspec.UnsetType:
+    value = request.query().get("historyLength", "")
+    return msgspec.UNSET if value == "" else _whole(value, "historyLength")
+
+
+def _whole(value: str, field: str) -> int:
+    digits = value[1:] if value[:1] == "-" else value
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 9):
+        raise InvalidParams(
+            f"{field} has to be a whole number, not {readable(value)}.", info={"field": field}
+        )
+    return int(value)
+
+
+def _list_params(request: Request) -> ListTasksParams:
+    query = {name: value for name, value in request.query().items() if name in _LIST_QUERY and value != ""}
+    typed: dict[str, Any] = dict(query)
+    for name in ("pageSize", "historyLength"):
+        if name in query:
+            typed[name] = _whole(query[name], name)
+    if "includeArtifacts" in query:
+        flag = _BOOLEANS.get(query["includeArtifacts"].lower())
+        if flag is None:
+            raise InvalidParams(
+                "includeArtifacts has to be true or false.", info={"field": "includeArtifacts"}
+            )
+        typed["includeArtifacts"] = flag
+    return convert_params(typed, ListTasksParams)

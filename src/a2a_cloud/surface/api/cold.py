@@ -1,0 +1,123 @@
+"""The platform's own paths, none of them hot: health, metrics, keys of receipts, and the control API under `/api/v1`.
+
+A table of path patterns and methods; a handler takes the request and the path's variables and gives (status, document).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from a2a_cloud.model.principal import Principal, Role
+from a2a_cloud.model.problem import Forbidden, NotFound, Unauthenticated
+from a2a_cloud.surface.api import agents, keys, runs
+from a2a_cloud.surface.api.exposition import CONTENT_TYPE, exposition
+from a2a_cloud.surface.ports import Services
+from a2a_cloud.surface.request import JSON, Request, segment
+
+_encode = msgspec.json.Encoder().encode
+_LOOPBACK = ("127.", "::1", "::ffff:127.")
+
+Handler = Callable[[Services, Request, list[str]], Awaitable[tuple[int, Any]]]
+
+_ROUTES: list[tuple[list[str], dict[str, Handler]]] = [
+    (["api", "v1", "whoami"], {"GET": keys.whoami}),
+    (["api", "v1", "agents"], {"GET": agents.listed}),
+    (["api", "v1", "agents", "*"], {"GET": agents.one}),
+    (["api", "v1", "agents", "*", "logs"], {"GET": agents.logs}),
+    (["api", "v1", "runs"], {"GET": runs.listed}),
+    (["api", "v1", "runs", "*"], {"GET": runs.one}),
+    (["api", "v1", "runs", "*", "logs"], {"GET": runs.logs}),
+    (["api", "v1", "runs", "*", "cancel"], {"POST": runs.cancel}),
+    (["api", "v1", "tasks", "*"], {"GET": runs.task}),
+    (["api", "v1", "keys"], {"GET": keys.listed, "POST": keys.create}),
+    (["api", "v1", "keys", "*"], {"DELETE": keys.revoke}),
+]
+#: What anybody may read of the control API.
+_OPEN = frozenset({"agents"})
+
+
+class ColdRoutes:
+    """Answers what is neither an agent's nor hot."""
+
+    __slots__ = ("_services",)
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def serve(self, request: Request, credentials: Callable[[Request], Principal]) -> None:
+        """Answers, or raises Problem."""
+        services = self._services
+        path = request.path
+        if path == "/healthz":
+            request.route = "healthz"
+            request.allow("GET")
+            return await request.answer(200, b'{"status":"ok"}')
+        if path == "/readyz":
+            request.route = "readyz"
+            request.allow("GET")
+            if services.ready():
+                return await request.answer(200, b'{"status":"ready"}')
+            return await request.answer(503, b'{"status":"not ready"}', JSON, [(b"retry-after", b"1")])
+        if path == "/.well-known/jwks.json":
+            request.route = "jwks"
+            request.allow("GET")
+            return await request.answer(
+                200, services.jwks(), JSON, [(b"cache-control", b"public, max-age=300")]
+            )
+        if path == "/metrics":
+            request.route = "metrics"
+            request.allow("GET")
+            self._may_scrape(request, credentials)
+            return await request.answer(200, exposition(services), CONTENT_TYPE)
+        steps = path[1:].removesuffix("/").split("/")
+        if steps[:2] == ["api", "v1"]:
+            request.route = "api"
+            return await self._api(request, steps, credentials)
+        raise NotFound(
+            "There is nothing at this path.", remedy="Agents are at /agents/{name}, listed at /api/v1/agents."
+        )
+
+    async def _api(
+        self, request: Request, steps: list[str], credentials: Callable[[Request], Principal]
+    ) -> None:
+        for pattern, methods in _ROUTES:
+            if len(pattern) != len(steps):
+                continue
+            values: list[str] = []
+            for want, step in zip(pattern, steps, strict=True):
+                if want == "*":
+                    values.append(segment(step))
+                elif want != step:
+                    break
+            else:
+                if request.method == "OPTIONS":
+                    allow = ", ".join(("HEAD", *methods) if "GET" in methods else methods).encode()
+                    return await request.answer(204, b"", JSON, [(b"allow", allow)])
+                request.allow(*methods)
+                principal = request.principal = credentials(request)
+                if principal.anonymous and not (len(steps) < 5 and steps[2] in _OPEN):
+                    raise Unauthenticated(
+                        "The control API needs a key.", remedy="Send Authorization: Bearer KEY."
+                    )
+                handler = methods["GET" if request.method == "HEAD" else request.method]
+                status, document = await handler(self._services, request, values)
+                body = document if isinstance(document, bytes) else _encode(document)
+                return await request.answer(status, body, JSON, [(b"cache-control", b"no-store")])
+        raise NotFound(
+            "There is nothing at this path.", remedy="The control API is described in docs/http.md."
+        )
+
+    def _may_scrape(self, request: Request, credentials: Callable[[Request], Principal]) -> None:
+        client = request.scope.get("client")
+        if client is not None and str(client[0]).startswith(_LOOPBACK):
+            return
+        principal = credentials(request)
+        if principal.anonymous:
+            raise Unauthenticated(
+                "Metrics need an admin key from here.", remedy="Send Authorization: Bearer KEY."
+            )
+        if principal.role is not Role.ADMIN:
+            raise Forbidden("Metrics are for admins.", remedy="Use an admin's key.")

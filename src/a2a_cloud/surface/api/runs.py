@@ -1,0 +1,159 @@
+"""`/api/v1/runs` and `/api/v1/tasks`: what ran. Admins see their organisation's runs, others their own."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+
+from a2a_cloud.model.problem import InvalidParams, RunNotFound, TaskNotFound
+from a2a_cloud.model.release import Release
+from a2a_cloud.model.run import StatusEvent, encode_event
+from a2a_cloud.model.scope import Scope, reader_scope
+from a2a_cloud.model.stamp import stamp
+from a2a_cloud.model.task import TaskState
+from a2a_cloud.surface.api.agents import lines
+from a2a_cloud.surface.front_names import qualified
+from a2a_cloud.surface.ports import RunRow, Services
+from a2a_cloud.surface.request import Request, flag
+from a2a_cloud.wire import sse
+from a2a_cloud.wire.a2a_v1 import task_state
+from a2a_cloud.wire.views import TaskView
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_MAX_PAGE = 1000
+
+
+async def listed(services: Services, request: Request, _values: list[str]) -> tuple[int, Any]:
+    """`GET /api/v1/runs?agent=&task=&state=&dead=1&limit=&cursor=`."""
+    query = request.query()
+    limit = query.get("limit", "") or "50"
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= _MAX_PAGE):
+        raise InvalidParams(f"limit has to be from 1 to {_MAX_PAGE}.", info={"field": "limit"})
+    state = task_state(query.get("state", ""))
+    page = services.runs.runs(
+        _scope(request),
+        agent=query.get("agent", ""),
+        task_id=query.get("task", ""),
+        state=state.value if state is not None else "",
+        dead=flag(query, "dead"),
+        limit=int(limit),
+        cursor=query.get("cursor", ""),
+    )
+    return 200, {"runs": [document(row) for row in page.runs], "next": page.next}
+
+
+async def one(services: Services, request: Request, values: list[str]) -> tuple[int, Any]:
+    """`GET /api/v1/runs/{id}`, with its visible events."""
+    scope = _scope(request)
+    row = _row(services, scope, values[0])
+    answer = document(row)
+    events: list[dict[str, Any]] = []
+    answer["events"] = events
+    for run in _view(services, request, scope, row).runs:
+        if run.run_id == row.id:
+            for seq, event in run.events:
+                body = _decode(encode_event(event))
+                events.append({"seq": seq, "kind": body.pop("k"), **body})
+    return 200, answer
+
+
+async def logs(services: Services, request: Request, values: list[str]) -> tuple[int, Any]:
+    """`GET /api/v1/runs/{id}/logs`."""
+    scope = _scope(request)
+    row = _row(services, scope, values[0])
+    return 200, {"lines": lines(services.runs.logs(scope, row.id), request)}
+
+
+async def cancel(services: Services, request: Request, values: list[str]) -> tuple[int, Any]:
+    """`POST /api/v1/runs/{id}/cancel`: cancels the run's task."""
+    scope = _scope(request)
+    row = _row(services, scope, values[0])
+    await services.runs.cancel(scope, _release(services, request, row).agent_no, row.task_id)
+    return 200, document(services.runs.run(scope, row.id))
+
+
+async def task(services: Services, request: Request, values: list[str]) -> tuple[int, Any]:
+    """`GET /api/v1/tasks/{id}`: which agent has it, its state, its open question, its runs."""
+    scope = _scope(request)
+    if len(values[0]) > 256:
+        raise TaskNotFound("There is no such task.")
+    page = services.runs.runs(scope, task_id=values[0], limit=_MAX_PAGE)
+    if not page.runs:
+        raise TaskNotFound("There is no such task.")
+    release = _release(services, request, page.runs[0])
+    view = services.runs.task(scope, release.agent_no, values[0])
+    return 200, {
+        "id": view.id,
+        "agent": release.name,
+        "org": release.org,
+        "url": f"{request.base}/agents/{qualified(release)}",
+        "state": view.state.short,
+        "context_id": view.context_id,
+        "question": question_of(view),
+        "runs": [document(row) for row in page.runs],
+    }
+
+
+def question_of(view: TaskView) -> dict[str, Any] | None:
+    """The task's open question, if it waits for an answer."""
+    if view.state is not TaskState.INPUT_REQUIRED:
+        return None
+    for run in view.runs:
+        for _, event in reversed(run.events):
+            if isinstance(event, StatusEvent):
+                if event.state is TaskState.INPUT_REQUIRED:
+                    return sse.question(event.message)
+                break
+    return None
+
+
+def document(row: RunRow) -> dict[str, Any]:
+    """A run as this API shows it."""
+    error = None
+    if row.problem_code:
+        error = {"code": row.problem_code, "detail": row.problem_detail}
+    return {
+        "id": row.id,
+        "task_id": row.task_id,
+        "context_id": row.context_id,
+        "agent": row.agent,
+        "release": row.release,
+        "skill": row.skill,
+        "state": row.state.short,
+        "attempt": row.attempt,
+        "owner": row.owner,
+        "created": stamp(row.created),
+        "started": None if row.started is None else stamp(row.started),
+        "ended": None if row.ended is None else stamp(row.ended),
+        "error": error,
+        "dead": bool(row.dead),
+        "receipt_id": row.receipt_id,
+        "parent": row.parent,
+    }
+
+
+def _scope(request: Request) -> Scope:
+    return reader_scope(request.principal, request.principal.org_no)
+
+
+def _row(services: Services, scope: Scope, run_id: str) -> RunRow:
+    if len(run_id) > 256:
+        raise RunNotFound("There is no such run.")
+    return services.runs.run(scope, run_id)
+
+
+def _release(services: Services, request: Request, row: RunRow) -> Release:
+    return services.registry.serving(f"{request.principal.org}.{row.agent}")
+
+
+def _view(services: Services, request: Request, scope: Scope, row: RunRow) -> TaskView:
+    try:
+        return services.runs.task(scope, _release(services, request, row).agent_no, row.task_id)
+    except TaskNotFound:
+        # An answer that was a Message has no task.
+        return cast("TaskView", _NoRuns())
+
+
+class _NoRuns:
+    runs: tuple[()] = ()

@@ -1,0 +1,218 @@
+"""Everything that answers a socket begins here: a raw ASGI application (ASGI 3.0) that finds out which host, which agent and
+who is calling, hands the request on, and renders every Problem once, in the words of the route.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import MutableMapping
+from typing import Any
+
+from a2a_cloud.model.principal import ANONYMOUS, Principal
+from a2a_cloud.model.problem import (
+    AgentNotFound,
+    Internal,
+    InvalidRequest,
+    Problem,
+    Unauthenticated,
+)
+from a2a_cloud.model.release import Release, Visibility
+from a2a_cloud.surface.a2a import jsonrpc as a2a_jsonrpc
+from a2a_cloud.surface.a2a.card import PATHS as CARD_PATHS
+from a2a_cloud.surface.agent_routes import AgentRoutes
+from a2a_cloud.surface.api.cold import ColdRoutes
+from a2a_cloud.surface.front_names import qualified
+from a2a_cloud.surface.hosts import Hosts
+from a2a_cloud.surface.links import AgentLinks, Links
+from a2a_cloud.surface.ports import Services
+from a2a_cloud.surface.request import (
+    A2A_JSON,
+    JSON,
+    Gone,
+    Receive,
+    Request,
+    Send,
+    check_path,
+    segment,
+)
+from a2a_cloud.wire import jsonrpc
+from a2a_cloud.wire.problem_json import PROBLEM_JSON, a2a_error, problem_json
+
+log = logging.getLogger("a2a_cloud.surface")
+_MAX_LINKS = 1024
+
+
+class FrontDoor:
+    """The ASGI application. `services.base_url` may still change until the first request."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self._identity = services.identity
+        self._registry = services.registry
+        self._metrics = services.metrics
+        self.links = Links(services.link_key, services.clock, services.limits.link_seconds)
+        self.routes = AgentRoutes(services, self.links)
+        self._cold = ColdRoutes(services)
+        self._hosts: Hosts | None = None
+        self._agent_links: dict[tuple[int, str], AgentLinks] = {}
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """One connection event of ASGI: an HTTP request, or the server's own beginning and end."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await _lifespan(receive, send)
+            return
+        request = Request(scope, receive, send)
+        try:
+            await self._serve(request)
+        except Problem as problem:
+            await self._refuse(request, problem)
+        except Gone:
+            request.status = 499
+        except Exception:
+            incident = self.services.ids.new("err")
+            log.exception("%s: %s %s failed", incident, request.method, request.path)
+            await self._refuse(
+                request,
+                Internal(
+                    "Something went wrong on our side.",
+                    remedy=f"Tell the operator this id: {incident}.",
+                    info={"incident": incident},
+                ),
+            )
+        finally:
+            self._metrics.requests[request.route, request.status] += 1
+
+    async def _serve(self, request: Request) -> None:
+        scope = request.scope
+        request.read_headers()
+        raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
+        # The usual path has nothing to look at twice.
+        if b"%" in raw or b"//" in raw or b"/." in raw or not raw.isascii():
+            path = check_path(raw)
+        else:
+            path = raw.decode("ascii")
+            if not path.isprintable() or path[:1] != "/" or "\\" in path:
+                check_path(raw)
+                raise InvalidRequest("The path is not clean.")
+        request.path = path
+        hosts = self._hosts
+        if hosts is None:
+            hosts = self._hosts = Hosts(self.services.base_url, self.services.allowed_hosts)
+        host = hosts.read(request.host, scope.get("scheme", "http"))
+        if host is None:
+            return await self._unknown_host(request)
+        if host.agent:
+            request.base = host.origin
+            request.rest = "" if path == "/" else path
+            return await self._agent(request, host.agent)
+        if path.startswith("/agents/"):
+            name, slash, rest = path[8:].partition("/")
+            request.base = f"{host.origin}/agents/{name}"
+            request.rest = slash + rest if rest else ""
+            return await self._agent(request, name)
+        request.base = host.origin
+        return await self._cold.serve(request, self._credentials)
+
+    async def _unknown_host(self, request: Request) -> None:
+        """A card may be read by any name, and then says the configured address; all else is refused."""
+        path = request.path
+        if path.startswith("/agents/") and request.method in ("GET", "HEAD"):
+            name, slash, rest = path[8:].partition("/")
+            if slash + rest in CARD_PATHS:
+                request.base = f"{self.services.base_url}/agents/{name}"
+                request.rest = slash + rest
+                return await self._agent(request, name)
+        raise InvalidRequest(
+            "This host name is not one of ours.",
+            remedy="Use the platform's own address, or add the name to A2A_ALLOWED_HOSTS.",
+            info={"host": request.host.decode("latin-1")[:200]},
+        )
+
+    async def _agent(self, request: Request, name: str) -> None:
+        rest = request.rest
+        # The dialect of errors comes first: everything from here on may be refused.
+        if not rest:
+            request.dialect = request.route = "jsonrpc"
+        else:
+            first = rest[1:].partition("/")[0]
+            request.route, request.dialect = self.routes.classify(rest, first)
+        if "%" in name:
+            name = segment(name)
+        principal = self._credentials(request)
+        request.principal = principal
+        release = self._registry.serving(name)
+        if release.manifest.visibility is not Visibility.PUBLIC and principal.org_no != release.org_no:
+            self._private(request, release, principal)
+        request.release = release
+        key = (release.no, request.base)
+        links = self._agent_links.get(key)
+        if links is None:
+            if len(self._agent_links) >= _MAX_LINKS:
+                self._agent_links.clear()
+            links = AgentLinks(self.links, request.base, qualified(release))
+            self._agent_links[key] = links
+        request.links = links
+        if request.method == "OPTIONS":
+            return await self.routes.options(request)
+        if not rest:
+            return await a2a_jsonrpc.serve(request, self.routes.operations)
+        return await self.routes.serve(request)
+
+    def _private(self, request: Request, release: Release, principal: Principal) -> None:
+        """Nobody from outside the organisation gets in, but by a signed link. Raises Problem."""
+        if principal.anonymous:
+            if self.routes.signed(request, qualified(release)):
+                return
+            raise Unauthenticated(
+                "This agent is not public.",
+                remedy="Send a key as Authorization: Bearer KEY, or as X-API-Key: KEY.",
+            )
+        # The same words as for an agent that isn't there.
+        raise AgentNotFound(
+            "There is no such agent.", remedy="Look at /api/v1/agents for those you may call."
+        )
+
+    def _credentials(self, request: Request) -> Principal:
+        """Who calls. Raises Unauthenticated for a key that isn't good, InvalidRequest for two that differ."""
+        header, api_key = request.authorization, request.api_key
+        if not header:
+            if not api_key:
+                return ANONYMOUS
+            return self._identity.authenticate(api_key.decode("latin-1").strip())
+        scheme, _, token = header.partition(b" ")
+        token = token.strip()
+        if scheme.lower() != b"bearer" or not token:
+            raise Unauthenticated(
+                "The Authorization header is not a bearer token.", remedy="Send Authorization: Bearer KEY."
+            )
+        if api_key and api_key.strip() != token:
+            raise InvalidRequest(
+                "Authorization and X-API-Key hold different keys.", remedy="Send one of the two."
+            )
+        return self._identity.authenticate(token.decode("latin-1"))
+
+    async def _refuse(self, request: Request, problem: Problem) -> None:
+        self._metrics.problems[problem.code] += 1
+        if problem.operator:
+            log.warning("%s %s: %s: %s", request.method, request.path, problem.code, problem.operator)
+        if request.started:
+            log.info("%s %s was answered already: %s", request.method, request.path, problem.detail)
+            return
+        if request.dialect == "jsonrpc":
+            status = a2a_jsonrpc.status_of(problem)
+            await request.refuse(problem, jsonrpc.error(request.rpc_id, problem), JSON, status)
+        elif request.dialect == "a2a":
+            await request.refuse(problem, a2a_error(problem), A2A_JSON, problem.http)
+        else:
+            await request.refuse(problem, problem_json(problem), PROBLEM_JSON, problem.http)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
+            return

@@ -1,0 +1,291 @@
+"""One HTTP request over raw ASGI: its headers read once, its body with a cap, its answer in two messages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from a2a_cloud.model.card import EXTENSIONS
+from a2a_cloud.model.principal import ANONYMOUS, Principal
+from a2a_cloud.model.problem import (
+    ContentTypeNotSupported,
+    InvalidParams,
+    InvalidRequest,
+    MethodNotAllowed,
+    Problem,
+    TooLarge,
+)
+from a2a_cloud.model.release import Release
+from a2a_cloud.surface.links import AgentLinks
+from a2a_cloud.wire.json_text import readable
+from a2a_cloud.wire.problem_json import problem_headers
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+JSON = b"application/json"
+A2A_JSON = b"application/a2a+json"
+
+#: Headers that anything here reads, by the attribute that keeps them.
+_READ = {
+    b"host": "host",
+    b"authorization": "authorization",
+    b"x-api-key": "api_key",
+    b"content-type": "content_type",
+    b"content-length": "content_length",
+    b"a2a-version": "version",
+    b"a2a-extensions": "extensions",
+    b"accept": "accept",
+    b"idempotency-key": "idempotency_key",
+    b"last-event-id": "last_event_id",
+    b"if-none-match": "if_none_match",
+    b"if-modified-since": "if_modified_since",
+    b"content-disposition": "content_disposition",
+    b"traceparent": "traceparent",
+}
+#: Those of which two make a request ambiguous.
+_ONCE = frozenset({b"host", b"authorization", b"x-api-key", b"content-type", b"idempotency-key"})
+_LISTS = frozenset({b"accept", b"a2a-extensions", b"if-none-match"})
+
+
+class Gone(Exception):  # noqa: N818 (nothing went wrong: the client left)
+    """The client is gone before its request was complete."""
+
+
+class UnsupportedMediaType(ContentTypeNotSupported):
+    """The body's own Content-Type, which HTTP answers with a status of its own."""
+
+    http = 415
+
+
+class Request:
+    """A request and the way to answer it. `path` is undecoded; `rest` is what of it follows the agent's base."""
+
+    __slots__ = (
+        "accept",
+        "api_key",
+        "authorization",
+        "base",
+        "content_disposition",
+        "content_length",
+        "content_type",
+        "dialect",
+        "extensions",
+        "host",
+        "idempotency_key",
+        "if_modified_since",
+        "if_none_match",
+        "last_event_id",
+        "links",
+        "method",
+        "path",
+        "principal",
+        "query_string",
+        "receive",
+        "release",
+        "rest",
+        "route",
+        "rpc_id",
+        "scope",
+        "send",
+        "started",
+        "status",
+        "traceparent",
+        "version",
+    )
+
+    release: Release
+    links: AgentLinks
+
+    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.method: str = scope["method"]
+        self.query_string: bytes = scope["query_string"]
+        self.path = ""
+        self.rest = ""
+        self.base = ""
+        self.dialect = "problem"
+        self.route = "other"
+        self.rpc_id = b"null"
+        self.principal: Principal = ANONYMOUS
+        self.started = False
+        self.status = 0
+        self.host = b""
+        self.authorization = b""
+        self.api_key = b""
+        self.content_type = b""
+        self.content_length = b""
+        self.version = b""
+        self.extensions = b""
+        self.accept = b""
+        self.idempotency_key = b""
+        self.last_event_id = b""
+        self.if_none_match = b""
+        self.if_modified_since = b""
+        self.content_disposition = b""
+        self.traceparent = b""
+
+    def read_headers(self) -> None:
+        """Keeps the headers that are read here. Raises InvalidRequest for two of what can only be one."""
+        read = _READ
+        for name, value in self.scope["headers"]:
+            attribute = read.get(name)
+            if attribute is None:
+                continue
+            before: bytes = getattr(self, attribute)
+            if before:
+                if name in _LISTS:
+                    value = before + b"," + value
+                elif name in _ONCE and value != before:
+                    raise InvalidRequest(f"The header {name.decode()} stands there twice.")
+            setattr(self, attribute, value)
+
+    # --- what was asked -----------------------------------------------------------------------------
+
+    def query(self) -> dict[str, str]:
+        """Query parameters by name, the last one winning. Raises InvalidParams when they can't be read."""
+        if not self.query_string:
+            return {}
+        try:
+            text = self.query_string.decode("ascii")
+            pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=100)
+        except ValueError:
+            raise InvalidParams("The query can't be read.", remedy="Percent-encode it as UTF-8.") from None
+        return dict(pairs)
+
+    def allow(self, *methods: str) -> None:
+        """Raises MethodNotAllowed unless the request's method is one of these; HEAD goes where GET goes."""
+        if self.method in methods or (self.method == "HEAD" and "GET" in methods):
+            return
+        names = ", ".join((*methods, "HEAD") if "GET" in methods else methods)
+        raise MethodNotAllowed(
+            f"This path doesn't take {readable(self.method)}.", remedy=f"Use {names}.", info={"allow": names}
+        )
+
+    def media_type(self) -> bytes:
+        """The body's media type in lower case, without parameters."""
+        return self.content_type.partition(b";")[0].strip().lower()
+
+    def expect_json(self) -> None:
+        """Raises UnsupportedMediaType when the body says that it is something else than JSON."""
+        kind = self.content_type
+        # The usual two first; nothing is taken as JSON.
+        if kind == JSON or kind == A2A_JSON or not kind:
+            return
+        if self.media_type() not in (JSON, A2A_JSON):
+            raise UnsupportedMediaType(
+                f"The body is {readable(kind.decode('latin-1'))}, not JSON.",
+                remedy="Send Content-Type: application/json.",
+            )
+
+    def wants_events(self) -> bool:
+        """Whether the caller asks for an event stream rather than JSON."""
+        accept = self.accept.lower()
+        return b"text/event-stream" in accept and b"application/json" not in accept
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body. Raises TooLarge past `limit` bytes, Gone when the client leaves."""
+        if self.content_length and int(self.content_length) > limit:
+            raise too_large(limit)
+        message = await self.receive()
+        if message["type"] != "http.request":
+            raise Gone
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body", False):
+            if len(body) > limit:
+                raise too_large(limit)
+            return body
+        chunks = [body]
+        size = len(body)
+        while True:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                raise Gone
+            body = message.get("body", b"")
+            size += len(body)
+            if size > limit:
+                raise too_large(limit)
+            chunks.append(body)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    # --- the answer ---------------------------------------------------------------------------------
+
+    async def answer(
+        self, status: int, body: bytes, content_type: bytes = JSON, headers: Headers | None = None
+    ) -> None:
+        """Sends the whole answer."""
+        self.started = True
+        self.status = status
+        fields = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
+        if headers:
+            fields += headers
+        if self.extensions:
+            self._echo_extensions(fields)
+        await self.send({"type": "http.response.start", "status": status, "headers": fields})
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def refuse(self, problem: Problem, body: bytes, content_type: bytes, status: int) -> None:
+        """Sends a problem that was rendered, with the headers that go with it."""
+        headers = problem_headers(problem)
+        if "allow" in problem.info:
+            headers.append((b"allow", problem.info["allow"].encode()))
+        headers.append((b"cache-control", b"no-store"))
+        await self.answer(status, body, content_type, headers)
+
+    def _echo_extensions(self, fields: Headers) -> None:
+        asked = {name.strip() for name in self.extensions.split(b",")}
+        used = b", ".join(name for name in EXTENSIONS if name in asked)
+        if used:
+            fields.append((b"a2a-extensions", used))
+
+
+def too_large(limit: int) -> TooLarge:
+    """The problem of a body past `limit` bytes."""
+    return TooLarge(
+        f"The body is larger than {limit} bytes.",
+        remedy="Send a large file as the body of /invoke/{skill}." if limit <= 64 << 20 else "",
+    )
+
+
+def segment(text: str) -> str:
+    """A path segment, percent-decoded. Raises InvalidRequest when that gives no clean text."""
+    if "%" not in text:
+        return text
+    try:
+        decoded = unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidRequest("The path is not percent-encoded UTF-8.") from None
+    if not decoded.isprintable():
+        raise InvalidRequest("The path holds characters that can't be printed.")
+    return decoded
+
+
+def check_path(raw: bytes) -> str:
+    """The undecoded path, fit to be routed. Raises InvalidRequest for `//`, dot segments, NUL and the like."""
+    try:
+        path = raw.decode("ascii")
+    except UnicodeDecodeError:
+        raise InvalidRequest("The path has to be percent-encoded.") from None
+    if "//" in path or "\\" in path or not path.isprintable() or not path.startswith("/"):
+        raise InvalidRequest("The path is not clean.", remedy="Send it without `//` and control characters.")
+    if "/." in path or "%" in path:
+        for part in path.split("/"):
+            decoded = unquote(part)
+            if decoded in (".", "..") or "\0" in decoded:
+                raise InvalidRequest("The path has dot segments or a NUL.", remedy="Send the path itself.")
+    return path
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """A yes-or-no query parameter. Raises InvalidParams for anything else."""
+    value = query.get(name, "").lower()
+    if value in ("", "0", "false", "no"):
+        return False
+    if value in ("1", "true", "yes"):
+        return True
+    raise InvalidParams(f"{name} is {readable(value)}.", remedy="Send 1 or 0.", info={"field": name})

@@ -1,0 +1,271 @@
+"""Making a receipt: salts, hashes, the signed body, its leaf, and the document that a viewer gets.
+
+Format: docs/receipts.md (reference: proof.md, "Receipt"). `seal` is on the way of every call, so it
+does one encoding, two hashes and one signature and nothing else. `document` is made when somebody
+asks for the receipt, so it can afford a second signature, over the place in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from a2a_cloud.model.ports import Entropy
+from a2a_cloud.model.receipt import (
+    SALT,
+    ChildEntry,
+    DisclosedPayload,
+    DisclosedPayloads,
+    DisclosedSection,
+    DisclosedSections,
+    EffectEntry,
+    Environment,
+    LogEntry,
+    ReceiptBody,
+    SectionHashes,
+    Signature,
+)
+from a2a_cloud.wire.canonical import salted_sha256
+from a2a_cloud.wire.jws import Signer, b64url
+
+ID_PREFIX = "rcpt_"
+#: A payload larger than this is not put into the document; its hash still stands in the body.
+DISCLOSE_LIMIT = 1 << 20
+#: The bytes of an empty list section, ready made: most runs have no effects and no children.
+EMPTY = b"[]"
+
+# The Structs of model/receipt.py are declared in alphabetical order, hold no floats and have ASCII
+# keys: what this prints is canonical JSON. A test compares it with rfc8785.
+_encoder = msgspec.json.Encoder()
+_encode = _encoder.encode
+
+
+class Salts:
+    """The salts of one run: one block of random bytes, cut into 16-byte pieces.
+
+    Stored as `raw` beside the payloads and deleted with them; without them no hash in the receipt
+    can be compared with a guess. `inner` is never disclosed: the salts of single effects' payloads
+    come from it.
+    """
+
+    __slots__ = ("children", "effects", "env", "events", "inner", "key", "raw", "request", "response")
+
+    LENGTH = 8 * SALT
+
+    def __init__(self, raw: bytes) -> None:
+        """From stored bytes. Raises ValueError unless there are `Salts.LENGTH` of them."""
+        if len(raw) != 128:
+            raise ValueError("the salts of a run are 128 bytes")
+        self.raw = raw
+        self.request = raw[0:16]
+        self.response = raw[16:32]
+        self.events = raw[32:48]
+        self.key = raw[48:64]
+        self.effects = raw[64:80]
+        self.env = raw[80:96]
+        self.children = raw[96:112]
+        self.inner = raw[112:128]
+
+    @classmethod
+    def draw(cls, entropy: Entropy) -> Salts:
+        """New salts for a new run."""
+        return cls(entropy.bytes(128))
+
+    def effect(self, seq: int, what: str) -> bytes:
+        """The salt of one effect's payload; `what` is `args` or `result`."""
+        return sha256(self.inner + f"{what}:{seq}".encode()).digest()[:SALT]
+
+
+class EventsDigest:
+    """`events_sha256`, fed as a run's events are written, so that no seal reads them again.
+
+    The hashed payload is a JSON array of the stored events in order, all of them, effects too: the
+    event with sequence number n stands at place n - 1. Equal to
+    `salted_sha256(salt, events_payload(bodies))`.
+    """
+
+    __slots__ = ("_hash", "_mark")
+
+    def __init__(self, salt: bytes) -> None:
+        self._hash = sha256(salt)
+        self._mark = b"["
+
+    def add(self, body: bytes) -> None:
+        """The next event, as stored (`model.run.encode_event`)."""
+        self._hash.update(self._mark + body)
+        self._mark = b","
+
+    def hexdigest(self) -> str:
+        """The hash of the events so far, in hex; more may be added after it."""
+        final = self._hash.copy()
+        final.update(b"[]" if self._mark == b"[" else b"]")
+        return final.hexdigest()
+
+
+def events_payload(bodies: Sequence[bytes]) -> bytes:
+    """The bytes that `events_sha256` is over: a JSON array of the stored events."""
+    return b"[" + b",".join(bodies) + b"]"
+
+
+def effect_entry(
+    salts: Salts, seq: int, kind: str, name: str, args: bytes, result: bytes | None
+) -> EffectEntry:
+    """The entry of an effect that began at `seq`. `result` is None when it never ended."""
+    return EffectEntry(
+        seq=seq,
+        kind=kind,
+        name=name,
+        args_sha256=salted_sha256(salts.effect(seq, "args"), args),
+        result_sha256=UNSET if result is None else salted_sha256(salts.effect(seq, "result"), result),
+    )
+
+
+def section(value: Sequence[EffectEntry] | Sequence[ChildEntry] | Environment) -> bytes:
+    """The canonical bytes of a section. An Environment's may be kept per release."""
+    return _encode(value)
+
+
+def section_hashes(
+    salts: Salts, env: bytes, effects: bytes = EMPTY, children: bytes = EMPTY
+) -> SectionHashes:
+    """The hashes that go into the body, from the bytes that `section` made."""
+    return SectionHashes(
+        children=sha256(salts.children + children).hexdigest(),
+        effects=sha256(salts.effects + effects).hexdigest(),
+        env=sha256(salts.env + env).hexdigest(),
+    )
+
+
+class SealedReceipt(Struct, frozen=True):
+    """What is stored of a receipt; it never changes.
+
+    `id` = `rcpt_` + SHA-256 of `body` in hex; `protected` and `signature` are the detached JWS over
+    `body`; `leaf` is the 32-byte leaf hash for the organisation's log.
+    """
+
+    id: str
+    body: bytes
+    protected: str
+    signature: str
+    leaf: bytes
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """The RFC 6962 leaf hash of a log entry: the 32 raw bytes of a receipt's id."""
+    return sha256(b"\x00" + entry).digest()
+
+
+def seal(signer: Signer, body: ReceiptBody) -> SealedReceipt:
+    """Hash and sign `body`. Pure; may run in the thread that commits.
+
+    Raises ValueError when `body.issuer_kid` is not the signer's, or holds half a surrogate pair.
+    """
+    if body.issuer_kid != signer.kid:
+        raise ValueError("the body names another key than the one that signs")
+    data = _encode(body)
+    digest = sha256(data)
+    return SealedReceipt(
+        ID_PREFIX + digest.hexdigest(),
+        data,
+        signer.protected,
+        signer.sign(data),
+        sha256(b"\x00" + digest.digest()).digest(),
+    )
+
+
+class LogStatement(Struct, frozen=True, kw_only=True):
+    """What is signed about a place in the log; its kind keeps it apart from every receipt body."""
+
+    id: str
+    index: int
+    kind: str = "log-entry"
+    leaf_sha256: str
+    org: str
+    v: int = 1
+
+
+def log_statement(receipt_id: str, org: str, index: int, leaf: str) -> bytes:
+    """The canonical bytes of the statement that the leaf of `receipt_id` stands at `index`."""
+    return _encode(LogStatement(id=receipt_id, index=index, leaf_sha256=leaf, org=org))
+
+
+class _Document(Struct, frozen=True, omit_defaults=True):
+    """A ReceiptDocument whose body is bytes already."""
+
+    body: msgspec.Raw
+    id: str
+    signatures: list[Signature]
+    log: LogEntry
+    sections: DisclosedSections | None = None
+    disclosed: DisclosedPayloads | None = None
+
+
+def document(
+    sealed: SealedReceipt,
+    signer: Signer,
+    *,
+    org: str,
+    index: int,
+    sections: DisclosedSections | None = None,
+    disclosed: DisclosedPayloads | None = None,
+) -> bytes:
+    """The receipt as a file (docs/receipts.md): without `sections` the caller's view, with them the
+    whole view. Both carry the same signature. `signer` (any current key) signs the log index."""
+    leaf = sealed.leaf.hex()
+    statement = log_statement(sealed.id, org, index, leaf)
+    return _encode(
+        _Document(
+            body=msgspec.Raw(sealed.body),
+            id=sealed.id,
+            signatures=[Signature(sealed.protected, sealed.signature)],
+            log=LogEntry(
+                index=index,
+                leaf_sha256=leaf,
+                org=org,
+                signatures=[Signature(signer.protected, signer.sign(statement))],
+            ),
+            sections=sections,
+            disclosed=disclosed,
+        )
+    )
+
+
+def disclose_sections(
+    salts: Salts, env: bytes, effects: bytes = EMPTY, children: bytes = EMPTY
+) -> DisclosedSections:
+    """The sections for the whole view, from the bytes whose hashes are in the body."""
+    return DisclosedSections(
+        children=DisclosedSection(salts.children.hex(), msgspec.Raw(children)),
+        effects=DisclosedSection(salts.effects.hex(), msgspec.Raw(effects)),
+        env=DisclosedSection(salts.env.hex(), msgspec.Raw(env)),
+    )
+
+
+def disclose_payloads(
+    salts: Salts,
+    *,
+    request: bytes | None = None,
+    response: bytes | None = None,
+    events: bytes | None = None,
+    idempotency_key: str = "",
+) -> DisclosedPayloads:
+    """The payloads for a viewer who may have them, each with its salt. What is absent, deleted or
+    larger than DISCLOSE_LIMIT is left out, and its salt too: a salt goes only with its payload."""
+    return DisclosedPayloads(
+        events=_payload(salts.events, events),
+        idempotency_key=_payload(salts.key, idempotency_key.encode() or None),
+        request=_payload(salts.request, request),
+        response=_payload(salts.response, response),
+    )
+
+
+def _payload(salt: bytes, payload: bytes | None) -> DisclosedPayload | msgspec.UnsetType:
+    if payload is None or len(payload) > DISCLOSE_LIMIT:
+        return UNSET
+    try:
+        return DisclosedPayload(salt.hex(), payload=payload.decode())
+    except UnicodeDecodeError:
+        return DisclosedPayload(salt.hex(), payload_b64=b64url(payload).decode())

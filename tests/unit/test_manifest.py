@@ -1,0 +1,189 @@
+"""a2a.toml: what it takes, and the sentence for each thing that it doesn't."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from a2a_cloud.control.registry.manifest import RESERVED, read_manifest
+from a2a_cloud.model.problem import InvalidParams
+from a2a_cloud.model.release import Limits, Visibility
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "agent.py").write_text("")
+    return tmp_path
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "a2a.toml").write_text(text)
+    return folder
+
+
+def refused(folder: Path, text: str) -> str:
+    with pytest.raises(InvalidParams) as caught:
+        read_manifest(write(folder, text))
+    assert "a2a.toml" in caught.value.detail
+    assert caught.value.remedy
+    return caught.value.sentence
+
+
+def test_the_least(folder: Path) -> None:
+    manifest = read_manifest(write(folder, 'name = "reviewer"'))
+    assert (manifest.name, manifest.entry, manifest.version) == ("reviewer", "agent.py", "0.1.0")
+    assert manifest.visibility is Visibility.ORG
+    assert manifest.limits == Limits()
+
+
+def test_everything(folder: Path) -> None:
+    (folder / "lib").mkdir()
+    (folder / "lib" / "main.py").write_text("")
+    manifest = read_manifest(
+        write(
+            folder,
+            """
+            name = "contract-reviewer"
+            description = "Reviews."
+            version = "1.2.0-rc.1"
+            entry = "lib/main.py:agent"
+            default_skill = "review"
+            visibility = "public"
+            anonymous_list = true
+            documentation_url = "https://example.com/docs"
+            icon_url = "https://example.com/i.png"
+            [provider]
+            name = "Example"
+            url = "https://example.com"
+            [limits]
+            concurrency = 4
+            workers = 2
+            queue = 10
+            timeout = 60
+            start_timeout = 10.5
+            memory = 268435456
+            open_files = 64
+            log_bytes = 1000
+            artifact_bytes = 1000
+            events = 50
+            children = 2
+            depth = 3
+            """,
+        )
+    )
+    assert manifest.provider_name == "Example"
+    assert manifest.visibility is Visibility.PUBLIC
+    assert manifest.limits == Limits(4, 2, 10, 60.0, 10.5, 1 << 28, 64, 1000, 1000, 50, 2, 3)
+    assert type(manifest.limits.timeout) is float
+
+
+def test_pyproject_when_there_is_no_a2a_toml(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text('[project]\nname="x"\n[tool.a2a]\nname = "from-pyproject"\n')
+    assert read_manifest(folder).name == "from-pyproject"
+    (folder / "pyproject.toml").write_text('[tool.a2a]\nname = "x"\nnam = 1\n')
+    with pytest.raises(InvalidParams, match=r"pyproject.toml \[tool.a2a\] has an unknown key `nam`"):
+        read_manifest(folder)
+    write(folder, 'name = "from-a2a"')
+    assert read_manifest(folder).name == "from-a2a"
+
+
+@pytest.mark.parametrize("pyproject", [None, "[project]\n", "tool = 3", "[tool]\na2a = 3"])
+def test_no_manifest(folder: Path, pyproject: str | None) -> None:
+    if pyproject is not None:
+        (folder / "pyproject.toml").write_text(pyproject)
+    with pytest.raises(InvalidParams) as caught:
+        read_manifest(folder)
+    assert "Write a file a2a.toml with name = " in caught.value.remedy
+    with pytest.raises(InvalidParams, match="no folder"):
+        read_manifest(folder / "absent")
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "meant"),
+    [
+        ('nam = "x"', "nam", "Did you mean `name`?"),
+        ('name = "x"\nvisiblity = "org"', "visiblity", "Did you mean `visibility`?"),
+        ('name = "x"\ndefault-skill = "a"', "default-skill", "Did you mean `default_skill`?"),
+        ('name = "x"\n[limits]\nconcurency = 3', "limits.concurency", "Did you mean `limits.concurrency`?"),
+        ('name = "x"\n[limit]\nconcurrency = 3', "limit", "Did you mean `limits`?"),
+        ('name = "x"\ntimeout = 3', "timeout", "Did you mean `limits.timeout`?"),
+        ('name = "x"\n[provider]\nwww = "x"', "provider.www", "It takes `provider.name`, `provider.url`."),
+    ],
+)
+def test_an_unknown_key_gets_the_nearest_right_one(folder: Path, text: str, key: str, meant: str) -> None:
+    sentence = refused(folder, text)
+    assert f"`{key}`" in sentence
+    assert meant in sentence
+
+
+@pytest.mark.parametrize("name", ["Review", "1a", "a.b", "", "a" * 64, "a b", "-a", "ä", "a/b", "a\\n"])
+def test_bad_names(folder: Path, name: str) -> None:
+    assert "`name`" in refused(folder, f'name = "{name}"')
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_reserved_names(folder: Path, name: str) -> None:
+    assert f'name = "{name}-agent"' in refused(folder, f'name = "{name}"')
+
+
+@pytest.mark.parametrize("name", ["a", "contract_reviewer", "a" * 63, "a-1"])
+def test_good_names(folder: Path, name: str) -> None:
+    assert read_manifest(write(folder, f'name = "{name}"')).name == name
+
+
+@pytest.mark.parametrize(
+    ("line", "write_this"),
+    [
+        ("description = 3", 'description = "…"'),
+        ("version = 1.2", 'version = "1.2.0"'),
+        ('version = "new"', 'version = "1.2.0"'),
+        ('visibility = "private"', 'visibility = "public"'),
+        ('anonymous_list = "yes"', "anonymous_list = true"),
+        ('documentation_url = "example.com"', 'documentation_url = "https://…"'),
+        ('icon_url = "javascript:alert(1)"', 'icon_url = "https://…"'),
+        ('provider = "me"', "[provider]"),
+        ("entry = 3", 'entry = "agent.py:agent"'),
+        ('entry = "/etc/agent.py"', 'entry = "agent.py"'),
+        ('entry = "../agent.py"', 'entry = "agent.py"'),
+        ('entry = "a-b"', 'entry = "agent.py"'),
+        ("[limits]\nworkers = 0", "workers = 1"),
+        ("[limits]\nworkers = 1.5", "workers = 1"),
+        ("[limits]\nconcurrency = true", "concurrency = 16"),
+        ("[limits]\ntimeout = nan", "timeout = 300.0"),
+        ("[limits]\ntimeout = 1e9", "timeout = 300.0"),
+        ('[limits]\nmemory = "1G"', "memory = 1073741824"),
+    ],
+)
+def test_wrong_values_say_what_to_write(folder: Path, line: str, write_this: str) -> None:
+    assert write_this in refused(folder, f'name = "x"\n{line}')
+
+
+def test_a_missing_entry(folder: Path) -> None:
+    assert 'entry = "agent.py"' in refused(folder, 'name = "x"\nentry = "main.py"')
+    (folder / "agent.py").unlink()
+    assert "Make agent.py" in refused(folder, 'name = "x"')
+
+
+def test_entries_that_are_modules(folder: Path) -> None:
+    (folder / "pack").mkdir()
+    (folder / "pack" / "__init__.py").write_text("")
+    (folder / "pack" / "inner.py").write_text("")
+    for entry in ("pack", "pack.inner", "pack:agent", "agent:agent"):
+        assert read_manifest(write(folder, f'name = "x"\nentry = "{entry}"')).entry == entry
+    assert "is not in" in refused(folder, 'name = "x"\nentry = "pack.absent"')
+
+
+def test_what_is_no_toml(folder: Path) -> None:
+    with pytest.raises(InvalidParams, match="not valid TOML"):
+        read_manifest(write(folder, "name = "))
+    (folder / "a2a.toml").write_bytes(b"\xff")
+    with pytest.raises(InvalidParams, match="not UTF-8"):
+        read_manifest(folder)
+
+
+def test_a_missing_name_suggests_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "My Agent 2"
+    folder.mkdir()
+    (folder / "agent.py").write_text("")
+    assert 'name = "my-agent-2"' in refused(folder, "")
