@@ -1,4 +1,6 @@
-"""The contract reviewer's skill. What it knows of contracts lies in contract_reviewer_agent; here it meets the platform."""
+"""The contract reviewer's skill. What it knows of contracts lies in contract_reviewer_agent; here it meets
+the platform.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +8,23 @@ import asyncio
 import json
 from typing import Annotated, Literal
 
-from a2a_cloud import Agent, Context, File, Refuse
 from contract_reviewer_agent.law import named_law
 from contract_reviewer_agent.report import markdown
 from contract_reviewer_agent.review import Party, Review, analyse, judge, needs_law
 from contract_reviewer_agent.source import MAX_BYTES, Source, UnreadableError, read_bytes, read_text
 from contract_reviewer_agent.wishes import wishes
 
+from a2a_cloud import Agent, Context, File, Refuse
+
 agent = Agent("contract_reviewer")
 
-# The union with a literal says what "unknown" does, and keeps this parameter from being filled by a message's free text.
+# The union with a literal says what "unknown" does, and keeps this parameter from being filled by a
+# message's free text.
 Law = str | Literal["unknown"] | None
 
 QUESTION = (
-    "Which law governs this contract? It names none. Answer with a state or country, such as Delaware or England, or with"
+    "Which law governs this contract? It names none. Answer with a state or country, such as Delaware"
+    " or England, or with"
     " “unknown” to go on without."
 )
 ANSWER = {"type": "string", "title": "Governing law", "minLength": 2, "maxLength": 100}
@@ -50,16 +55,17 @@ async def review(
 ) -> Review:
     """Find a contract's clauses, grade their risk with reasons, and propose redlines.
 
-    Reads English contracts as text, Markdown or PDF and looks for liability, indemnity, termination, renewal, governing law,
-    confidentiality, intellectual property, payment and data protection. Every finding quotes its source with offsets. Makes a
-    Markdown report and a JSON artifact. Asks for the governing law when it is neither given nor named in the contract.
+    Reads English contracts as text, Markdown or PDF and looks for liability, indemnity, termination,
+    renewal, governing law, confidentiality, intellectual property, payment and data protection. Every
+    finding quotes its source with offsets. Makes a Markdown report and a JSON artifact. Asks for the
+    governing law when it is neither given nor named in the contract.
 
     Args:
         contract: The contract: plain text, Markdown or a PDF with a text layer, up to 20 MB.
         text: The contract as text, when it isn't sent as a file.
         governing_law: A state or country, such as Delaware; "unknown" goes on without and doesn't ask.
-        party: Whose side to take: customer (pays or receives: client, tenant, employer, licensee), provider (supplies: vendor,
-            landlord, employee, consultant), or neutral.
+        party: Whose side to take: customer (pays or receives: client, tenant, employer, licensee),
+            provider (supplies: vendor, landlord, employee, consultant), or neutral.
     """
     ctx.progress("reading", 5, "Reading the contract")
     source = await _source(contract, text)

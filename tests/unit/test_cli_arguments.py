@@ -108,6 +108,8 @@ LAW = {"type": "object", "properties": {"law": {"type": "string"}}, "required": 
         (("two", "words"), {"type": "string"}, {"text": "two words"}),
         (("a=b",), {"type": "string"}, {"text": "a=b"}),
         (("5",), {"type": "integer"}, {"text": "5"}),
+        (("Yes",), {"type": "boolean"}, {"data": True, "mediaType": "application/json"}),
+        (("maybe",), {"type": "boolean"}, {"text": "maybe"}),
         (("law=Delaware",), LAW, {"data": {"law": "Delaware"}, "mediaType": "application/json"}),
         (("Delaware",), LAW, {"text": "Delaware"}),
         (("x=y",), LAW, {"text": "x=y"}),

@@ -35,48 +35,61 @@ _HIGH = frozenset(("liability", "governing_law", "termination", "confidentiality
 _WHY: dict[Category, tuple[str, str]] = {
     "liability": (
         "Without it liability is unlimited.",
-        "Neither party is liable for indirect or consequential damages. Each party's total liability arising out of this Agreement will not"
-        " exceed the total fees paid or payable in the twelve (12) months before the event giving rise to the claim. Neither limit applies to"
+        "Neither party is liable for indirect or consequential damages. Each party's total liability"
+        " arising out of this Agreement will not"
+        " exceed the total fees paid or payable in the twelve (12) months before the event giving rise"
+        " to the claim. Neither limit applies to"
         " fraud, gross negligence, wilful misconduct, or a breach of confidentiality.",
     ),
     "indemnity": (
         "Nothing says who bears claims of third parties.",
-        "Each party will indemnify, defend and hold harmless the other from third-party claims to the extent that they arise from its"
-        " negligence, wilful misconduct or breach of this Agreement. The indemnified party will give prompt notice and let the indemnifying"
+        "Each party will indemnify, defend and hold harmless the other from third-party claims to the"
+        " extent that they arise from its"
+        " negligence, wilful misconduct or breach of this Agreement. The indemnified party will give"
+        " prompt notice and let the indemnifying"
         " party control the defence.",
     ),
     "termination": (
         "Nothing says how the contract can be ended before its time.",
-        "Either party may terminate this Agreement if the other materially breaches it and does not cure the breach within thirty (30) days"
+        "Either party may terminate this Agreement if the other materially breaches it and does not"
+        " cure the breach within thirty (30) days"
         " after written notice, and without cause on sixty (60) days' written notice.",
     ),
     "renewal": (
         "Nothing says whether the contract goes on after its term.",
-        "This Agreement does not renew by itself. The parties may renew it in writing for further terms of twelve (12) months.",
+        "This Agreement does not renew by itself. The parties may renew it in writing for further terms"
+        " of twelve (12) months.",
     ),
     "governing_law": (
         "Which law rules is left to the conflict rules of whichever court is asked.",
-        "This Agreement is governed by the laws of {law}, without regard to its conflict of laws rules. The courts of {law} have jurisdiction.",
+        "This Agreement is governed by the laws of {law}, without regard to its conflict of laws rules."
+        " The courts of {law} have jurisdiction.",
     ),
     "confidentiality": (
         "What the parties tell each other is not protected.",
-        "Each party will keep the other's confidential information secret, use it only for this Agreement, and disclose it only to those who"
-        " need to know and are bound likewise. This does not cover information that is public, already known, or independently developed, and"
+        "Each party will keep the other's confidential information secret, use it only for this"
+        " Agreement, and disclose it only to those who"
+        " need to know and are bound likewise. This does not cover information that is public, already"
+        " known, or independently developed, and"
         " lasts three (3) years after disclosure.",
     ),
     "intellectual_property": (
         "Who owns existing rights and the results of the work is open.",
-        "Each party keeps its existing intellectual property. Rights in deliverables made specifically for a party pass to it on full payment.",
+        "Each party keeps its existing intellectual property. Rights in deliverables made specifically"
+        " for a party pass to it on full payment.",
     ),
     "payment": (
         "What is paid, and when, isn't stated.",
-        "The fees stated in Schedule 1 are due thirty (30) days after receipt of an invoice. Amounts disputed in good faith may be held back"
+        "The fees stated in Schedule 1 are due thirty (30) days after receipt of an invoice. Amounts"
+        " disputed in good faith may be held back"
         " until resolved.",
     ),
     "data_protection": (
         "Nothing says how personal data are handled.",
-        "Each party will comply with the data protection laws that apply to it. A party that processes personal data for the other will do so"
-        " only on its instructions, keep appropriate security measures, notify a breach within seventy-two (72) hours, and delete the data at"
+        "Each party will comply with the data protection laws that apply to it. A party that processes"
+        " personal data for the other will do so"
+        " only on its instructions, keep appropriate security measures, notify a breach within"
+        " seventy-two (72) hours, and delete the data at"
         " the end of this Agreement.",
     ),
 }
@@ -88,7 +101,9 @@ def kind_of(text: str) -> Kind:
     if re.search(r"non-?disclosure|confidentiality agreement|\bnda\b", title):
         return "non-disclosure agreement"
     total = max(1, len(text.split()))
-    rates: dict[Kind, float] = {kind: len(re.findall(pattern, text, re.IGNORECASE)) / total for kind, pattern in _KINDS}
+    rates: dict[Kind, float] = {
+        kind: len(re.findall(pattern, text, re.IGNORECASE)) / total for kind, pattern in _KINDS
+    }
     best = max(rates, key=lambda kind: rates[kind])
     return best if rates[best] > 0.008 else "contract"
 

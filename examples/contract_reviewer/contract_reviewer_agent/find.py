@@ -48,7 +48,8 @@ def find(groups: list[list[Sentence]]) -> list[Found]:
         if not group[1:]:
             hits.extend(whole)
             continue
-        # A list is one provision when its stem already speaks of the subject; else each item speaks for itself.
+        # A list is one provision when its stem already speaks of the subject; else each item speaks for
+        # itself.
         led = [hit for hit in whole if _stem_leads(group[0].stem, hit)]
         led = [hit for hit in led if len(_cores(items, hit.provision.category)) < 2] or []
         subjects = {hit.provision.category for hit in led}

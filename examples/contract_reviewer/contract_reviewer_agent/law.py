@@ -1,4 +1,6 @@
-"""The governing law: what the contract chooses, whether that is only a placeholder, and what follows from the law."""
+"""The governing law: what the contract chooses, whether that is only a placeholder, and what follows from
+the law.
+"""
 
 from __future__ import annotations
 
@@ -8,51 +10,113 @@ from dataclasses import dataclass
 from contract_reviewer_agent.find import Found
 
 _STATES = (
-    "Alabama Alaska Arizona Arkansas California Colorado Connecticut Delaware Florida Georgia Hawaii Idaho Illinois Indiana Iowa"
-    " Kansas Kentucky Louisiana Maine Maryland Massachusetts Michigan Minnesota Mississippi Missouri Montana Nebraska Nevada"
-    " New_Hampshire New_Jersey New_Mexico New_York North_Carolina North_Dakota Ohio Oklahoma Oregon Pennsylvania Rhode_Island"
-    " South_Carolina South_Dakota Tennessee Texas Utah Vermont Virginia Washington West_Virginia Wisconsin Wyoming"
-    " England Scotland Wales Northern_Ireland Ireland Germany France Spain Italy Netherlands Belgium Austria Switzerland Sweden"
-    " Norway Denmark Finland Poland Portugal Greece Czechia Hungary Romania Luxembourg Estonia Latvia Lithuania Malta Cyprus"
-    " Ontario Quebec British_Columbia Alberta Canada Australia New_South_Wales Victoria Queensland New_Zealand India Singapore"
-    " Hong_Kong Japan China South_Korea Brazil Mexico Argentina Chile Israel South_Africa Nigeria Kenya Bermuda Cayman_Islands"
-    " United_Arab_Emirates DIFC Puerto_Rico District_of_Columbia Philippines Malaysia Thailand Vietnam Indonesia Turkey Egypt"
+    "Alabama Alaska Arizona Arkansas California Colorado Connecticut Delaware Florida Georgia Hawaii"
+    " Idaho Illinois Indiana Iowa"
+    " Kansas Kentucky Louisiana Maine Maryland Massachusetts Michigan Minnesota Mississippi Missouri"
+    " Montana Nebraska Nevada"
+    " New_Hampshire New_Jersey New_Mexico New_York North_Carolina North_Dakota Ohio Oklahoma Oregon"
+    " Pennsylvania Rhode_Island"
+    " South_Carolina South_Dakota Tennessee Texas Utah Vermont Virginia Washington West_Virginia"
+    " Wisconsin Wyoming"
+    " England Scotland Wales Northern_Ireland Ireland Germany France Spain Italy Netherlands Belgium"
+    " Austria Switzerland Sweden"
+    " Norway Denmark Finland Poland Portugal Greece Czechia Hungary Romania Luxembourg Estonia Latvia"
+    " Lithuania Malta Cyprus"
+    " Ontario Quebec British_Columbia Alberta Canada Australia New_South_Wales Victoria Queensland"
+    " New_Zealand India Singapore"
+    " Hong_Kong Japan China South_Korea Brazil Mexico Argentina Chile Israel South_Africa Nigeria Kenya"
+    " Bermuda Cayman_Islands"
+    " United_Arab_Emirates DIFC Puerto_Rico District_of_Columbia Philippines Malaysia Thailand Vietnam"
+    " Indonesia Turkey Egypt"
 )
 JURISDICTIONS = tuple(name.replace("_", " ") for name in _STATES.split())
 _ADJECTIVES = {
-    "english": "England", "german": "Germany", "french": "France", "swiss": "Switzerland", "dutch": "Netherlands",
-    "irish": "Ireland", "scottish": "Scotland", "swedish": "Sweden", "austrian": "Austria", "spanish": "Spain",
-    "italian": "Italy", "belgian": "Belgium", "danish": "Denmark", "norwegian": "Norway", "finnish": "Finland",
-    "japanese": "Japan", "indian": "India", "canadian": "Canada", "australian": "Australia", "polish": "Poland",
-}  # fmt: skip
+    "english": "England",
+    "german": "Germany",
+    "french": "France",
+    "swiss": "Switzerland",
+    "dutch": "Netherlands",
+    "irish": "Ireland",
+    "scottish": "Scotland",
+    "swedish": "Sweden",
+    "austrian": "Austria",
+    "spanish": "Spain",
+    "italian": "Italy",
+    "belgian": "Belgium",
+    "danish": "Denmark",
+    "norwegian": "Norway",
+    "finnish": "Finland",
+    "japanese": "Japan",
+    "indian": "India",
+    "canadian": "Canada",
+    "australian": "Australia",
+    "polish": "Poland",
+}
 _KNOWN = re.compile(
     rf"\b(?:{'|'.join(re.escape(j) for j in sorted(JURISDICTIONS, key=len, reverse=True))})\b", re.IGNORECASE
 )
 _ADJECTIVE = re.compile(rf"\b({'|'.join(_ADJECTIVES)})\s+(?:substantive\s+)?laws?\b", re.IGNORECASE)
 _OF = re.compile(
-    r"\blaws?\s+(?:in\s+force\s+in|of|in)\s+(?:the\s+)?(?:(?:state|commonwealth|province|republic|federal republic|kingdom|territory|"
+    r"\blaws?\s+(?:in\s+force\s+in|of|in)\s+(?:the\s+)?(?:(?:state|commonwealth|province|republic"
+    r"|federal republic|kingdom|territory|"
     r"country|emirate)\s+of\s+)?(?P<name>[A-Z][A-Za-z]+(?:\s+(?:of\s+|and\s+)?[A-Z][A-Za-z]+){0,3})",
 )
 _NOT_A_PLACE = re.compile(
-    r"\b(?:governing|law|state|states? (?:chosen|specified|selected|set|named|in which)|cover page|order form|key terms|jurisdiction|"
-    r"chosen|agreement|country|province|applicable|schedule|premises|parties|party|company|customer|provider|landlord|tenant)\b",
+    r"\b(?:governing|law|state|states? (?:chosen|specified|selected|set|named|in which)|cover page"
+    r"|order form|key terms|jurisdiction|"
+    r"chosen|agreement|country|province|applicable|schedule|premises|parties|party|company|customer"
+    r"|provider|landlord|tenant)\b",
     re.IGNORECASE,
 )
 _EFFECTS: tuple[tuple[str, str, str], ...] = (
-    (r"\bcalifornia\b", "intellectual_property", "California (Labor Code § 2870) keeps an employee's own-time inventions with the employee."),
-    (r"\bcalifornia\b", "data_protection", "California's CCPA asks for a written contract with service providers (Civ. Code § 1798.100(d))."),
-    (r"\bnew york\b", "renewal", "New York (Gen. Oblig. Law § 5-903) voids automatic renewal of many service contracts without a reminder."),
-    (r"\b(?:england|wales|northern ireland|scotland)\b", "liability", "Under English-type law UCTA 1977 lets no term exclude liability for death or personal injury by negligence; other limits must be reasonable."),
-    (r"\b(?:england|wales|northern ireland|scotland)\b", "data_protection", "UK GDPR Art. 28 asks for a written contract with a processor."),
-    (r"\bgermany\b", "liability", "Under German law standard terms cannot exclude liability for intent or gross negligence (BGB §§ 276(3), 307, 309)."),
-    (r"\b(?:germany|france|spain|italy|netherlands|belgium|austria|ireland|sweden|denmark|finland|poland|portugal|greece|czechia|hungary|romania|luxembourg)\b",
-     "data_protection", "GDPR Art. 28 asks for a written contract with a processor."),
-)  # fmt: skip
+    (
+        r"\bcalifornia\b",
+        "intellectual_property",
+        "California (Labor Code § 2870) keeps an employee's own-time inventions with the employee.",
+    ),
+    (
+        r"\bcalifornia\b",
+        "data_protection",
+        "California's CCPA asks for a written contract with service providers (Civ. Code § 1798.100(d)).",
+    ),
+    (
+        r"\bnew york\b",
+        "renewal",
+        "New York (Gen. Oblig. Law § 5-903) voids automatic renewal of many"
+        " service contracts without a reminder.",
+    ),
+    (
+        r"\b(?:england|wales|northern ireland|scotland)\b",
+        "liability",
+        "Under English-type law UCTA 1977"
+        " lets no term exclude liability for death or personal injury by negligence; other limits must be"
+        " reasonable.",
+    ),
+    (
+        r"\b(?:england|wales|northern ireland|scotland)\b",
+        "data_protection",
+        "UK GDPR Art. 28 asks for a written contract with a processor.",
+    ),
+    (
+        r"\bgermany\b",
+        "liability",
+        "Under German law standard terms cannot exclude liability for intent or"
+        " gross negligence (BGB §§ 276(3), 307, 309).",
+    ),
+    (
+        r"\b(?:germany|france|spain|italy|netherlands|belgium|austria|ireland|sweden|denmark|finland|poland"
+        r"|portugal|greece|czechia|hungary|romania|luxembourg)\b",
+        "data_protection",
+        "GDPR Art. 28 asks for a written contract with a processor.",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The law that a text chooses; `name` is empty when it chooses none, `placeholder` when a clause leaves it open."""
+    """The law that a text chooses; `name` is empty when it chooses none, `placeholder` when a clause leaves
+    it open.
+    """
 
     name: str
     placeholder: bool
@@ -73,7 +137,9 @@ def chosen_law(found: list[Found]) -> Choice:
 
 
 def named_law(given: str | None) -> str:
-    """Tidy up a law that a person named ("the laws of the State of Delaware" → "Delaware"); empty for no answer."""
+    """Tidy up a law that a person named ("the laws of the State of Delaware" → "Delaware"); empty for no
+    answer.
+    """
     text = " ".join((given or "").split()).strip(" .\"'")
     if re.fullmatch(
         r"(?:none|unknown|n/?a|not? (?:sure|known|specified)|i don'?t know|skip|\?+|-+|tbd)?",

@@ -10,7 +10,8 @@ from contract_reviewer_agent.plain import Mapped
 
 _LABEL = re.compile(
     r"(?P<hash>#{1,6}\s+)?"
-    r"(?P<label>(?:(?:section|article|clause|§)\s*(?:\d{1,3}(?:\.\d{1,3}){0,4}|[ivxlc]{1,6}|[a-z])[.:)]?(?=\s|$))"
+    r"(?P<label>(?:(?:section|article|clause|§)\s*(?:\d{1,3}(?:\.\d{1,3}){0,4}|[ivxlc]{1,6}"
+    r"|[a-z])[.:)]?(?=\s|$))"
     r"|\d{1,3}(?:\.\d{1,3}){1,4}[.)]?(?=\s)|\d{1,3}[.)](?=\s)|\((?:[a-z]{1,2}|[ivx]{1,5}|\d{1,2})\)"
     r"|(?:[a-z]|[ivx]{1,5})[.)](?=\s)|[-•–▪◦*](?=\s))?\s*(?:[-–—:]\s+)?",
     re.IGNORECASE,
@@ -21,11 +22,33 @@ _NOISE = re.compile(
 )
 _CONTENTS = re.compile(r"(?:\.\s?){4,}\s*\d{1,4}$")
 _VERB = re.compile(
-    r"(?<!-)\b(?:shall|will|must|may|agrees?|is|are|be|hereby|has|have|does|do|grants?|retains?|warrants?|represents?|"
+    r"(?<!-)\b(?:shall|will|must|may|agrees?|is|are|be|hereby|has|have|does|do|grants?|retains?"
+    r"|warrants?|represents?|"
     r"disclaims?|waives?|assigns?|remains?|survives?|continues?|governs?|owns?|means)\b",
     re.IGNORECASE,
 )
-_SMALL = frozenset("a an and as at by for from in into of on or the to upon with without".split())
+_SMALL = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "as",
+        "at",
+        "by",
+        "for",
+        "from",
+        "in",
+        "into",
+        "of",
+        "on",
+        "or",
+        "the",
+        "to",
+        "upon",
+        "with",
+        "without",
+    ]
+)
 
 
 @dataclass(slots=True)
@@ -71,7 +94,11 @@ def _lines(text: str) -> list[_Line | None]:
     """The lines that say something; None where a paragraph ends."""
     raw = [(m.start(), m[0]) for m in re.finditer(r"[^\n\f]*[\n\f]|[^\n\f]+$", text)]
     pages = text.count("\f")
-    repeated = Counter(re.sub(r"\d+", "#", line.strip()) for _, line in raw if line.strip()) if pages else Counter[str]()
+    repeated = (
+        Counter(re.sub(r"\d+", "#", line.strip()) for _, line in raw if line.strip())
+        if pages
+        else Counter[str]()
+    )
     out: list[_Line | None] = []
     for start, line in raw:
         kept = line.strip()

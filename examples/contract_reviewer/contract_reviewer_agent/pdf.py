@@ -1,4 +1,4 @@
-"""PDF bytes → extracted text, page by page; encrypted, damaged and scanned files are refused with a reason."""
+"""PDF bytes → extracted text, page by page; encrypted, damaged and scanned files are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ _DAMAGED = "The PDF is damaged and cannot be read. Open it, save or print it as 
 
 
 def read_pdf(data: bytes, name: str = "") -> Source:
-    """Extract the text of a PDF. Raises UnreadableError; pypdf is imported here because text needs none of it."""
+    """Extract the text of a PDF. Raises UnreadableError; pypdf is imported here because text needs none of
+    it.
+    """
     try:
         import pypdf
     except ImportError:
@@ -64,7 +66,7 @@ def _page_texts(reader: Any, count: int) -> list[str]:
                 f"The PDF holds more than {MAX_CHARS:,} characters. Send it without its annexes."
             )
         texts.append(text)
-    if failed and failed == count or not count:
+    if (failed and failed == count) or not count:
         raise UnreadableError(_DAMAGED)
     return texts
 
@@ -73,7 +75,8 @@ def _assembled(texts: list[str], name: str) -> Source:
     text = "\f".join(texts)
     if words(text) < 8:
         raise UnreadableError(
-            "The PDF has no text layer: it is a scan or a picture. Run OCR on it, or send the text of the contract."
+            "The PDF has no text layer: it is a scan or a picture. Run OCR on it, or send the text of"
+            " the contract."
         )
     starts: list[int] = []
     at = 0

@@ -1,4 +1,6 @@
-"""Source text → plain text without markup, each character of which knows the source characters that it came from."""
+"""Source text → plain text without markup, each character of which knows the source characters that it came
+from.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _BLOCK_TAGS = frozenset(
-    "p div br li ul ol table tr h1 h2 h3 h4 h5 h6 section article hr blockquote body dt dd".split()
+    [
+        "p",
+        "div",
+        "br",
+        "li",
+        "ul",
+        "ol",
+        "table",
+        "tr",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "section",
+        "article",
+        "hr",
+        "blockquote",
+        "body",
+        "dt",
+        "dd",
+    ]
 )
 _TAGS = (
-    "p|div|br|li|ul|ol|table|thead|tbody|tr|td|th|h[1-6]|section|article|hr|blockquote|span|b|i|u|em|strong|a|sup|sub|"
-    "font|small|mark|del|ins|s|code|pre|html|head|body|meta|title|link|img|dl|dt|dd|header|footer|main|center|label"
+    "p|div|br|li|ul|ol|table|thead|tbody|tr|td|th|h[1-6]|section|article|hr|blockquote|span|b|i|u|em|st"
+    "rong|a|sup|sub|"
+    "font|small|mark|del|ins|s|code|pre|html|head|body|meta|title|link|img|dl|dt|dd|header|footer|main|"
+    "center|label"
 )
 _TOKEN = re.compile(
     r"(?P<dead><!--.{0,20000}?-->|<(?:script|style)\b.{0,20000}?</(?:script|style)>)"
@@ -29,12 +55,27 @@ _TOKEN = re.compile(
 )
 _LIKE = str.maketrans(
     {
-        "\u2018": "'", "\u2019": "'", "\u201a": "'", "\u2032": "'", "`": "'",
-        "\u201c": '"', "\u201d": '"', "\u201e": '"', "\u00ab": '"', "\u00bb": '"',
-        "\u00a0": " ", "\u2007": " ", "\u2009": " ", "\u202f": " ", "\u3000": " ", "\t": " ",
-        "\u2010": "-", "\u2011": "-", "\u2012": "-",
+        "\u2018": "'",
+        "\u2019": "'",
+        "\u201a": "'",
+        "\u2032": "'",
+        "`": "'",
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u201e": '"',
+        "\u00ab": '"',
+        "\u00bb": '"',
+        "\u00a0": " ",
+        "\u2007": " ",
+        "\u2009": " ",
+        "\u202f": " ",
+        "\u3000": " ",
+        "\t": " ",
+        "\u2010": "-",
+        "\u2011": "-",
+        "\u2012": "-",
     }
-)  # fmt: skip
+)
 _LIGATURES = {"\ufb01": "fi", "\ufb02": "fl", "\ufb00": "ff", "\ufb03": "ffi", "\ufb04": "ffl"}
 
 
@@ -110,9 +151,9 @@ def to_plain(source: str) -> Mapped:
             out.put("\n", match.start(), at)
         elif kind == "entity":
             out.put(html.unescape(match[0]).translate(_LIKE), match.start(), at)
-        elif kind == "link" and not _drop_bracket(out):
-            _copy(out, source, match.start(), at)
-        elif kind == "stars" and _is_bullet(source, match.start(), at):
+        elif (kind == "link" and not _drop_bracket(out)) or (
+            kind == "stars" and _is_bullet(source, match.start(), at)
+        ):
             _copy(out, source, match.start(), at)
     _copy(out, source, at, len(source))
     return _unhyphenated(out.done())

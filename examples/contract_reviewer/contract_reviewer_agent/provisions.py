@@ -1,4 +1,6 @@
-"""What a rule is: a kind of provision, known by several independent cues whose weights add up, some of them against it."""
+"""What a rule is: a kind of provision, known by several independent cues whose weights add up, some of them
+against it.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ class Provision:
     cues: tuple[Cue, ...] = field(default=())
 
     def score(self, text: str) -> tuple[float, list[str]]:
-        """The evidence in a sentence: the sum of weights (0 when there is too little) and the words that gave it."""
+        """The evidence in a sentence: the sum of weights (0 when there is too little) and the words that
+        gave it.
+        """
         if not self.gate.search(text):
             return 0.0, []
         total, evidence = 0.0, list[str]()

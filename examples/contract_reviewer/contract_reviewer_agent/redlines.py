@@ -11,7 +11,9 @@ from contract_reviewer_agent.risk import Issue
 
 
 class Redline(TypedDict):
-    """A proposed change: put `replacement` for source[start:end], which is `original` (empty: an insertion)."""
+    """A proposed change: put `replacement` for source[start:end], which is `original` (empty: an
+    insertion).
+    """
 
     action: Literal["replace", "insert"]
     start: int
@@ -22,7 +24,9 @@ class Redline(TypedDict):
 
 
 def redlines(hit: Found, issues: list[Issue], source: str, said: set[str]) -> list[Redline]:
-    """The changes that would mend a finding's issues; wording in `said` was proposed before and isn't repeated."""
+    """The changes that would mend a finding's issues; wording in `said` was proposed before and isn't
+    repeated.
+    """
     out: list[Redline] = []
     mapped, (first, last) = hit.mapped, hit.span
     for issue in issues:

@@ -1,4 +1,6 @@
-"""A review → the Markdown report: what is wrong first, each finding with its words, its place and the change proposed."""
+"""A review → the Markdown report: what is wrong first, each finding with its words, its place and the
+change proposed.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ def markdown(review: Review) -> str:
     lines = [
         f"# Contract review: {_plain(review['document'])}",
         "",
-        f"Overall risk: **{review['risk']}** · {len(review['findings'])} findings ({counts['high']} high, {counts['medium']} medium,"
+        f"Overall risk: **{review['risk']}** · {len(review['findings'])} findings ({counts['high']}"
+        f" high, {counts['medium']} medium,"
         f" {counts['low']} low) · {len(review['missing'])} clauses missing",
         "",
         f"Read as a {review['kind']}, for {_party(review['party'])}. {_law(review)}",
@@ -36,7 +39,8 @@ def markdown(review: Review) -> str:
     lines += [
         "---",
         "",
-        "Made by rules, without a model and without a lawyer: it shows where to look and what to ask for, and is no legal advice."
+        "Made by rules, without a model and without a lawyer: it shows where to look and what to ask"
+        " for, and is no legal advice."
         + (" Quotes are shown without markup; review.json has them verbatim." if _has_markup(review) else ""),
         "",
     ]
@@ -53,7 +57,8 @@ def _party(party: str) -> str:
 def _law(review: Review) -> str:
     law = review["governing_law"]
     if law["source"] == "contract":
-        return f"Governing law: {_plain(law['name'])}, as the contract says (characters {law['start']}–{law['end']})."
+        where = f"characters {law['start']}–{law['end']}"
+        return f"Governing law: {_plain(law['name'])}, as the contract says ({where})."
     if law["source"] == "unknown":
         return "Governing law: unknown; the contract leaves it open."
     said = "as given" if law["source"] == "given" else "as answered"

@@ -1,11 +1,13 @@
-"""A source → its review: found clauses graded, redlined and counted. Two steps, so that a question fits between."""
+"""A source → its review: found clauses graded, redlined and counted. Two steps, so that a question fits
+between.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
-from contract_reviewer_agent import checks_rights, checks_risk, checks_term
+from contract_reviewer_agent import checks_money, checks_rights, checks_risk, checks_term
 from contract_reviewer_agent.absent import about, kind_of
 from contract_reviewer_agent.find import Found, find, missing
 from contract_reviewer_agent.law import Choice, chosen_law, effects, named_law
@@ -19,12 +21,19 @@ from contract_reviewer_agent.sides import sides_of
 from contract_reviewer_agent.source import Source
 
 Party = Literal["neutral", "customer", "provider"]
-_CHECKS = {**checks_risk.CHECKS, **checks_term.CHECKS, **checks_rights.CHECKS}
-_BASELINE = {**checks_risk.BASELINE, **checks_term.BASELINE, **checks_rights.BASELINE}
+_CHECKS = {**checks_risk.CHECKS, **checks_term.CHECKS, **checks_rights.CHECKS, **checks_money.CHECKS}
+_BASELINE = {
+    **checks_risk.BASELINE,
+    **checks_term.BASELINE,
+    **checks_rights.BASELINE,
+    **checks_money.BASELINE,
+}
 
 
 class Finding(TypedDict):
-    """A provision where it stands. `quote` == source[start:end], character by character; `text` is it without markup."""
+    """A provision where it stands. `quote` == source[start:end], character by character; `text` is it
+    without markup.
+    """
 
     id: str
     category: str
@@ -53,7 +62,9 @@ class Missing(TypedDict):
 
 
 class GoverningLaw(TypedDict):
-    """The law in force for the review: `source` says whether it was given, found in the text, answered, or unknown."""
+    """The law in force for the review: `source` says whether it was given, found in the text, answered, or
+    unknown.
+    """
 
     name: str
     source: Literal["given", "contract", "answer", "unknown"]
@@ -127,7 +138,7 @@ def judge(
         kind=kind,
         party=party,
         characters=len(source.text),
-        risk=max(levels, key=LEVELS.index, default="low"),
+        risk=LEVELS[max((LEVELS.index(level) for level in levels), default=0)],
         counts={level: sum(1 for f in findings if f["risk"] == level) for level in ("high", "medium", "low")},
         governing_law=GoverningLaw(
             name=law,
@@ -186,7 +197,9 @@ def _findings(analysis: Analysis, law: str, party: Party, kind: str) -> list[Fin
 
 
 def _around(paragraph: str, text: str) -> str:
-    """What stands close to a finding in its paragraph; a contract without paragraphs is one, and far too long."""
+    """What stands close to a finding in its paragraph; a contract without paragraphs is one, and far too
+    long.
+    """
     at = max(0, paragraph.find(text[:80]))
     return paragraph[max(0, at - 300) : at + len(text) + 700]
 

@@ -67,7 +67,9 @@ class View:
         self.issues.append(Issue(level, reason, fix, burdens))
 
     def undefined(self, pattern: str) -> str:
-        """A term in capitals that the finding relies on and that this text doesn't define; empty when there is none."""
+        """A term in capitals that the finding relies on and that this text doesn't define; empty when there
+        is none.
+        """
         for match in re.finditer(rf"\b(?:[A-Z][\w'-]+ ){{0,3}}{pattern}", self.text):
             term = match[0].removeprefix("All ").removesuffix("s")
             if " " in term and not re.search(rf"\"{re.escape(term)}s?\"", self.plain, re.IGNORECASE):
@@ -83,7 +85,9 @@ class View:
         return {"customer": "provider", "provider": "customer"}.get(side or "")  # type: ignore[return-value]
 
     def one_sided(self, verb: str = "") -> tuple[Side | None, str] | None:
-        """The only side that a right or limit of this kind serves in the whole contract; None when both have it."""
+        """The only side that a right or limit of this kind serves in the whole contract; None when both
+        have it.
+        """
         kind, side, name = self.subject(verb)
         if kind != "one":
             return None
@@ -99,18 +103,35 @@ class View:
 
 Check = Callable[[View], None]
 _NUMBERS = {
-    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "ten": 10, "twelve": 12, "fourteen": 14,
-    "fifteen": 15, "twenty": 20, "thirty": 30, "forty-five": 45, "sixty": 60, "ninety": 90,
-}  # fmt: skip
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "ten": 10,
+    "twelve": 12,
+    "fourteen": 14,
+    "fifteen": 15,
+    "twenty": 20,
+    "thirty": 30,
+    "forty-five": 45,
+    "sixty": 60,
+    "ninety": 90,
+}
 PLACEHOLDER = re.compile(
-    r"\[[^\]\[]{0,60}\]|_{3,}|\bTBD\b|\b(?:as )?(?:stated|specified|set (?:forth|out)|chosen|indicated|identified|described)\b.{0,30}"
+    r"\[[^\]\[]{0,60}\]|_{3,}|\bTBD\b|\b(?:as )?(?:stated|specified|set (?:forth|out)|chosen|indicated"
+    r"|identified|described)\b.{0,30}"
     r"\b(?:cover page|order form|key terms|schedule|exhibit|statement of work|sow)\b",
     re.IGNORECASE,
 )
 
 
 def days(text: str, near: str = "") -> list[int]:
-    """The periods named in a text, in days (a month counts 30), optionally only those that stand near a pattern."""
+    """The periods named in a text, in days (a month counts 30), optionally only those that stand near a
+    pattern.
+    """
     out: list[int] = []
     number = (
         r"(?<![\w-])(\d{1,3}|"
@@ -127,7 +148,9 @@ def days(text: str, near: str = "") -> list[int]:
 
 
 def graded(issues: list[Issue], party: str) -> tuple[Level, list[str]]:
-    """The level of a finding and its reasons; what burdens the other side weighs one level less, what burdens yours, one more."""
+    """The level of a finding and its reasons; what burdens the other side weighs one level less, what
+    burdens yours, one more.
+    """
     best, reasons = 0, list[str]()
     for issue in issues:
         level = LEVELS.index(issue.level)

@@ -1,4 +1,6 @@
-"""Blocks → the sentences that the rules read: list items with their stem, definitions told from operative words."""
+"""Blocks → the sentences that the rules read: list items with their stem, definitions told from operative
+words.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +14,28 @@ MAX_SENTENCE = 6000
 
 _BREAK = re.compile(r"[.!?][\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9\[])|[;]\s+(?=\(?[a-z]\)?\s*$)")
 _SHORT = re.compile(
-    r"(?:\b(?:inc|ltd|co|corp|no|nos|sec|art|mr|mrs|ms|dr|st|v|vs|e\.g|i\.e|u\.s|u\.k|approx|para|cl|jr|sr|cf|est|dept)"
+    r"(?:\b(?:inc|ltd|co|corp|no|nos|sec|art|mr|mrs|ms|dr|st|v|vs|e\.g|i\.e|u\.s|u\.k|approx|para|cl|jr"
+    r"|sr|cf|est|dept)"
     r"|\b[A-Z]|\bU\.S\.A|\ba\.m|\bp\.m)\.$",
     re.IGNORECASE,
 )
 _OPERATIVE = re.compile(
-    r"\b(?:shall|will|must|may|can|cannot|agrees?|undertakes?|covenants?|is|are|be|hereby|has|have|does|do|grants?|"
-    r"retains?|reserves?|owns?|warrants?|represents?|disclaims?|waives?|waived|assigns?|remains?|belongs?|vests?|"
-    r"survives?|continues?|renews?|governs?|governed|indemnif(?:y|ies)|acknowledges?|authorizes?|permits?|applies|apply|"
+    r"\b(?:shall|will|must|may|can|cannot|agrees?|undertakes?|covenants?|is|are|be|hereby|has|have|does"
+    r"|do|grants?|"
+    r"retains?|reserves?|owns?|warrants?|represents?|disclaims?|waives?|waived|assigns?|remains?"
+    r"|belongs?|vests?|"
+    r"survives?|continues?|renews?|governs?|governed|indemnif(?:y|ies)|acknowledges?|authorizes?"
+    r"|permits?|applies|apply|"
     r"terminates?|expires?|keeps?|pays?|accrues?|bears?)\b",
     re.IGNORECASE,
 )
 _DEFINES = re.compile(
-    r"^(?:\W*(?:for (?:the )?purposes? of|as used in|in) [^,]{2,60},\s*)?(?:the (?:term|expression|word)s?\s+)?"
-    r"(?:\"[^\"]{1,80}\"(?:\s*(?:,|and|or)\s*\"[^\"]{1,80}\")*|[A-Z][A-Za-z]*(?: [A-Z&][\w&]*){0,4})\s*(?:\([^)]{0,80}\)\s*)?,?\s*"
-    r"(?:means?|refers? to|(?:shall|will) (?:mean|have the (?:same )?meaning|include)|ha(?:s|ve) the (?:same )?meaning|"
+    r"^(?:\W*(?:for (?:the )?purposes? of|as used in|in) [^,]{2,60},\s*)?(?:the (?:term|expression"
+    r"|word)s?\s+)?"
+    r"(?:\"[^\"]{1,80}\"(?:\s*(?:,|and|or)\s*\"[^\"]{1,80}\")*"
+    r"|[A-Z][A-Za-z]*(?: [A-Z&][\w&]*){0,4})\s*(?:\([^)]{0,80}\)\s*)?,?\s*"
+    r"(?:means?|refers? to|(?:shall|will) (?:mean|have the (?:same )?meaning|include)|ha(?:s"
+    r"|ve) the (?:same )?meaning|"
     r"is defined|are defined|includes?)\b",
 )
 _STRONG = re.compile(
@@ -36,15 +45,19 @@ _RECITAL = re.compile(
     r"^\W*(?:whereas|recitals?|witnesseth|table of contents|in witness whereof|note to draft)\b", re.I
 )
 _REFERENCE = re.compile(
-    r"\b(?:sections?|articles?|clauses?|paragraphs?|§§?)\s*(?:\d{1,3}(?:\.\d{1,3})*(?:\s*\([a-z0-9]{1,4}\))*|[IVXLC]{1,6}\b|\([a-z]\))"
-    r"(?:\s*\([A-Z][^()]{2,70}\))?(?:\s*(?:,|and|or|through|to)\s*(?:sections?\s*)?\d{1,3}(?:\.\d{1,3})+(?:\s*\([A-Za-z][^()]{1,70}\))?)*",
+    r"\b(?:sections?|articles?|clauses?|paragraphs?"
+    r"|§§?)\s*(?:\d{1,3}(?:\.\d{1,3})*(?:\s*\([a-z0-9]{1,4}\))*|[IVXLC]{1,6}\b|\([a-z]\))"
+    r"(?:\s*\([A-Z][^()]{2,70}\))?(?:\s*(?:,|and|or|through"
+    r"|to)\s*(?:sections?\s*)?\d{1,3}(?:\.\d{1,3})+(?:\s*\([A-Za-z][^()]{1,70}\))?)*",
     re.IGNORECASE,
 )
 
 
 @dataclass(slots=True)
 class Sentence:
-    """One sentence, or a list with its stem. `text` is what the rules read: plain, references to sections masked."""
+    """One sentence, or a list with its stem. `text` is what the rules read: plain, references to sections
+    masked.
+    """
 
     mapped: Mapped
     text: str
@@ -63,7 +76,7 @@ class Sentence:
 
 
 def sentences_of(blocks: list[Block]) -> list[list[Sentence]]:
-    """Every sentence in order; each as its alternatives: first the list with its stem as one, then item by item.
+    """Every sentence in order; each as its alternatives: the list with its stem as one, then item by item.
 
     The caller takes the whole when a rule finds it, and the items otherwise.
     """
@@ -141,7 +154,9 @@ def _opens_definition(sentence: Sentence) -> bool:
 
 
 def _list_end(blocks: list[Block], at: int) -> int:
-    """The last block of the list that block `at` opens with an unfinished sentence; `at` when it opens none."""
+    """The last block of the list that block `at` opens with an unfinished sentence; `at` when it opens
+    none.
+    """
     if not re.search(r"(?::|[—–-]|\b(?:if|that|to|and|or|the following))$", blocks[at].body.text):
         return at
     first = at + 1
@@ -174,7 +189,9 @@ def _bare_list_end(blocks: list[Block], at: int) -> int:
         return at
     for n in range(at + 1, len(blocks)):
         block = blocks[n]
-        goes_on = block.body.text[:1].islower() or re.search(r"(?:[;,]|\b(?:and|or))$", blocks[n - 1].body.text)
+        goes_on = block.body.text[:1].islower() or re.search(
+            r"(?:[;,]|\b(?:and|or))$", blocks[n - 1].body.text
+        )
         if block.is_item or block.heading or not (goes_on or n == at + 1):
             break
         end = n

@@ -1,4 +1,6 @@
-"""Who is bound: which side of a contract a sentence speaks of, by the names that contracts give the two sides."""
+"""Who is bound: which side of a contract a sentence speaks of, by the names that contracts give the two
+sides.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +12,27 @@ Side = Literal["customer", "provider"]
 
 # Who pays or receives, and who supplies. "Company" is on either side: the other words of the contract decide.
 _CUSTOMER = (
-    "customer|client|buyer|purchaser|tenant|lessee|licensee|subscriber|user|employer|receiving party|recipient|borrower|"
+    "customer|client|buyer|purchaser|tenant|lessee|licensee|subscriber|user|employer|receiving"
+    " party|recipient|borrower|"
     "franchisee|hirer|you|resident|renter"
 )
 _PROVIDER = (
-    "provider|service provider|vendor|supplier|seller|landlord|lessor|licensor|contractor|consultant|employee|discloser|"
+    "provider|service"
+    " provider|vendor|supplier|seller|landlord|lessor|licensor|contractor|consultant|employee|discloser"
+    "|"
     "disclosing party|freelancer|agency|developer|lender|franchisor|executive|worker|designer|we"
 )
-_MUTUAL = r"each party|either party|neither party|both parties|the parties|each of the parties|one party|a party|no party|mutual(?:ly)?|the other party (?:will|shall|may|owes)(?= )"
+_MUTUAL = (
+    r"each party|either party|neither party|both parties|the parties|each of the parties|one party"
+    r"|a party|no party|mutual(?:ly)?|the other party (?:will|shall|may|owes)(?= )"
+)
 _SUBJECT = re.compile(
     rf"\b(?:(?P<mutual>{_MUTUAL})|(?P<customer>{_CUSTOMER})|(?P<provider>{_PROVIDER})|(?P<company>company))\b",
     re.IGNORECASE,
 )
 _NAMED = re.compile(
-    r"\((?:[^()]{0,60}?,? ?(?:hereinafter|the|referred to as|called|or)?\s*)\"([A-Z][\w&.' -]{1,40})\"[^()]{0,40}\)"
+    r"\((?:[^()]{0,60}?,? ?(?:hereinafter|the|referred to as|called"
+    r"|or)?\s*)\"([A-Z][\w&.' -]{1,40})\"[^()]{0,40}\)"
 )
 
 
@@ -41,7 +50,9 @@ class Sides:
         """What this contract calls a side."""
         return self.customer if side == "customer" else self.provider if side == "provider" else "each party"
 
-    def subject(self, text: str, verb: str = "") -> tuple[Literal["mutual", "one", "unknown"], Side | None, str]:
+    def subject(
+        self, text: str, verb: str = ""
+    ) -> tuple[Literal["mutual", "one", "unknown"], Side | None, str]:
         """Whom the sentence binds: both, one side (which, and by what name), or nobody that can be told.
 
         With `verb`, a pattern: the last one named before it ("If Tenant defaults, Landlord may terminate").
@@ -75,13 +86,15 @@ def sides_of(text: str) -> Sides:
             company, customer = "customer", "Company"
         elif counts["customer"]:
             company, provider = "provider", "Company"
-    roles = f"{_CUSTOMER}|{_PROVIDER}|company|agreement|lease|contract|part(?:y|ies)|effective date|services?|premises|term"
+    things = "company|agreement|lease|contract|part(?:y|ies)|effective date|services?|premises|term"
+    roles = f"{_CUSTOMER}|{_PROVIDER}|{things}"
     named = tuple(
         name
         for name in dict.fromkeys(_NAMED.findall(text[:3000]))
         if not re.fullmatch(roles, name.strip(), re.IGNORECASE)
     )
-    # Where only one side has a role's name ("Customer"), the party that goes by its own name is the other side.
+    # Where only one side has a role's name ("Customer"), the party that goes by its own name is the other
+    # side.
     other: Side | None = (
         "provider" if customer and not provider else "customer" if provider and not customer else None
     )

@@ -1,4 +1,6 @@
-"""Bytes or text as given → the source text that every offset points into, or a refusal that says what to do."""
+"""Bytes or text as given → the source text that every offset points into, or a refusal that says what to
+do.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,52 @@ MIN_WORDS = 8
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _TEXT_TYPES = {"", "application/octet-stream", "application/x-markdown", "application/xhtml+xml"}
 _COMMON = frozenset(
-    "the of and to in or a by for any be this shall will is not with as that such on it its from may are"
-    " agreement party which under all an have has has no if other you your we our must at".split()
+    [
+        "the",
+        "of",
+        "and",
+        "to",
+        "in",
+        "or",
+        "a",
+        "by",
+        "for",
+        "any",
+        "be",
+        "this",
+        "shall",
+        "will",
+        "is",
+        "not",
+        "with",
+        "as",
+        "that",
+        "such",
+        "on",
+        "it",
+        "its",
+        "from",
+        "may",
+        "are",
+        "agreement",
+        "party",
+        "which",
+        "under",
+        "all",
+        "an",
+        "have",
+        "has",
+        "has",
+        "no",
+        "if",
+        "other",
+        "you",
+        "your",
+        "we",
+        "our",
+        "must",
+        "at",
+    ]
 )
 _SIGNATURES = (
     (b"PK\x03\x04", "a Word, OpenDocument or zip file"),

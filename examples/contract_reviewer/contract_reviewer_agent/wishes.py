@@ -14,7 +14,8 @@ _CUSTOMER = re.compile(
     re.IGNORECASE,
 )
 _PROVIDER = re.compile(
-    rf"\b{_FOR}(?:provider|vendor|supplier|seller|landlord|lessor|licensor|contractor|consultant|employee|discloser)\b",
+    rf"\b{_FOR}(?:provider|vendor|supplier|seller|landlord|lessor|licensor|contractor|consultant|employ"
+    rf"ee|discloser)\b",
     re.IGNORECASE,
 )
 

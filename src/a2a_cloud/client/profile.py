@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 LOCAL = "local"
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _HEADER = "# Platforms that `a2a` knows. `a2a up` writes the table [local]; comments are not kept.\n"
 
 
@@ -119,8 +121,8 @@ def write_local_profile(
     profiles[name] = wanted
     lines = [_HEADER]
     for each, table in profiles.items():
-        lines.append(f"\n[{_toml(each)}]\n")
-        lines.extend(f"{_toml(key)} = {_toml(value)}\n" for key, value in table.items())
+        lines.append(f"\n[{_toml_key(each)}]\n")
+        lines.extend(f"{_toml_key(key)} = {_toml(value)}\n" for key, value in table.items())
     path = profiles_path(env)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".profiles-")  # made 0600
@@ -157,7 +159,7 @@ def resolve(
         address, source = own.data_url(), "A2A_DATA"
         if not address:
             raise NotConfigured(
-                f"No platform has run with the data folder {env['A2A_DATA']} (it has no server.json).",
+                f"No platform is running with the data folder {env['A2A_DATA']} (it has no server.json).",
                 "Start one there: a2a up",
             )
     else:
@@ -254,6 +256,10 @@ def _read_key(path: Path) -> str:
             f"The key file {path} can't be read: {error}.",
             "Name another with --key-file, or start the platform again.",
         ) from None
+
+
+def _toml_key(text: str) -> str:
+    return text if _BARE.fullmatch(text) else _toml(text)
 
 
 def _toml(text: str) -> str:

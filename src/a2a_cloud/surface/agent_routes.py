@@ -1,4 +1,6 @@
-"""The paths of one agent, below its base (house.md, "Public surface of one agent"), handed to who answers them."""
+"""The paths of one agent, below its base (house.md, "Public surface of one agent"), handed to who
+answers them.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Arguments against a skill's input schema (JSON Schema 2020-12), before a run exists: bad input never reaches user code.
+"""Arguments against a skill's input schema (JSON Schema 2020-12), before a run exists: bad input never
+reaches user code.
 
-A validator is compiled once for each skill of a release. A refusal says where (a JSON path), what was expected there,
-and which parameters the skill takes.
+A validator is compiled once for each skill of a release. A refusal says where (a JSON path), what was
+expected there, and which parameters the skill takes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""From what a caller said to a `Call`: which skill, which arguments, which files, which kinds of answer (A2A 1.0, 3.1.1).
+"""From what a caller said to a `Call`: which skill, which arguments, which files, which kinds of answer
+(A2A 1.0, 3.1.1).
 
-A skill is named by `metadata.skill` or by a data part `{"skill": ID, "arguments": {…}}`. Free text goes to the agent's
-message handler; without one to the text parameter of the default or only skill. A message to a task that asked something
-is its answer and needs no skill. Everything is checked here, so that bad input never becomes a run.
+A skill is named by `metadata.skill` or by a data part `{"skill": ID, "arguments": {…}}`. Free text goes
+to the agent's message handler; without one to the text parameter of the default or only skill. A
+message to a task that asked something is its answer and needs no skill. Everything is checked here, so
+that bad input never becomes a run.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from a2a_cloud.surface.parts import (
     is_file,
     matches,
     media_type_of,
-    store_large,
+    store_raw,
+    store_said,
 )
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.wire.a2a_v1 import SendMessageParams
@@ -58,20 +61,22 @@ class Calls:
         Raises InvalidParams, ContentTypeNotSupported, TaskNotFound, StorageFull.
         """
         message = params.message
-        if check_message(message, self._limits):
-            came = await store_large(message, self._objects, self._limits)
-        else:
-            came = message.parts
+        large = check_message(message, self._limits)
+        if large:
+            await store_raw(message, self._objects, self._limits)
         task_id = "" if message.task_id is UNSET else message.task_id
         context_id = "" if message.context_id is UNSET else message.context_id
         accepted = params.configuration.accepted_output_modes
         if task_id and self._answers(release, principal, task_id, context_id):
             skill, arguments, files = "", EMPTY, []
-            parts_hash = _hash_parts(came, message.parts)
+            parts_hash = _hash_parts(message.parts)
         else:
-            skill, arguments, files, parts_hash = self._route(release, message, params, came)
+            skill, arguments, files, parts_hash = self._route(release, message, params)
             if accepted:
                 _check_output(release, skill, accepted)
+        identity = fingerprint(release, task_id, context_id, message, parts_hash)
+        if large and skill:
+            await store_said(message, self._objects, self._limits)
         return Call(
             release=release,
             principal=principal,
@@ -82,7 +87,7 @@ class Calls:
             context_id=context_id,
             task_id=task_id,
             key="" if principal.anonymous else message.message_id,
-            fingerprint=fingerprint(release, task_id, context_id, message, parts_hash),
+            fingerprint=identity,
             shown=shown or params.configuration.return_immediately,
             output_modes=accepted,
         )
@@ -99,16 +104,17 @@ class Calls:
         return view.state in INTERRUPTED
 
     def _route(
-        self, release: Release, message: Message, params: SendMessageParams, came: list[Part]
+        self, release: Release, message: Message, params: SendMessageParams
     ) -> tuple[str, bytes, list[BoundFile], bytes]:
-        """(skill, arguments, files, hash of the parts). `came`: the parts before large ones moved."""
+        """(skill, arguments, files, what identifies the parts)."""
+        parts = message.parts
         named = _named_skill(message, params)
         data: Any = None
         has_data = False
         texts: list[str] = []
         files: list[int] = []
         hashed = bytearray()
-        for index, part in enumerate(came):
+        for index, part in enumerate(parts):
             if part.data is not UNSET:
                 value = decode_any(part.data, f"message.parts[{index}].data")
                 hashed += _canonical(value)
@@ -120,8 +126,8 @@ class Calls:
                 files.append(index)
             elif part.text is not UNSET:
                 texts.append(part.text)
-        if not has_data or len(came) > 1:
-            hashed += _encode(message.parts)
+        if not has_data or len(parts) > 1:
+            hashed += _encode(parts)
         wanted, arguments = _from_data(data, named) if has_data else (named, None)
         if wanted is None:
             if release.has_message_handler:
@@ -139,9 +145,9 @@ class Calls:
         elif spec.text_param and texts and spec.text_param not in arguments:
             arguments = {**cast("dict[str, Any]", arguments), spec.text_param: "\n".join(texts)}
         if files or spec.files:
-            _check_input(spec, message.parts, files)
+            _check_input(spec, parts, files)
         checked = self.gates.of(release, spec).check(arguments)
-        bound = bind_files(spec, message.parts, files) if files or spec.files else []
+        bound = bind_files(spec, parts, files) if files or spec.files else []
         return spec.id, checked, bound, bytes(hashed)
 
 
@@ -263,9 +269,9 @@ def _check_output(release: Release, skill: str, accepted: list[str]) -> None:
     )
 
 
-def _hash_parts(came: list[Part], kept: list[Part]) -> bytes:
-    hashed = b"".join(_canonical(decode_any(part.data, "data")) for part in came if part.data is not UNSET)
-    return hashed + _encode(kept) if not hashed or len(came) > 1 else hashed
+def _hash_parts(parts: list[Part]) -> bytes:
+    hashed = b"".join(_canonical(decode_any(part.data, "data")) for part in parts if part.data is not UNSET)
+    return hashed + _encode(parts) if not hashed or len(parts) > 1 else hashed
 
 
 def fingerprint(

@@ -1,5 +1,6 @@
-"""Everything that answers a socket begins here: a raw ASGI application (ASGI 3.0) that finds out which host, which agent and
-who is calling, hands the request on, and renders every Problem once, in the words of the route.
+"""Everything that answers a socket begins here: a raw ASGI application (ASGI 3.0) that finds out which
+host, which agent and who is calling, hands the request on, and renders every Problem once, in the words
+of the route.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Which host names are ours, and what they name: the platform, or one agent (`{name}.localhost`, `{name}.DOMAIN`).
+"""Which host names are ours, and what they name: the platform, or one agent (`{name}.localhost`,
+`{name}.DOMAIN`).
 
-A name that isn't ours is refused, so that a web page can't reach a local platform by a name of its own (DNS rebinding).
+A name that isn't ours is refused, so that a web page can't reach a local platform by a name of its own
+(DNS rebinding).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Signed links: for 15 minutes, whoever has one may read one thing without a key (a browser's EventSource sends none).
+"""Signed links: for 15 minutes, whoever has one may read one thing without a key (a browser's
+EventSource sends none).
 
-The signature (HMAC-SHA-256) binds the agent, what is read, and when the link ends; it doesn't bind the host, so that a link
-made on one address of the agent works on its others.
+The signature (HMAC-SHA-256) binds the agent, what is read, and when the link ends; it doesn't bind the
+host, so that a link made on one address of the agent works on its others.
 """
 
 from __future__ import annotations

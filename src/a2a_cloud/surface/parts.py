@@ -1,4 +1,5 @@
-"""Parts of a message on their way in (A2A 1.0, section 4.1.6): checked, large ones moved to objects, files bound to parameters.
+"""Parts of a message on their way in (A2A 1.0, section 4.1.6): checked, large ones moved to objects,
+files bound to parameters.
 
 A file part finds its parameter by its metadata `{"param": NAME}`, then by media type, then by order.
 """
@@ -124,44 +125,42 @@ def decode_any(raw: Raw | bytes, field: str) -> Any:
         raise InvalidParams(f"{field} can't be read: {error}.", info={"field": field}) from None
 
 
-async def store_large(message: Message, objects: Objects, limits: SurfaceLimits) -> list[Part]:
-    """Moves large parts to the object store; returns the parts as they came, for routing.
+async def store_raw(message: Message, objects: Objects, limits: SurfaceLimits) -> None:
+    """Moves the bytes of large `raw` parts to the object store; the message then holds references."""
+    for index, part in enumerate(message.parts):
+        if part.raw is UNSET or len(part.raw) <= limits.inline:
+            continue
+        body = decode_base64(part.raw, index)
+        if len(body) > limits.inline:
+            part.media_type = media_type_of(part)
+            part.raw = UNSET
+            part.object = await objects.put(body)
+            if part.metadata is not UNSET:
+                # Else the whole body of the request would live as long as the run.
+                part.metadata = part.metadata.copy()
 
-    `message.parts` then holds references, and keeps nothing of the request's body alive.
-    """
-    came = message.parts
+
+async def store_said(message: Message, objects: Objects, limits: SurfaceLimits) -> None:
+    """Moves large text and data parts too, of a message whose arguments are known and kept apart."""
     kept: list[Part] = []
-    for index, part in enumerate(came):
-        if part.raw is not UNSET:
-            body = decode_base64(part.raw, index) if len(part.raw) > limits.inline else b""
-            media_type = media_type_of(part)
-        elif part.text is not UNSET:
-            body = part.text.encode() if len(part.text) > limits.inline // 4 else b""
-            media_type = "text/plain" if part.media_type is UNSET else part.media_type
+    for part in message.parts:
+        if part.text is not UNSET:
+            body, kind = part.text.encode(), "text/plain"
         elif part.data is not UNSET:
-            body = bytes(part.data)
-            media_type = "application/json" if part.media_type is UNSET else part.media_type
+            body, kind = bytes(part.data), "application/json"
         else:
-            body, media_type = b"", ""
+            body, kind = b"", ""
         if len(body) <= limits.inline:
             kept.append(part)
             continue
-        ref = await objects.put(body)
-        del body
-        kept.append(
-            Part(object=ref, filename=part.filename, media_type=media_type, metadata=_copied(part.metadata))
+        part = Part(
+            object=await objects.put(body),
+            filename=part.filename,
+            media_type=kind if part.media_type is UNSET else part.media_type,
+            metadata=part.metadata.copy() if part.metadata is not UNSET else UNSET,
         )
-        if part.raw is not UNSET:
-            # Nothing reads the base64 again: files are bound from the kept part.
-            part.raw = ""
+        kept.append(part)
     message.parts = kept
-    if message.metadata is not UNSET:
-        message.metadata = message.metadata.copy()
-    return came
-
-
-def _copied(raw: Any) -> Any:
-    return raw.copy() if isinstance(raw, Raw) else raw
 
 
 def decode_base64(text: str, index: int) -> bytes:
@@ -194,13 +193,9 @@ def is_file(part: Part) -> bool:
     return (
         part.raw is not UNSET
         or part.url is not UNSET
-        or (part.object is not UNSET and (part.filename is not UNSET or not _texty(part)))
+        or part.object is not UNSET
         or (part.text is not UNSET and part.filename is not UNSET)
     )
-
-
-def _texty(part: Part) -> bool:
-    return part.media_type is not UNSET and part.media_type in ("text/plain", "application/json")
 
 
 def matches(media_type: str, patterns: list[str]) -> bool:

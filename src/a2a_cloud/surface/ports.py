@@ -1,5 +1,6 @@
-"""What the surface consumes of the planes below it, by shape: runs, identity, registry, objects; and `Services`,
-the one object in which app.py hands them over. Problems that a method may raise are named in its docstring.
+"""What the surface consumes of the planes below it, by shape: runs, identity, registry, objects; and
+`Services`, the one object in which app.py hands them over. Problems that a method may raise are named
+in its docstring.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from a2a_cloud.model.run import Call
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import Message, ObjectRef, TaskState
 from a2a_cloud.surface.metrics import Metrics
-from a2a_cloud.wire.views import Delivered, TaskView
+from a2a_cloud.wire.views import Delivered, RunView, TaskView
 
 
 class Run(Protocol):
@@ -122,7 +123,7 @@ class LogLine(Protocol):
 class Sink(Protocol):
     """A subscriber of a task's events."""
 
-    def deliver(self, d: Delivered) -> None:
+    def deliver(self, delivered: Delivered) -> None:
         """Takes an event. Never raises, never blocks."""
         ...
 
@@ -152,6 +153,10 @@ class Runs(Protocol):
 
     def task(self, scope: Scope, agent_no: int, task_id: str) -> TaskView:
         """The committed view. Raises TaskNotFound."""
+        ...
+
+    def view(self, run: Run) -> TaskView | None:
+        """The view of a run's task from memory, where that is all there is of it."""
         ...
 
     def tasks(
@@ -190,8 +195,17 @@ class Runs(Protocol):
         cursor: str = "",
     ) -> RunPage: ...
 
-    def logs(self, scope: Scope, run_id: str) -> Sequence[LogLine]: ...
-    def agent_logs(self, org_no: int, agent_no: int) -> Sequence[LogLine]: ...
+    def logs(self, scope: Scope, run_id: str, after: int = 0) -> Sequence[LogLine]:
+        """Lines after that number. Raises RunNotFound."""
+        ...
+
+    def agent_logs(self, org_no: int, agent_no: int, after: int = 0) -> Sequence[LogLine]:
+        """Lines after that number, else the newest; the caller has checked who asks."""
+        ...
+
+    def run_view(self, scope: Scope, run_id: str) -> RunView:
+        """A run with its message and visible events. Raises RunNotFound."""
+        ...
 
     def receipt(self, scope: Scope, run_id: str) -> bytes:
         """The receipt document as JSON. Raises ReceiptPending, RunNotFound."""
@@ -224,7 +238,7 @@ class Identity(Protocol):
         """Raises Unauthenticated."""
         ...
 
-    def create_key(
+    async def create_key(
         self, by: Principal, *, principal: str, org: str, role: Role, label: str
     ) -> tuple[KeyRow, str]:
         """The key and its secret, which nobody sees again. Raises Forbidden, InvalidParams."""
@@ -234,7 +248,7 @@ class Identity(Protocol):
         """Raises Forbidden."""
         ...
 
-    def revoke(self, by: Principal, key_id: str) -> KeyRow:
+    async def revoke(self, by: Principal, key_id: str) -> KeyRow:
         """Raises NotFound, Forbidden."""
         ...
 

@@ -1,4 +1,6 @@
-"""One HTTP request over raw ASGI: its headers read once, its body with a cap, its answer in two messages."""
+"""One HTTP request over raw ASGI: its headers read once, its body with a cap, its answer in two
+messages.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ _ONCE = frozenset({b"host", b"authorization", b"x-api-key", b"content-type", b"i
 _LISTS = frozenset({b"accept", b"a2a-extensions", b"if-none-match"})
 
 
-class Gone(Exception):  # noqa: N818 (nothing went wrong: the client left)
+class Gone(Exception):
     """The client is gone before its request was complete."""
 
 
@@ -61,7 +63,7 @@ class UnsupportedMediaType(ContentTypeNotSupported):
 
 
 class Request:
-    """A request and the way to answer it. `path` is undecoded; `rest` is what of it follows the agent's base."""
+    """A request and the way to answer it. `path` is undecoded; `rest` is what follows the agent's base."""
 
     __slots__ = (
         "accept",
@@ -174,7 +176,7 @@ class Request:
         """Raises UnsupportedMediaType when the body says that it is something else than JSON."""
         kind = self.content_type
         # The usual two first; nothing is taken as JSON.
-        if kind == JSON or kind == A2A_JSON or not kind:
+        if kind in (JSON, A2A_JSON, b""):
             return
         if self.media_type() not in (JSON, A2A_JSON):
             raise UnsupportedMediaType(
@@ -266,7 +268,7 @@ def segment(text: str) -> str:
 
 
 def check_path(raw: bytes) -> str:
-    """The undecoded path, fit to be routed. Raises InvalidRequest for `//`, dot segments, NUL and the like."""
+    """The undecoded path, fit to be routed. Raises InvalidRequest for `//`, dot segments, NUL."""
     try:
         path = raw.decode("ascii")
     except UnicodeDecodeError:

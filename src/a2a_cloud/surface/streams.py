@@ -1,9 +1,10 @@
 """Open event streams over raw ASGI: no task and no queue for each.
 
-`deliver` drives the server's `send` by hand: it either writes at once, or would wait because the client reads too slowly.
-Then the stream lags: it stops writing, one task waits for the client for up to 10 s, and the stream catches up from the
-journal at the position that it had reached; a client that stays behind is dropped, with a reason that is counted. One
-timer sends the keep-alive comments of all streams, a slice of them each second.
+`deliver` drives the server's `send` by hand: it either writes at once, or would wait because the client
+reads too slowly. Then the stream lags: it stops writing, one task waits for the client for up to 10 s,
+and the stream catches up from the journal at the position that it had reached; a client that stays
+behind is dropped, with a reason that is counted. One timer sends the keep-alive comments of all
+streams, a slice of them each second.
 """
 
 from __future__ import annotations
@@ -229,29 +230,29 @@ class Stream:
 
     # --- events ---------------------------------------------------------------------------------------
 
-    def deliver(self, d: Delivered) -> None:
+    def deliver(self, delivered: Delivered) -> None:
         """Writes an event, or starts to lag. Never raises, never blocks, never closes a subscription."""
         if self.over or self._lagging is not None:
             return
         try:
-            body = self._framed(d)
+            body = self._framed(delivered)
         except Exception:
-            log.exception("An event of run %s could not be rendered", d.run_id)
+            log.exception("An event of run %s could not be rendered", delivered.run_id)
             self._finish("internal")
             return
-        event = d.event
+        event = delivered.event
         if type(event) is StatusEvent:
             self._waits = event.state in INTERRUPTED
-            if d.closes:
+            if delivered.closes:
                 if self._write(body, last=True):
-                    self.position = (d.ordinal, d.seq)
+                    self.position = (delivered.ordinal, delivered.seq)
                     self.over = True
                     self.reason = "ended"
                 return
         elif self._waits:
             self._waits = False
         if not body or self._write(body):
-            self.position = (d.ordinal, d.seq)
+            self.position = (delivered.ordinal, delivered.seq)
             if self._waits and self._until_input and not self._catching_up:
                 self._finish("input-required")
 

@@ -1,8 +1,8 @@
 """Tasks, messages and stream events as A2A 1.0 shows them (specification, sections 3.2.3, 4.1 and 4.2).
 
-A task is folded from the events of its runs: what a run returned becomes the artifact `result`, streamed text the
-artifact `text` (`result-2`, `text-2` for the task's second run), a question the status message. Parts that the platform
-keeps as objects leave as `url` parts with a signed link.
+A task is folded from the events of its runs: what a run returned becomes the artifact `result`,
+streamed text the artifact `text` (`result-2`, `text-2` for the task's second run), a question the
+status message. Parts that the platform keeps as objects leave as `url` parts with a signed link.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class StreamResponse(Struct, rename="camel", omit_defaults=True):
 
 def _inside(parts: list[Part]) -> bool:
     """Whether a part stands for an object, and so can't leave as it is."""
-    for part in parts:
+    for part in parts:  # noqa: SIM110 (a generator costs more than the loop)
         if part.object is not UNSET:
             return True
     return False

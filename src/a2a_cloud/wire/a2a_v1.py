@@ -1,8 +1,8 @@
 """Parameters of A2A 1.0's operations (specification, sections 3.1 and 4), read as ProtoJSON is read.
 
-The usual shape (camelCase, full enum names) decodes in one typed pass. What ProtoJSON allows besides (null for an
-absent field, the proto's snake_case names, enums as numbers, integers as strings) is brought into the usual shape by
-a second, slower look. Unknown fields are ignored.
+The usual shape (camelCase, full enum names) decodes in one typed pass. What ProtoJSON allows besides
+(null for an absent field, the proto's snake_case names, enums as numbers, integers as strings) is
+brought into the usual shape by a second, slower look. Unknown fields are ignored.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What is checked on the text of a JSON body before anything is decoded from it (RFC 8259).
 
-Values that nobody here reads stay the bytes that came, and are sent on to workers, journals and callers: so they
-have to be well formed before they are kept. msgspec checks the grammar and surrogates of what it skips, but not
-its UTF-8 and not its depth; both are checked here, by scans that run at the speed of C.
+Values that nobody here reads stay the bytes that came, and are sent on to workers, journals and
+callers: so they have to be well formed before they are kept. msgspec checks the grammar and surrogates
+of what it skips, but not its UTF-8 and not its depth; both are checked here, by scans that run at the
+speed of C.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def check_text(body: bytes) -> None:
 def depth_over(body: bytes, limit: int) -> bool:
     """Whether brackets outside of strings nest deeper than `limit` levels.
 
-    Each round takes the innermost pairs away; what is left after `limit` rounds was deeper, or is unbalanced, which
-    the decoder then refuses (so it isn't counted as deep unless something still opens).
+    Each round takes the innermost pairs away; what is left after `limit` rounds was deeper, or is
+    unbalanced, which the decoder then refuses.
     """
     brackets = _STRING.sub(b"", body).translate(_SQUARE).translate(None, _NOT_BRACKETS)
     for _ in range(limit):

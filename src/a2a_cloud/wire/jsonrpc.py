@@ -1,8 +1,8 @@
 """JSON-RPC 2.0 envelopes as A2A 1.0 uses them (specification, section 9).
 
 A request is decoded in one typed pass, envelope and params together: the method's name is the tag of a
-union. What does not decode is looked at a second time, slowly, to say which of the five standard
-errors it is. The id stays the bytes that the client sent. Batches are refused.
+union. What does not decode is looked at a second time, slowly, to say which of the five standard errors
+it is. The id stays the bytes that the client sent. Batches are refused.
 """
 
 from __future__ import annotations

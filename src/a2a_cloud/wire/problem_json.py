@@ -1,7 +1,8 @@
-"""Problems on the wire: RFC 9457 for our own routes, A2A 1.0 errors (sections 5.4, 9.5, 11.6) for A2A routes.
+"""Problems on the wire: RFC 9457 for our own routes, A2A 1.0 errors (sections 5.4, 9.5, 11.6) for A2A
+routes.
 
-Both lead with what a program can act on (`code`, google.rpc.ErrorInfo), then a sentence for people. What only the
-operator may know is never written here.
+Both lead with what a program can act on (`code`, google.rpc.ErrorInfo), then a sentence for people.
+What only the operator may know is never written here.
 """
 
 from __future__ import annotations

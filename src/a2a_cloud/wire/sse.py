@@ -1,7 +1,9 @@
-"""Server-sent events (WHATWG HTML, section 9.2): framing, and the plain dialect of `/invoke` and `/sse/{task}`.
+"""Server-sent events (WHATWG HTML, section 9.2): framing, and the plain dialect of `/invoke` and
+`/sse/{task}`.
 
-The plain dialect names events as the platform thinks of them (status, progress, text, artifact, result, reply, attempt,
-answer); its ids are `{ordinal}.{seq}` of the run and the event, which Last-Event-ID brings back. docs/http.md shows each.
+The plain dialect names events as the platform thinks of them (status, progress, text, artifact, result,
+reply, attempt, answer); its ids are `{ordinal}.{seq}` of the run and the event, which Last-Event-ID
+brings back. docs/http.md shows each.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ _BOUNDS: tuple[tuple[str, Callable[[Any, Any], bool], str], ...] = (
     ("exclusiveMinimum", operator.gt, "more than"),
     ("exclusiveMaximum", operator.lt, "less than"),
 )
+_YES, _NO = {"y", "yes", "true"}, {"n", "no", "false"}
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*:?=")
 
 
@@ -73,6 +74,8 @@ def part_from_words(words: tuple[str, ...], question: dict[str, Any] | None) -> 
         assigned = names <= set(known) or len(words) > 1
     if assigned and (is_object or not schema):
         return _data({each.name: _value(each) for each in parse_arguments(words)})
+    if "boolean" in _kinds(schema) and len(words) == 1 and words[0].lower() in _YES | _NO:
+        return _data(words[0].lower() in _YES)
     if len(words) > 1 and (is_object or not {"string", ""} & set(_kinds(schema))):
         raise Failure(
             Exit.USAGE,
@@ -130,6 +133,8 @@ def example_words(question: dict[str, Any] | None) -> list[str]:
         wanted = [name for name in fields if name in required] or list(fields)[:1]
         return [_example(name, fields[name]) for name in wanted]
     allowed = choices(schema)
+    if "boolean" in _kinds(schema):
+        return ["yes"]
     return [_word(allowed[0])] if allowed else ["…"]
 
 
@@ -199,9 +204,8 @@ def _read(schema: Schema, line: str, allowed: list[Any]) -> tuple[Any, str]:
     if "string" in kinds:
         return line, ""
     if "boolean" in kinds:
-        lower = word.lower()
-        if lower in ("y", "yes", "true", "n", "no", "false"):
-            return lower in ("y", "yes", "true"), ""
+        if word.lower() in _YES | _NO:
+            return word.lower() in _YES, ""
         return None, "Answer yes or no."
     if "array" in kinds and not word.startswith("["):
         if "string" in _kinds(obj(schema.get("items"))):

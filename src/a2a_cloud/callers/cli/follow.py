@@ -86,8 +86,7 @@ class Follower:
                 Exit.STILL_RUNNING,
                 "The time to wait is over.",
                 code="still_running",
-                run_id=self._watched.run_id,
-                facts={"task_id": self._watched.task_id},
+                facts={"run_id": self._watched.run_id, "task_id": self._watched.task_id},
             )
             raise failure from None
         except (Unreachable, ServerProblem) as error:
@@ -190,7 +189,8 @@ class Follower:
             say("The run waits for an authorization.")
             return int(Exit.INPUT_REQUIRED)
         words = example_words(outcome.question)
-        agent = [] if self._target.key else ["--agent", self._watched.agent]
+        own = self._target.key and "." not in self._watched.agent  # else the platform can't look it up for us
+        agent = [] if own else ["--agent", self._watched.agent]
         say("Answer it with:")
         say(f"  {self._options.command('answer', *agent, outcome.task_id, *words)}")
         return int(Exit.INPUT_REQUIRED)

@@ -11,6 +11,7 @@ import click
 
 from a2a_cloud.callers.cli.exits import Exit
 from a2a_cloud.callers.cli.options import Options, connected
+from a2a_cloud.callers.cli.runs import LAST, run_id_of
 from a2a_cloud.callers.cli.terminal import clean_line, put, put_json, say
 from a2a_cloud.client.calls import TERMINAL
 from a2a_cloud.client.http import Platform, agent_path
@@ -53,17 +54,17 @@ def _cursor(line: dict[str, Any]) -> Any:
 
 @click.command("logs")
 @connected
-@click.argument("name", metavar="AGENT|RUN")
+@click.argument("name", metavar="AGENT|RUN|last")
 @click.option("--follow", "-f", is_flag=True, help="Go on with new lines: of a run until its end.")
 def logs_command(options: Options, name: str, follow: bool) -> int:
     """Show what an agent, or one run, wrote and logged."""
-    is_run = name.startswith("run_")
-    path = f"/api/v1/runs/{quote(name, safe='')}/logs" if is_run else f"/api/v1{agent_path(name)}/logs"
+    is_run = name.startswith("run_") or name == LAST
     seen = Seen()
     shown = 0
 
     async def look(platform: Platform) -> Any:
         nonlocal shown
+        path = f"/api/v1/runs/{quote(name, safe='')}/logs" if is_run else f"/api/v1{agent_path(name)}/logs"
         params = {"after": str(seen.at)} if seen.at is not None else None
         answer = await platform.json("GET", path, params=params)
         if options.json and not follow:
@@ -74,6 +75,8 @@ def logs_command(options: Options, name: str, follow: bool) -> int:
             _print(line, as_json=options.json, with_run=not is_run)
 
     async def talk(platform: Platform) -> None:
+        nonlocal name
+        name = await run_id_of(platform, name)
         while True:
             # The state is asked for before the lines, so that those of the end are not missed.
             ended = follow and is_run and await _ended(platform, name)

@@ -11,7 +11,7 @@ import click
 from a2a_cloud.callers.cli.answer import agent_of, task_view
 from a2a_cloud.callers.cli.exits import Exit, Failure
 from a2a_cloud.callers.cli.options import Options, connected, json_option, with_options
-from a2a_cloud.callers.cli.runs import run_view
+from a2a_cloud.callers.cli.runs import run_id_of, run_view
 from a2a_cloud.callers.cli.terminal import clean_line, put, put_json, say
 from a2a_cloud.client.http import Platform, agent_path
 
@@ -23,17 +23,22 @@ def receipt_command() -> None:
 
 @receipt_command.command("get")
 @connected
-@click.argument("run")
+@click.argument("run", metavar="RUN|last")
+@click.option(
+    "--agent", default="", metavar="NAME", help="The run's agent, when it is of another organisation."
+)
 @click.option("--out", default="", metavar="FILE", help="Write it to FILE.")
-def get(options: Options, run: str, out: str) -> int:
+def get(options: Options, run: str, agent: str, out: str) -> int:
     """Print the receipt of RUN, byte for byte as it was signed."""
 
     async def fetch(platform: Platform) -> bytes:
-        view = await run_view(platform, run)
-        agent = str(view.get("agent", ""))
-        if "." not in agent and view.get("task_id"):  # the task knows the organisation too
-            agent = agent_of(await task_view(platform, str(view["task_id"])))
-        return await platform.bytes("GET", f"{agent_path(agent)}/runs/{quote(run, safe='')}/receipt")
+        run_id, of = await run_id_of(platform, run), agent
+        if not of:
+            view = await run_view(platform, run_id)
+            of = str(view.get("agent", ""))
+            if "." not in of and view.get("task_id"):  # the task knows the organisation too
+                of = agent_of(await task_view(platform, str(view["task_id"])))
+        return await platform.bytes("GET", f"{agent_path(of)}/runs/{quote(run_id, safe='')}/receipt")
 
     document = options.ask(fetch)
     if not out:
@@ -44,8 +49,12 @@ def get(options: Options, run: str, out: str) -> int:
     except OSError as error:
         raise Failure(Exit.USAGE, f"{out} can't be written: {error.strerror}.") from None
     if options.json:
-        put_json({"run_id": run, "file": out, "bytes": len(document)})
-    say(f"wrote {clean_line(out)}; verify it: {options.command('receipt', 'verify', out)} --key JWKS_FILE")
+        put_json({"run": run, "file": out, "bytes": len(document)})
+    say(f"wrote {clean_line(out)}; to verify it with the server off:")
+    say(
+        f"  curl -sS {options.target().url}/.well-known/jwks.json > jwks.json   # once, over a way that you trust"
+    )
+    say(f"  {options.command('receipt', 'verify', out, '--key', 'jwks.json')}")
     return int(Exit.OK)
 
 

@@ -9,12 +9,14 @@ from urllib.parse import quote
 import click
 
 from a2a_cloud.callers.cli.answer import agent_of, task_view
-from a2a_cloud.callers.cli.exits import Exit
+from a2a_cloud.callers.cli.exits import Exit, Failure
 from a2a_cloud.callers.cli.options import Options, connected
 from a2a_cloud.callers.cli.terminal import clean_line, put, put_json, say, table
 from a2a_cloud.client.http import Platform, agent_path
 from a2a_cloud.client.shapes import obj, objs, text
 
+#: The word for the newest run.
+LAST = "last"
 STATES = (
     "submitted",
     "working",
@@ -27,6 +29,16 @@ STATES = (
 )
 
 
+async def run_id_of(platform: Platform, name: str) -> str:
+    """`name`, or for `last` the id of the newest run that the key may see. Raises Failure (not found)."""
+    if name != LAST:
+        return name
+    page = obj(await platform.json("GET", "/api/v1/runs", params={"limit": "1"}))
+    for row in objs(page.get("runs")):
+        return text(row.get("id"))
+    raise Failure(Exit.NOT_FOUND, "There is no run yet.", remedy="Call an agent: a2a call AGENT SKILL")
+
+
 async def run_view(platform: Platform, run_id: str) -> dict[str, Any]:
     """A run with its events."""
     return await platform.json("GET", f"/api/v1/runs/{quote(run_id, safe='')}")
@@ -34,7 +46,7 @@ async def run_view(platform: Platform, run_id: str) -> dict[str, Any]:
 
 @click.command("runs")
 @connected
-@click.argument("run", required=False, default="", metavar="[RUN|TASK]")
+@click.argument("run", required=False, default="", metavar="[RUN|TASK|last]")
 @click.option("--agent", default="", metavar="NAME", help="Of this agent.")
 @click.option("--state", type=click.Choice(STATES), help="In this state.")
 @click.option("--dead", is_flag=True, help="Those that a crash ended, and that nobody repeated.")
@@ -44,8 +56,12 @@ def runs_command(
     options: Options, run: str, agent: str, state: str | None, dead: bool, limit: int, cursor: str
 ) -> int:
     """List runs, newest first; or show one run with its events, or the runs of a task."""
-    if run.startswith("run_"):
-        view = options.ask(lambda platform: run_view(platform, run))
+    if run.startswith("run_") or run == LAST:
+
+        async def look(platform: Platform) -> dict[str, Any]:
+            return await run_view(platform, await run_id_of(platform, run))
+
+        view = options.ask(look)
         if options.json:
             put_json(view)
         else:
@@ -132,14 +148,17 @@ def _brief(fields: dict[str, Any], most: int = 160) -> str:
 @click.command("cancel")
 @connected
 @click.argument("name", metavar="TASK|RUN")
-def cancel_command(options: Options, name: str) -> int:
+@click.option(
+    "--agent", default="", metavar="NAME", help="The task's agent, when it is of another organisation."
+)
+def cancel_command(options: Options, name: str, agent: str) -> int:
     """Cancel a task, or one run."""
 
     async def cancel(platform: Platform) -> Any:
         if name.startswith("run_"):
             return await platform.json("POST", f"/api/v1/runs/{quote(name, safe='')}/cancel")
-        task = await task_view(platform, name)
-        path = f"{agent_path(agent_of(task))}/tasks/{quote(name, safe='')}:cancel"
+        of = agent or agent_of(await task_view(platform, name))
+        path = f"{agent_path(of)}/tasks/{quote(name, safe='')}:cancel"
         return await platform.json("POST", path, headers={"A2A-Version": "1.0"}, body={})
 
     done = options.ask(cancel)

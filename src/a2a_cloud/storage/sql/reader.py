@@ -87,13 +87,18 @@ _RUN = (
 _RECEIPT = "run, org, leaf, leaf_hash, id, body, protected, signature, sections"
 
 
-def _where(scope: Scope, *, owned: bool = True) -> tuple[str, tuple[int, ...]]:
-    """The condition that keeps a query inside its scope."""
+def _where(scope: Scope, *, owned: bool = True, lists: bool = False) -> tuple[str, tuple[int, ...]]:
+    """The condition that keeps a query inside its scope.
+
+    Only what lists an organisation's or owner's rows (`lists`) may look them up by it: elsewhere a
+    plus keeps the planner from preferring that index to the narrower one.
+    """
     if scope.system:
         return "1=1", ()
+    plus = "" if lists else "+"
     if scope.owner is None or not owned:
-        return "org=?", (scope.org,)
-    return "org=? AND owner=?", (scope.org, scope.owner)
+        return f"{plus}org=?", (scope.org,)
+    return f"{plus}org=? AND {plus}owner=?", (scope.org, scope.owner)
 
 
 class Reader:
@@ -137,7 +142,7 @@ class Reader:
 
     def keys(self, scope: Scope) -> list[tuple[Any, ...]]:
         """(id, org, principal, role, label, created, created_by, revoked) of the organisation's keys."""
-        where, params = _where(scope, owned=False)
+        where, params = _where(scope, owned=False, lists=True)
         return self._all(
             f"SELECT id, org, principal, role, label, created, created_by, revoked FROM api_key WHERE {where}"  # noqa: S608
             " ORDER BY created LIMIT 10000",
@@ -146,7 +151,7 @@ class Reader:
 
     def agents(self, scope: Scope) -> list[tuple[Any, ...]]:
         """(no, org, name, serving) of the agents."""
-        where, params = _where(scope, owned=False)
+        where, params = _where(scope, owned=False, lists=True)
         return self._all(f"SELECT no, org, name, serving FROM agent WHERE {where}", params)  # noqa: S608
 
     def releases(self, scope: Scope, agent: int) -> list[tuple[Any, ...]]:
@@ -170,7 +175,7 @@ class Reader:
 
     def leaves(self, scope: Scope) -> int:
         """How many receipts the organisation's log has: the next leaf's index."""
-        where, params = _where(scope, owned=False)
+        where, params = _where(scope, owned=False, lists=True)
         (count,) = self._all(f"SELECT COALESCE(MAX(leaf)+1, 0) FROM receipt WHERE {where}", params)[0]  # noqa: S608
         return int(count)
 
@@ -199,7 +204,7 @@ class Reader:
 
         `after`: only with a status at or after that time (wall seconds, inclusive).
         """
-        where, params = _where(scope)
+        where, params = _where(scope, lists=True)
         sql = f"SELECT {_TASK} FROM task WHERE {where} AND agent=?"  # noqa: S608
         values: list[Any] = [*params, agent]
         if context:
@@ -220,7 +225,7 @@ class Reader:
         self, scope: Scope, agent: int, *, context: str = "", state: str = "", after: float | None = None
     ) -> int:
         """How many tasks that list has in all, counted to 10,000 at most: exact totals cost a scan."""
-        where, params = _where(scope)
+        where, params = _where(scope, lists=True)
         sql = f"SELECT 1 FROM task WHERE {where} AND agent=?"  # noqa: S608
         values: list[Any] = [*params, agent]
         if context:
@@ -270,7 +275,7 @@ class Reader:
         limit: int = 50,
     ) -> list[RunRow]:
         """Runs, newest first; `before` is the keyset cursor (a run's number)."""
-        where, params = _where(scope)
+        where, params = _where(scope, lists=True)
         sql = f"SELECT {_RUN} FROM run WHERE {where}"  # noqa: S608
         values: list[Any] = [*params]
         if agent is not None:

@@ -1,7 +1,8 @@
-"""The AgentCard of a release at one address (A2A 1.0, sections 4.4 and 8), with the headers that caches need.
+"""The AgentCard of a release at one address (A2A 1.0, sections 4.4 and 8), with the headers that caches
+need.
 
-Its security schemes are those that the front door enforces; a public agent requires none. The card names the address by
-which it was fetched, so a copy is kept for each.
+Its security schemes are those that the front door enforces; a public agent requires none. The card
+names the address by which it was fetched, so a copy is kept for each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A2A 1.0's operations (specification, section 3.1), once for both bindings: they differ in how params come and bytes go.
+"""A2A 1.0's operations (specification, section 3.1), once for both bindings: they differ in how params
+come and bytes go.
 
 What returns bytes returns the operation's result as JSON; what opens a stream takes it over to its end.
 """
@@ -48,10 +49,10 @@ class _UntilSettled:
     def __init__(self) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def deliver(self, d: Delivered) -> None:
+    def deliver(self, delivered: Delivered) -> None:
         """Looks at states only."""
-        state = getattr(d.event, "state", None)
-        if (d.closes or state in INTERRUPTED) and not self.done.done():
+        state = getattr(delivered.event, "state", None)
+        if (delivered.closes or state in INTERRUPTED) and not self.done.done():
             self.done.set_result(None)
 
 
@@ -76,7 +77,7 @@ class Operations:
         if run.reply is not None:
             return b'{"message":' + _encode(_reply(run, request)) + b"}"
         scope = owner_scope(request.principal, release.org_no)
-        view = self._runs.task(scope, release.agent_no, run.task_id)
+        view = self._runs.view(run) or self._runs.task(scope, release.agent_no, run.task_id)
         if not at_once and view.state not in SETTLED:
             view = await self._task_settled(scope, release.agent_no, run.task_id)
         task = a2a_render.task(view, request.links, params.configuration.history_length)

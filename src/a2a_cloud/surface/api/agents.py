@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from a2a_cloud.model.principal import Role
@@ -68,26 +69,31 @@ async def logs(services: Services, request: Request, values: list[str]) -> tuple
     principal = request.principal
     if principal.role is not Role.ADMIN or principal.org_no != release.org_no:
         raise Forbidden("An agent's log is for admins of its organisation.", remedy="Use an admin's key.")
-    return 200, {"lines": lines(services.runs.agent_logs(release.org_no, release.agent_no), request)}
+    found = services.runs.agent_logs(release.org_no, release.agent_no, after_line(request))
+    return 200, {"lines": lines(found)}
 
 
-def lines(found: Any, request: Request) -> list[dict[str, Any]]:
-    """Log lines after the number that the query's `after` gives. Raises InvalidParams."""
+def after_line(request: Request) -> int:
+    """The number of the line that the query's `after` names, 0 for none. Raises InvalidParams."""
     after = request.query().get("after", "") or "0"
     if not after.isascii() or not after.isdigit() or len(after) > 18:
         raise InvalidParams("after has to be the number of a line.", info={"field": "after"})
-    return [_line(line) for line in found if line.no > int(after)]
+    return int(after)
 
 
-def _line(line: LogLine) -> dict[str, Any]:
-    return {
-        "no": line.no,
-        "at": stamp(line.at),
-        "level": line.level,
-        "source": line.source,
-        "line": line.line,
-        "run_id": line.run_id,
-    }
+def lines(found: Sequence[LogLine]) -> list[dict[str, Any]]:
+    """Log lines as this API shows them."""
+    return [
+        {
+            "no": line.no,
+            "at": stamp(line.at),
+            "level": line.level,
+            "source": line.source,
+            "line": line.line,
+            "run_id": line.run_id,
+        }
+        for line in found
+    ]
 
 
 def _seen(services: Services, request: Request, name: str) -> Release:

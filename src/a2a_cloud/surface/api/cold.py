@@ -1,6 +1,8 @@
-"""The platform's own paths, none of them hot: health, metrics, keys of receipts, and the control API under `/api/v1`.
+"""The platform's own paths, none of them hot: health, metrics, keys of receipts, and the control API
+under `/api/v1`.
 
-A table of path patterns and methods; a handler takes the request and the path's variables and gives (status, document).
+A table of path patterns and methods; a handler takes the request and the path's variables and gives
+(status, document).
 """
 
 from __future__ import annotations

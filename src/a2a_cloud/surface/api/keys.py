@@ -1,4 +1,6 @@
-"""`/api/v1/keys` and `/api/v1/whoami`: who may call. A key's secret is in one answer only, the one that makes it."""
+"""`/api/v1/keys` and `/api/v1/whoami`: who may call. A key's secret is in one answer only, the one that
+makes it.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ async def create(services: Services, request: Request, _values: list[str]) -> tu
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"The body is not valid JSON: {error}.") from None
-    row, secret = services.identity.create_key(
+    row, secret = await services.identity.create_key(
         request.principal,
         principal=wanted.principal,
         org=wanted.org or request.principal.org,
@@ -68,7 +70,7 @@ async def create(services: Services, request: Request, _values: list[str]) -> tu
 async def revoke(services: Services, request: Request, values: list[str]) -> tuple[int, Any]:
     """`DELETE /api/v1/keys/{id}`."""
     _admin(request)
-    return 200, _document(services.identity.revoke(request.principal, values[0]))
+    return 200, _document(await services.identity.revoke(request.principal, values[0]))
 
 
 def _admin(request: Request) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -12,7 +12,7 @@ from a2a_cloud.model.run import StatusEvent, encode_event
 from a2a_cloud.model.scope import Scope, reader_scope
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.model.task import TaskState
-from a2a_cloud.surface.api.agents import lines
+from a2a_cloud.surface.api.agents import after_line, lines
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.ports import RunRow, Services
 from a2a_cloud.surface.request import Request, flag
@@ -50,11 +50,9 @@ async def one(services: Services, request: Request, values: list[str]) -> tuple[
     answer = document(row)
     events: list[dict[str, Any]] = []
     answer["events"] = events
-    for run in _view(services, request, scope, row).runs:
-        if run.run_id == row.id:
-            for seq, event in run.events:
-                body = _decode(encode_event(event))
-                events.append({"seq": seq, "kind": body.pop("k"), **body})
+    for seq, event in services.runs.run_view(scope, row.id).events:
+        body = _decode(encode_event(event))
+        events.append({"seq": seq, "kind": body.pop("k"), **body})
     return 200, answer
 
 
@@ -62,7 +60,7 @@ async def logs(services: Services, request: Request, values: list[str]) -> tuple
     """`GET /api/v1/runs/{id}/logs`."""
     scope = _scope(request)
     row = _row(services, scope, values[0])
-    return 200, {"lines": lines(services.runs.logs(scope, row.id), request)}
+    return 200, {"lines": lines(services.runs.logs(scope, row.id, after_line(request)))}
 
 
 async def cancel(services: Services, request: Request, values: list[str]) -> tuple[int, Any]:
@@ -145,15 +143,3 @@ def _row(services: Services, scope: Scope, run_id: str) -> RunRow:
 
 def _release(services: Services, request: Request, row: RunRow) -> Release:
     return services.registry.serving(f"{request.principal.org}.{row.agent}")
-
-
-def _view(services: Services, request: Request, scope: Scope, row: RunRow) -> TaskView:
-    try:
-        return services.runs.task(scope, _release(services, request, row).agent_no, row.task_id)
-    except TaskNotFound:
-        # An answer that was a Message has no task.
-        return cast("TaskView", _NoRuns())
-
-
-class _NoRuns:
-    runs: tuple[()] = ()

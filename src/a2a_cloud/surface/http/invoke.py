@@ -1,7 +1,9 @@
-"""`POST /invoke/{skill}`: a skill called by anything that speaks HTTP. The body is the arguments, or a file of any size.
+"""`POST /invoke/{skill}`: a skill called by anything that speaks HTTP. The body is the arguments, or a
+file of any size.
 
-Answers with the return value as JSON, or with events when asked for them; `?async=1` answers at once. Failures of the run
-come as problems (RFC 9457). Every answer names the run, the task, the context and the receipt in headers.
+Answers with the return value as JSON, or with events when asked for them; `?async=1` answers at once.
+Failures of the run come as problems (RFC 9457). Every answer names the run, the task, the context and
+the receipt in headers.
 """
 
 from __future__ import annotations

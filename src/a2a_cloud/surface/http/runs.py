@@ -1,6 +1,8 @@
-"""`/runs/{id}/receipt`, `/runs/{id}/artifacts/{artifactId}` and `/runs/{id}/parts/{seq}.{index}` of an agent.
+"""`/runs/{id}/receipt`, `/runs/{id}/artifacts/{artifactId}` and `/runs/{id}/parts/{seq}.{index}` of an
+agent.
 
-What agents and callers made is sent as an attachment in a CSP sandbox: it never runs on the platform's origin.
+What agents and callers made is sent as an attachment in a CSP sandbox: it never runs on the platform's
+origin.
 """
 
 from __future__ import annotations
@@ -58,14 +60,18 @@ async def serve(request: Request, services: Services, links: Links, steps: list[
     else:
         scope = reader_scope(request.principal, release.org_no)
     if steps[1] == "receipt" and len(steps) == 2:
-        services.runs.run(scope, run_id)
+        if services.runs.run(scope, run_id).agent != release.name:
+            raise RunNotFound("There is no such run.")
         body = services.runs.receipt(scope, run_id)
         return await request.answer(200, body, JSON, [(b"cache-control", b"private, no-store")])
     if len(steps) != 3 or steps[1] not in ("artifacts", "parts"):
         raise NotFound(
             "There is nothing at this path.", remedy="See /openapi.json for the paths of this agent."
         )
-    view = _view(services, scope, release.agent_no, run_id)
+    row = services.runs.run(scope, run_id)
+    if row.agent != release.name:
+        raise RunNotFound("There is no such run.")
+    view = services.runs.run_view(scope, run_id)
     name = segment(steps[2])
     if steps[1] == "artifacts":
         parts = artifact_parts(view, name)
@@ -79,14 +85,6 @@ async def serve(request: Request, services: Services, links: Links, steps: list[
     return await _send(request, services.objects, parts, name)
 
 
-def _view(services: Services, scope: Scope, agent_no: int, run_id: str) -> RunView:
-    row = services.runs.run(scope, run_id)
-    for run in services.runs.task(scope, agent_no, row.task_id).runs:
-        if run.run_id == run_id:
-            return run
-    raise RunNotFound("There is no such run.")
-
-
 def artifact_parts(run: RunView, artifact_id: str) -> Sequence[Part]:
     """All parts of an artifact, in order, pieces together. Raises NotFound."""
     parts: list[Part] = []
@@ -97,8 +95,6 @@ def artifact_parts(run: RunView, artifact_id: str) -> Sequence[Part]:
         elif isinstance(event, ArtifactEvent) and event.artifact.artifact_id == artifact_id:
             parts = parts + event.artifact.parts if event.append else list(event.artifact.parts)
             found = True
-        elif not found and getattr(event, "k", "") == "result":
-            continue
     if not found:
         for _, event in run.events:
             value = getattr(event, "value", None)
@@ -150,7 +146,8 @@ async def _send(request: Request, objects: Objects, parts: Sequence[Part], name:
     """Sends parts one after the other, objects in pieces, so that size costs no memory."""
     if len(parts) == 1 and parts[0].url is not UNSET:
         location = parts[0].url.encode("ascii", "ignore")
-        return await request.answer(302, b"", JSON, [(b"location", location), *_SAFE])
+        await request.answer(302, b"", JSON, [(b"location", location), *_SAFE])
+        return
     inline = [b"" if part.object is not UNSET else _bytes(part) for part in parts]
     total = sum(
         len(body) if part.object is UNSET else part.object.size

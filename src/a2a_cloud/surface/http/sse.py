@@ -1,4 +1,6 @@
-"""`GET /sse/{task}`: a task's events in the plain dialect, resumable with Last-Event-ID (WHATWG HTML, section 9.2)."""
+"""`GET /sse/{task}`: a task's events in the plain dialect, resumable with Last-Event-ID (WHATWG HTML,
+section 9.2).
+"""
 
 from __future__ import annotations
 
