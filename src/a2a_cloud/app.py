@@ -18,6 +18,7 @@ import platform
 import shlex
 import signal
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -39,7 +40,8 @@ from a2a_cloud.runtime.recovery import recover
 from a2a_cloud.runtime.runs import Runs
 from a2a_cloud.runtime.views import RunService
 from a2a_cloud.settings import Settings
-from a2a_cloud.storage.journal.sqlite import Commit, SqliteJournal, real_commit
+from a2a_cloud.storage.journal.process import ProcessJournal
+from a2a_cloud.storage.journal.sqlite import Commit, SqliteJournal
 from a2a_cloud.storage.objects.folder import FolderObjects
 from a2a_cloud.storage.sql.reader import Reader
 from a2a_cloud.surface.front_door import FrontDoor
@@ -61,7 +63,7 @@ class Platform:
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         ids: Ids | None = None,
-        commit: Commit = real_commit,
+        commit: Commit | None = None,
     ) -> None:
         self.settings = settings
         self.data = settings.data
@@ -81,12 +83,16 @@ class Platform:
         """
         self._open_data()
         database = self.data / "journal.db"
-        self.journal = SqliteJournal(database, commit=self._commit)
+        keys = SigningKeys.open(self.data / "keys", self.entropy)
+        self.journal: SqliteJournal | ProcessJournal
+        if self._commit is None:
+            self.journal = ProcessJournal(database, keys.signer.seed, self._lock)
+        else:
+            self.journal = SqliteJournal(database, commit=self._commit, sign=keys.signer.sign)
         self.reader = Reader(database)
         self.identity = Identity(self.reader, self.journal, self.clock, self.entropy)
         self.key_path = self.data / "admin.key"
         await self.identity.admin_key(self.key_path)
-        keys = SigningKeys.open(self.data / "keys", self.entropy)
         self.objects = FolderObjects(self.data / "objects", self.ids)
         org_no = self.identity.org_no(DEFAULT_ORG)
         assert org_no is not None
@@ -155,16 +161,25 @@ class Platform:
                 f"The data folder {self.data} can't be used: {error.strerror}.",
                 remedy="Set A2A_DATA to a folder that you may write to.",
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not self._locked():
             holder = os.pread(self._lock, 32, 0).decode("ascii", "replace").strip()
             raise Unavailable(
                 f"Another a2a cloud (process {holder or 'unknown'}) holds the data folder {self.data}.",
                 remedy="Stop it, or set A2A_DATA to another folder.",
-            ) from None
+            )
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+
+    def _locked(self) -> bool:
+        # The writer of a platform that was just killed may need a moment to end its last commit.
+        for _ in range(30):
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return True
+        return False
 
     async def _register(self, folder: Path, org_no: int) -> Release:
         async def read_skills(draft: Release) -> tuple[bytes, bool]:
@@ -174,6 +189,7 @@ class Platform:
             except RuntimeError as error:
                 del self.runs.pools[draft.no]
                 await pool.close()
+                await self.journal.write([])  # Its last lines are on disk after this.
                 lines = self.service.agent_logs(draft.org_no, draft.agent_no)
                 trace = "\n".join(f"  {line.line}" for line in lines[-12:] if line.source == "stderr")
                 raise InvalidParams(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -166,10 +167,8 @@ def test_timestamps_are_read(text: str, seconds: float) -> None:
 
 @given(st.text(max_size=40))
 def test_other_texts_are_no_timestamps(text: str) -> None:
-    try:
-        read_timestamp(text, "x")
-    except InvalidParams as problem:
-        assert problem.info == {"field": "x"}
+    with contextlib.suppress(InvalidParams):
+        assert isinstance(read_timestamp(text, "x"), float)
 
 
 # --- tasks ------------------------------------------------------------------------------------------------
@@ -295,9 +294,12 @@ def test_a_run_that_ends_before_its_task_leaves_it_working() -> None:
 
 
 def test_text_is_appended_after_its_first_piece() -> None:
-    first = stream(TextEvent(delta="a"))["artifactUpdate"]
-    assert "append" not in first
-    assert stream(TextEvent(delta="b", at=1))["artifactUpdate"]["append"] is True
+    first = a2a_render.stream_event(Delivered(TextEvent(delta="a"), cache={}), LINKS, first_text=True)
+    assert b"append" not in first
+    assert stream(TextEvent(delta="b"))["artifactUpdate"]["append"] is True
+    assert a2a_render.text_begun(view(TextEvent(delta="a"), COMPLETED)) == 1
+    assert a2a_render.text_begun(view(TextEvent(delta="a"), AttemptEvent(attempt=2, why="w"))) == 0
+    assert a2a_render.text_begun(view(COMPLETED)) == 0
 
 
 def test_an_event_is_encoded_once() -> None:

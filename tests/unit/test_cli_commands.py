@@ -264,7 +264,7 @@ def test_one_file_goes_raw_in_pieces(played: Played, a2a: Run, tmp_path: Path) -
     assert asked.headers["Content-Type"] == "application/pdf"
     assert asked.headers["Content-Length"] == str(30 << 20)
     assert asked.headers["Content-Disposition"] == (
-        "attachment; filename=\"Vertrag _.pdf\"; filename*=UTF-8''Vertrag%20%C3%9F.pdf"
+        "attachment; filename*=UTF-8''Vertrag%20%C3%9F.pdf; filename=\"Vertrag _.pdf\""
     )
 
 

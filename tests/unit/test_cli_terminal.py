@@ -87,7 +87,9 @@ def played() -> Iterator[Played]:
 
 @pytest.fixture
 def env(played: Played, tmp_path: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("A2A_")}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("A2A_", "COLUMNS", "LINES"))
+    }
     return {
         **kept,
         "A2A_URL": played.url,

@@ -198,7 +198,7 @@ def indemnity(view: View) -> None:
             " misconduct or infringement of intellectual property.",
         )
     if not any(h.provision.id == "indemnity.procedure" for h in view.others) and not view.has(
-        r"prompt(?:ly)?\b.{0,40}notif|control"
+        r"prompt(?:ly)?\b.{0,40}notif|notif\w+\b.{0,40}prompt|control"
     ):
         view.add(
             "low",

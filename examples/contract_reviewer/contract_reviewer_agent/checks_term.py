@@ -172,7 +172,8 @@ def automatic(view: View) -> None:
             " then-current term.",
         )
     if view.has(
-        r"renew\w*\b.{0,60}?\b(?:two|three|four|five|[2-9])\)?[- ]years?|(?:twenty-four|thirty-six|24|36)\)?[- ]months?"
+        r"renew\w*\b.{0,60}?\b(?:two|three|four|five|[2-9])\)?[- ]years?"
+        r"|(?:twenty-four|thirty-six|24|36)\)?[- ]months?"
         r"|length equal to the initial"
     ):
         view.add(

@@ -11,7 +11,7 @@ from contract_reviewer_agent.sentences import Sentence
 
 RULES: tuple[Provision, ...] = (*rules_risk.RULES, *rules_term.RULES, *rules_rights.RULES, *rules_money.RULES)
 # A cap and a waiver of indirect damages often share a sentence; both are then found in it.
-_OWN_SLOT = {"liability.excluded_damages": "liability.excluded_damages"}
+_OWN_SLOT = {"liability.excluded_damages": "liability.excluded_damages", "governing_law.courts": "courts"}
 _ORDER = {category: n for n, category in enumerate(CATEGORIES)}
 
 

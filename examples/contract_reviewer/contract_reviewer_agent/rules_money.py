@@ -182,7 +182,8 @@ RULES: tuple[Provision, ...] = (
         (
             1.5,
             r"process(?:es|ing|ed)?\b|compl(?:y|ies|iance)|protect\b|safeguard"
-            r"|data processing (?:agreement|addendum)|\bdpa\b|sub-?processors?|controller|processor|encrypt|handle\b|in accordance with"
+            r"|data processing (?:agreement|addendum)|\bdpa\b|sub-?processors?|controller|processor"
+            r"|encrypt|handle\b|in accordance with"
             r"|collect",
         ),
         (0.5, r"shall|must|will|agrees?"),

@@ -33,13 +33,15 @@ RULES: tuple[Provision, ...] = (
         ),
         (
             1.5,
-            r"(?:exceed(?:ing)?|more than|greater than|in excess of|limited to|capped at)\b.{0,90}?(?:fees|amounts?|paid"
+            r"(?:exceed(?:ing)?|more than|greater than|in excess of|limited to|capped at)\b.{0,90}?"
+            r"(?:fees|amounts?|paid"
             r"|payable|price|rent|\$|€|£|usd|eur|gbp|cap\b|insurance|sum)",
         ),
         (1.0, r"liable|liability|damages"),
         (
             2.5,
-            r"(?:not|neither|no|nor|never)\b.{0,80}?\bliable\b.{0,60}?\b(?:for more than|in excess of|exceeding)",
+            r"(?:not|neither|no|nor|never)\b.{0,80}?\bliable\b.{0,60}?"
+            r"\b(?:for more than|in excess of|exceeding)",
         ),
         (
             0.5,
@@ -71,7 +73,7 @@ RULES: tuple[Provision, ...] = (
         (
             2.0,
             r"(?:neither|no|not|never|in no event|under no circumstances)\b.{0,120}?\b(?:liable"
-            r"|liability|responsible|recover)",
+            r"|liability|responsib\w*|recover)",
         ),
         (1.5, r"(?:excludes?|waives?|disclaims?|excluded)\b.{0,80}\b(?:damages|loss|liability)"),
         (0.5, r"possibility of (?:such|this|these|those)|advised of|foreseeab|indirect|consequential"),
@@ -125,7 +127,8 @@ RULES: tuple[Provision, ...] = (
             2.5,
             r"(?:limit(?:ation|s|ing)?s?|caps?|exclusions?|waivers?|foregoing|nothing in this|section"
             r"|§)(?:\b|(?<=§)).{0,120}?\b(?:not apply|not limit|not exclude|(?:will|shall) (?:limit"
-            r"|exclude|restrict)|excludes? or limits?)",
+            r"|exclude|restrict)|excludes? or limits?|(?:excludes?|limits?"
+            r"|restricts?) (?:any )?(?:\w+ )?liab)",
         ),
         (1.0, r"liab\w*|damages|§"),
         (

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from contract_reviewer_agent.provisions import Provision, provision
 
-_END = r"terminat(?:e|es|ed|ing|ion)\b|cancel(?:l?ed|l?ation)?\b|end (?:this|these|the)|give notice to end"
+_END = (
+    r"terminat(?:e|es|ed|ing|ion)\b|cancel(?:l?ed|l?ation)?\b|end (?:this|these|the)"
+    r"|bring\b.{0,30}\bto an end|give notice to end"
+)
 _RIGHT = (
     r"(?:may|can|shall have the right to|has the right to|have the right to|is entitled to"
     r"|are entitled to|reserves the right to|"
-    r"right to|be)\b.{0,80}?\b(?:terminat|cancel|end\b|re-?enter)"
+    r"right to|be)\b.{0,80}?\b(?:terminat|cancel|end\b|re-?enter|bring\b.{0,30}\bto an end)"
 )
 
 RULES: tuple[Provision, ...] = (
@@ -17,7 +20,7 @@ RULES: tuple[Provision, ...] = (
         "Termination for breach or insolvency",
         "core",
         4.0,
-        r"terminat|cancel|re-?enter|dismiss|end th(?:is|e|ese)",
+        r"terminat|cancel|re-?enter|dismiss|end th(?:is|e|ese)|to an end",
         (1.5, _END),
         (1.0, _RIGHT + r"|terminat\w+ (?:for|with) cause|for cause"),
         (
@@ -143,17 +146,17 @@ RULES: tuple[Provision, ...] = (
             2.0,
             r"automatic(?:ally)?\b.{0,80}?\b(?:renew|extend|continu|roll)|(?:renew"
             r"|extend)\w*\b.{0,60}?\bautomatic|(?:shall|will) (?:\w+ ){0,3}(?:renew|be (?:renewed"
-            r"|extended|deemed (?:renewed|extended)))\b|continue\b.{0,40}\b(?:month[- ]to[- ]month"
+            r"|extended|deemed (?:renewed|extended)))\b|continues?\b.{0,40}\b(?:month[- ]to[- ]month"
             r"|year to year)",
         ),
         (
             1.0,
             r"(?:successive|additional|further|subsequent|equal|like|consecutive)\b.{0,40}?\b(?:terms?"
-            r"|periods?|years?|months?)|month[- ]to[- ]month",
+            r"|periods?|years?|months?)|month[- ]to[- ]month|year to year",
         ),
         (
             1.0,
-            r"unless\b.{0,120}?\b(?:notice|notif|terminat|cancel|non-?renew|otherwise)"
+            r"(?:unless|until)\b.{0,120}?\b(?:notice|notif|terminat|cancel|non-?renew|otherwise)"
             r"|notice of non-?renewal|not to renew",
         ),
         (-2.5, r"option to|may (?:elect to )?renew|renew (?:any |its )?(?:insurance|polic)"),
@@ -209,7 +212,11 @@ RULES: tuple[Provision, ...] = (
         "core",
         3.5,
         r"law",
-        (1.5, r"govern(?:s|ed|ing)?\b|subject to|construed|interpreted"),
+        (
+            1.5,
+            r"govern(?:s|ed|ing)?\b|laws? (?:shall |will )?appl(?:y|ies)\b(?! to)|subject to|construed"
+            r"|interpreted",
+        ),
         (1.0, r"laws? of|\blaw\b|laws\b"),
         (
             1.5,
@@ -219,7 +226,8 @@ RULES: tuple[Provision, ...] = (
         (
             1.0,
             r"this (?:\w+ ){0,2}(?:agreement|lease|contract|letter|deed|terms|nda)\b.{0,80}?\bgoverned"
-            r"|governing law|laws? (?:shall |will )?governs?\b|(?:governed|construed)\b.{0,60}\blaws?\b",
+            r"|governing law|laws? (?:shall |will )?(?:governs?|appl(?:y|ies))\b(?! to)|(?:governed"
+            r"|construed)\b.{0,60}\blaws?\b",
         ),
         (-3.0, r"personal data|data protection|gdpr|export|anti-?(?:brib|corrupt)|sanction"),
         (-2.0, r"comply with|compliance with|required by law"),

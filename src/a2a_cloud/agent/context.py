@@ -13,7 +13,7 @@ import inspect
 import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
@@ -22,13 +22,16 @@ from a2a_cloud.agent.files import File
 from a2a_cloud.agent.messages import Caller, Message
 from a2a_cloud.agent.outputs import artifact_parts, message_parts
 from a2a_cloud.agent.problem import Problem
-from a2a_cloud.agent.values import answer_of, question_schema, read_step, step_arguments, to_json
-from a2a_cloud.wire.worker import FileFrame, Log, Made, Now, Progress, Text, Trouble, Usage
+from a2a_cloud.agent.values import answer_of, clean, question_schema, read_step, step_arguments, to_json
+from a2a_cloud.wire.worker import VALUE_LIMIT, FileFrame, Log, Made, Now, Progress, Trouble, Usage
 
 if TYPE_CHECKING:
     from a2a_cloud.agent.execution import Execution
 
 T = TypeVar("T")
+
+#: Characters of a log line, of a stage, of a progress message.
+LINE_LIMIT = 8192
 
 
 class Context:
@@ -100,17 +103,24 @@ class Context:
     def progress(self, stage: str, percent: float | None = None, message: str = "") -> Done:
         """Say how far the work is: a stage, percent from 0 to 100 if known, a sentence."""
         value = -1.0 if percent is None else float(percent)
-        self._execution.send(Progress(self._execution.run, str(stage), value, str(message)))
+        said = clean(str(message))[:LINE_LIMIT]
+        self._execution.send(Progress(self._execution.run, clean(str(stage))[:LINE_LIMIT], value, said))
         return DONE
 
     def log(self, line: str, level: str = "info") -> Done:
         """Write a line to the run's log; `level` is debug, info, warning or error."""
-        self._execution.send(Log(self._execution.run, level, "log", str(line)))
+        self._execution.send(Log(self._execution.run, clean(level), "log", clean(str(line))[:LINE_LIMIT]))
         return DONE
 
     def usage(self, meter: str, qty: float | int | str | Decimal, unit: str = "") -> Done:
-        """Report that the run used `qty` of `meter`, such as `usage("tokens", 812)`."""
-        quantity = format(Decimal(str(qty)), "f")
+        """Report that the run used `qty` of `meter`, such as `usage("tokens", 812)`.
+
+        Raises Problem unless `qty` is a decimal number below 10**30, and `meter` a name of 1 to 64
+        characters. Beyond 18 digits after the point it is rounded.
+        """
+        quantity = _decimal(qty)
+        if not 0 < len(meter) <= 64 or len(unit) > 32:
+            raise Problem("A meter is a name of 1 to 64 characters, its unit has at most 32.")
         self._execution.send(Usage(self._execution.run, meter, quantity, unit))
         return DONE
 
@@ -119,11 +129,7 @@ class Context:
         return self._execution.face(self._text(delta))
 
     async def _text(self, delta: str) -> None:
-        execution = self._execution
-        for at in range(0, len(delta), 65536):
-            piece = delta[at : at + 65536]
-            await execution.credit(len(piece.encode("utf-8", "replace")))
-            execution.send(Text(execution.run, piece))
+        await self._execution.text(delta)
 
     def artifact(
         self,
@@ -147,11 +153,14 @@ class Context:
         self, name: str, content: Any, media_type: str, url: str, append: bool, last: bool, description: str
     ) -> None:
         execution = self._execution
-        parts = await artifact_parts(execution, content, media_type, url)
+        name = clean(name)
+        parts = await artifact_parts(execution, content, clean(media_type), clean(url))
         artifact: dict[str, Any] = {"artifactId": name, "name": name, "parts": parts}
         if description:
-            artifact["description"] = description
+            artifact["description"] = clean(description)
         body = to_json(artifact)
+        if len(body) > VALUE_LIMIT:
+            raise Problem(f"The artifact's name, url and description are larger than {VALUE_LIMIT} bytes.")
         await execution.credit(len(body))
         execution.send(Made(execution.run, body, append, last))
 
@@ -194,8 +203,8 @@ class Context:
         plain: dict[str, Any] = {}
         for name, value in arguments.items():
             if isinstance(value, File):
-                reference, inline = await self._execution.keep(value)
-                files.append(FileFrame(name, value.name, value.media_type, value.size, inline, reference))
+                reference, size, inline = await self._execution.keep(value)
+                files.append(FileFrame(name, value.name, value.media_type, size, inline, reference))
             else:
                 plain[name] = value
         body = to_json({"agent": agent, "skill": skill, "arguments": plain, "files": files})
@@ -203,8 +212,21 @@ class Context:
         return msgspec.json.decode(answer)
 
     def route(self, skill: str, /, **arguments: Any) -> Any:
-        """Go on as another skill of this agent, in the same run, and return its result."""
-        return self._execution.face(self._execution.route(skill, to_json(arguments)))
+        """Go on as another skill of this agent, in the same run, and return its result.
+
+        Arguments may be a File that this run got, or a list of them.
+        """
+        return self._execution.face(self._route(skill, arguments))
+
+    async def _route(self, skill: str, arguments: dict[str, Any]) -> Any:
+        files: dict[str, File | list[File]] = {}
+        plain: dict[str, Any] = {}
+        for name, value in arguments.items():
+            if isinstance(value, File) or (isinstance(value, list) and value and _all_files(value)):
+                files[name] = value
+            else:
+                plain[name] = value
+        return await self._execution.route(skill, to_json(plain), files)
 
     def step(self, fn: Callable[..., T], /, *args: Any, name: str = "", **kwargs: Any) -> Any:
         """Run `fn` once, however often the skill is replayed, and return what it returned.
@@ -220,7 +242,7 @@ class Context:
 
     async def _step(self, fn: Callable[..., Any], label: str, identity: bytes, args: Any, kwargs: Any) -> Any:
         execution = self._execution
-        n, go, value = await execution.begin_step(label, identity)
+        n, go, value = await execution.face(execution.begin_step(label, identity))
         if go:
             result: bytes = b"null"
             trouble: Trouble | None = None
@@ -231,7 +253,7 @@ class Context:
                 result = to_json(made)
             except Exception as error:
                 trouble = execution.trouble_of(error)
-            value = await execution.end_step(n, result, trouble)
+            value = await execution.face(execution.end_step(n, result, trouble))
         return read_step(fn, value)
 
     def _step_here(self, fn: Callable[..., Any], label: str, identity: bytes, args: Any, kwargs: Any) -> Any:
@@ -241,7 +263,10 @@ class Context:
             result: bytes = b"null"
             trouble: Trouble | None = None
             try:
-                result = to_json(fn(*args, **kwargs))
+                made = fn(*args, **kwargs)
+                if inspect.isawaitable(made):
+                    made = execution.face(_awaited(cast("Awaitable[Any]", made)))
+                result = to_json(made)
             except Exception as error:
                 trouble = execution.trouble_of(error)
             value = execution.face(execution.end_step(n, result, trouble))
@@ -272,22 +297,45 @@ class State:
         return default if found is None else found["value"]
 
     def set(self, key: str, value: Any) -> Any:
-        """Keep `value` (JSON) under `key`."""
-        body = to_json({"value": value})
-        return self._execution.face(self._change("set", key, body))
+        """Keep `value` (JSON, at most 1 MiB) under `key`."""
+        return self._execution.face(self._set(key, to_json({"value": value})))
+
+    async def _set(self, key: str, body: bytes) -> None:
+        await self._execution.effect("set", _key(key), body, body)
 
     def delete(self, key: str) -> Any:
         """Forget what is under `key`."""
-        return self._execution.face(self._change("drop", key, b"null"))
+        return self._execution.face(self._delete(key))
 
-    async def _change(self, kind: str, key: str, body: bytes) -> None:
-        await self._execution.effect(kind, _key(key), body, body)
+    async def _delete(self, key: str) -> None:
+        await self._execution.effect("drop", _key(key), b"null", b"null")
 
 
 def _key(key: str) -> str:
     if not key or len(key) > 512:
         raise Problem("A key of ctx.state has 1 to 512 characters.")
     return key
+
+
+def _all_files(values: list[Any]) -> bool:
+    return all(isinstance(value, File) for value in values)
+
+
+async def _awaited(value: Awaitable[T]) -> T:
+    return await value
+
+
+def _decimal(qty: float | int | str | Decimal) -> str:
+    """The quantity as a receipt holds it: 30 digits before the point and 18 after it."""
+    with localcontext() as context:
+        context.prec = 60
+        try:
+            number = Decimal(str(qty).strip())
+            if number.is_finite() and abs(number) < 10**30:
+                return format(round(number, 18) if number != round(number, 18) else number, "f")
+        except InvalidOperation:
+            pass
+    raise Problem(f"ctx.usage needs a decimal quantity, not {str(qty)[:40]!r}.")
 
 
 class Done:

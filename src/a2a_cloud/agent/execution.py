@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import random
-import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -18,10 +19,13 @@ from a2a_cloud.agent.files import File
 from a2a_cloud.agent.messages import Message, decode_history, decode_message
 from a2a_cloud.agent.problem import InvalidArguments, Problem, Refuse
 from a2a_cloud.agent.skill import Declared
-from a2a_cloud.agent.values import answer_of
+from a2a_cloud.agent.trace import author_trace
+from a2a_cloud.agent.values import answer_of, clean
 from a2a_cloud.wire.worker import (
     CHUNK,
     INLINE_LIMIT,
+    RESULT_LIMIT,
+    VALUE_LIMIT,
     WINDOW,
     Answer,
     Data,
@@ -53,9 +57,12 @@ class Cancelled(BaseException):
 
 
 class Link(Protocol):
-    """How an execution reaches the runtime."""
+    """How an execution reaches the runtime, and what all runs of a worker share."""
 
     loop: asyncio.AbstractEventLoop
+    threads: ThreadPoolExecutor
+    reads: asyncio.Semaphore
+    uploads: asyncio.Semaphore
 
     def send(self, frame: ToRuntime) -> None:
         """Send a frame; from any thread."""
@@ -74,19 +81,21 @@ class Execution:
         self.run = start.run
         self.declared = declared
         self.link = link
-        self.send = link.send
+        self.send: Callable[[ToRuntime], None] = link.send
         self.cancelled = False
+        self.over = False
         self.reply: bytes | None = None
-        self.blocking = False
         self.task: asyncio.Task[None] | None = None
         self._clock = list(start.now)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._blocked: set[concurrent.futures.Future[Any]] = set()
         self._n = 0
         self._sent = 0
         self._credit: list[asyncio.Future[None]] = []
         self._message: Message | None = None
         self._random: random.Random | None = None
         self._began = link.now()
+        self._waited = 0.0
 
     # --- what the context reads ---------------------------------------------------------------------
 
@@ -112,7 +121,8 @@ class Execution:
     @property
     def deadline(self) -> datetime:
         """When the run's time is up, UTC."""
-        return datetime.fromtimestamp(self._began, UTC) + timedelta(seconds=self.start.timeout)
+        seconds = self.start.timeout + self._waited
+        return datetime.fromtimestamp(self._began, UTC) + timedelta(seconds=seconds)
 
     def clock(self) -> float:
         """The time that the skill sees: recorded values first."""
@@ -124,18 +134,30 @@ class Execution:
         """Run the skill to its end and send its result. Never raises."""
         try:
             result = await self._result()
-        except asyncio.CancelledError:
-            result = Result(self.run, "canceled")
-        except Refuse as refusal:
-            result = Result(self.run, "refused", b"null", self.trouble_of(refusal))
         except BaseException as error:
-            if isinstance(error, Cancelled):
-                result = Result(self.run, "canceled")
-            else:
-                result = Result(self.run, "failed", b"null", self.trouble_of(error))
-        if result.status != "ok" and self.cancelled:
-            result = Result(self.run, "canceled")
-        self.send(result)
+            result = self._unfinished(error)
+        self.end(result)
+
+    def _unfinished(self, error: BaseException) -> Result:
+        if self.cancelled or isinstance(error, asyncio.CancelledError | Cancelled):
+            return Result(self.run, "canceled")
+        status = "refused" if isinstance(error, Refuse) else "failed"
+        return Result(self.run, status, b"null", self.trouble_of(error))
+
+    def end(self, result: Result) -> None:
+        """Send the run's result. What the skill left running can say nothing more."""
+        self.over = True
+        if len(result.value) > RESULT_LIMIT:
+            detail = f"The result of {len(result.value)} bytes is larger than {RESULT_LIMIT}."
+            trouble = Trouble("invalid_agent_response", detail, "Give it to the caller with ctx.artifact.")
+            result = Result(self.run, "failed", b"null", trouble)
+        self.link.send(result)
+        self.send = self._late
+        for future in self._waiting.values():
+            future.cancel()
+
+    def _late(self, frame: ToRuntime) -> None:
+        raise Problem("The run has ended: nothing more can be said in its name.")
 
     async def _result(self) -> Result:
         declaration = self.declaration()
@@ -159,35 +181,36 @@ class Execution:
             raise InvalidArguments(f"There is no skill {name!r}.", remedy=f"There are: {known}.")
         return declaration
 
-    async def route(self, skill: str, arguments: bytes) -> Any:
+    async def route(self, skill: str, arguments: bytes, files: dict[str, File | list[File]]) -> Any:
         """Run another skill of this agent within this run; returns its result as JSON values."""
-        value = await self._invoke(self._skill(skill), arguments, {})
+        value = await self._invoke(self._skill(skill), arguments, files)
         return answer_of(value, msgspec.json.decode)
 
     async def _invoke(
         self, declaration: Declaration, arguments: bytes, files: dict[str, File | list[File]]
     ) -> bytes:
-        blocking, self.blocking = self.blocking, not declaration.is_async
-        try:
-            if files and declaration.is_async:
-                await self._prefetch(files)
-            context = Context(self) if declaration.wants_context else None
-            if declaration is self.declared.message:
-                args, kwargs = declaration.bind_text(self.message.text, files, context)
-            else:
-                args, kwargs = declaration.bind(arguments, files, context)
-            if declaration.is_generator:
-                return await self._stream(declaration, args, kwargs)
-            if declaration.is_async:
-                return declaration.dump(await declaration.function(*args, **kwargs))
-            result = await self._in_thread(lambda: declaration.function(*args, **kwargs))
-            return declaration.dump(result)
-        finally:
-            self.blocking = blocking
+        if files and declaration.is_async:
+            files = await self._prefetched(files)
+        context = Context(self) if declaration.wants_context else None
+        if declaration is self.declared.message:
+            args, kwargs = declaration.bind_text(self.message.text, files, context)
+        else:
+            args, kwargs = declaration.bind(arguments, files, context)
+        if declaration.is_generator:
+            return await self._stream(declaration, args, kwargs)
+        if declaration.is_async:
+            return declaration.dump(await declaration.function(*args, **kwargs))
+        return declaration.dump(await self._in_thread(lambda: declaration.function(*args, **kwargs)))
 
-    async def _in_thread(self, call: Any) -> Any:
-        context = contextvars.copy_context()
-        return await self.link.loop.run_in_executor(None, lambda: context.run(call))
+    async def _in_thread(self, call: Callable[[], Any]) -> Any:
+        work = self.link.threads.submit(contextvars.copy_context().run, call)
+        try:
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            # A thread can't be interrupted: the run has ended when it has.
+            while not work.cancel() and not work.done():
+                await _done(work)
+            raise
 
     async def _stream(self, declaration: Declaration, args: Any, kwargs: Any) -> bytes:
         items: list[Any] = []
@@ -195,8 +218,7 @@ class Execution:
 
         async def take(item: Any) -> None:
             if texts and isinstance(item, str):
-                await self.credit(len(item.encode("utf-8", "replace")))
-                self.send(Text(self.run, item))
+                await self.text(item)
             else:
                 declaration.dump_item(item)
             if not texts:
@@ -218,13 +240,37 @@ class Execution:
     # --- effects ------------------------------------------------------------------------------------
 
     def face(self, coroutine: Coroutine[Any, Any, T]) -> Any:
-        """In a sync skill the value, once it is there; in an async one the awaitable."""
-        if not self.blocking:
+        """In a thread the value, once it is there; in async code the awaitable, also in that of a loop
+        which a sync skill runs itself."""
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is self.link.loop:
             return coroutine
-        if self.cancelled:
+        if self.cancelled or self.over:
             coroutine.close()
             raise Cancelled
-        return asyncio.run_coroutine_threadsafe(coroutine, self.link.loop).result()
+        work = asyncio.run_coroutine_threadsafe(coroutine, self.link.loop)
+        self._blocked.add(work)
+        work.add_done_callback(self._blocked.discard)
+        if running is not None:
+            return asyncio.wrap_future(work)
+        if self.cancelled:  # In the moment between.
+            work.cancel()
+        try:
+            return work.result()
+        except concurrent.futures.CancelledError:
+            raise Cancelled from None
+
+    @property
+    def blocking(self) -> bool:
+        """The caller is in a thread without a loop: what would be awaited blocks."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return True
+        return False
 
     def _next(self) -> tuple[int, asyncio.Future[Any]]:
         self._n += 1
@@ -234,9 +280,17 @@ class Execution:
 
     async def effect(self, kind: str, name: str, args: bytes, body: bytes) -> bytes:
         """Ask the runtime, and wait for the answer's JSON. Raises Problem when there is trouble."""
+        if len(args) > VALUE_LIMIT or len(body) > VALUE_LIMIT:
+            raise Problem(
+                f"What ctx was given is larger than {VALUE_LIMIT} bytes.",
+                remedy="Pass large content as a File, or put it out with ctx.artifact.",
+            )
         n, future = self._next()
-        self.send(Effect(self.run, n, kind, name, args, body))
+        since = self.link.now()
+        self.send(Effect(self.run, n, kind, clean(name), args, body))
         answer: Answer = await future
+        if kind in ("ask", "sleep"):
+            self._waited += max(0.0, self.link.now() - since)
         if answer.trouble is not None:
             raise problem_of(answer.trouble)
         return answer.value
@@ -244,7 +298,7 @@ class Execution:
     async def begin_step(self, label: str, identity: bytes) -> tuple[int, bool, bytes]:
         """(number, whether to run the body, else the recorded value)."""
         n, future = self._next()
-        self.send(Effect(self.run, n, "step", label, identity))
+        self.send(Effect(self.run, n, "step", clean(label), identity))
         answer: Answer = await future
         if answer.trouble is not None:
             raise problem_of(answer.trouble)
@@ -252,6 +306,12 @@ class Execution:
 
     async def end_step(self, n: int, value: bytes, trouble: Trouble | None) -> bytes:
         """Have the step's result recorded; returns it, or raises it."""
+        if len(value) > VALUE_LIMIT:
+            detail = f"A step's result of {len(value)} bytes is larger than {VALUE_LIMIT}."
+            trouble = Trouble(
+                "skill_failed", detail, "Give large content to ctx.artifact, and a name to the step."
+            )
+            value = b"null"
         future: asyncio.Future[Any] = self.link.loop.create_future()
         self._waiting[n] = future
         self.send(DoneFrame(self.run, n, value, trouble))
@@ -267,16 +327,26 @@ class Execution:
             future.set_result(frame)
 
     def cancel(self, reason: str) -> None:
-        """Stop: async skills are cancelled, sync ones at their next use of the context."""
+        """Stop: async code gets CancelledError, a thread Cancelled where it waits or next uses the context."""
         self.cancelled = True
-        if self.blocking:
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_exception(Cancelled())
-        elif self.task is not None:
+        for work in tuple(self._blocked):
+            work.cancel()
+        if self.task is not None:
             self.task.cancel()
 
     # --- backpressure -------------------------------------------------------------------------------
+
+    async def text(self, delta: str) -> None:
+        """Send text in pieces that fit the window."""
+        for at in range(0, len(delta), 65536):
+            piece = delta[at : at + 65536]
+            if piece.isascii():
+                size = len(piece)
+            else:
+                raw = piece.encode("utf-8", "replace")
+                piece, size = raw.decode(), len(raw)
+            await self.credit(size)
+            self.send(Text(self.run, piece))
 
     async def credit(self, size: int) -> None:
         """Wait until `size` more bytes may be on their way to the journal."""
@@ -319,53 +389,72 @@ class Execution:
             return await self._read(frame.sha256, offset, length)
 
         def read(offset: int, length: int) -> bytes:
-            return asyncio.run_coroutine_threadsafe(aread(offset, length), self.link.loop).result()
+            if not self.blocking:
+                raise Problem(
+                    f"The file `{frame.name}` can't be opened in an async skill.",
+                    remedy="Write `await file.aread()` or `async for block in file.aiter_chunks()`.",
+                )
+            return self.face(aread(offset, length))
 
         return File(
             frame.name,
             frame.media_type,
             frame.size,
-            reader=read if self.blocking or not self.declaration().is_async else None,
+            reader=read,
             areader=aread,
             ref=frame.sha256,
+            run_id=self.start.run_id,
         )
 
-    async def _prefetch(self, files: dict[str, File | list[File]]) -> None:
-        for name, value in files.items():
-            if isinstance(value, list):
-                files[name] = [await self._fetched(file) for file in value]
-            else:
-                files[name] = await self._fetched(value)
+    async def _prefetched(self, files: dict[str, File | list[File]]) -> dict[str, File | list[File]]:
+        return {
+            name: [await self._fetched(file) for file in value]
+            if isinstance(value, list)
+            else await self._fetched(value)
+            for name, value in files.items()
+        }
 
     async def _fetched(self, file: File) -> File:
         if not file.ref or file.size > PREFETCH:
             return file
-        return File(file.name, file.media_type, file.size, data=await file.aread(), ref=file.ref)
+        data = await file.aread()
+        return File(file.name, file.media_type, file.size, data=data, ref=file.ref, run_id=file.run_id)
 
     async def _read(self, sha256: str, offset: int, length: int) -> bytes:
-        n, future = self._next()
-        self.send(Read(self.run, n, sha256, offset, min(length, CHUNK)))
-        data: Data = await future
+        async with self.link.reads:
+            n, future = self._next()
+            self.send(Read(self.run, n, sha256, offset, min(length, CHUNK)))
+            data: Data = await future
         if data.trouble is not None:
             raise problem_of(data.trouble)
         return data.data
 
-    async def keep(self, file: File) -> tuple[str, bytes]:
-        """(reference, b"") of a file that is stored, or ("", bytes) of one that is small."""
-        if file.ref:
-            return file.ref, b""
+    async def keep(self, file: File) -> tuple[str, int, bytes]:
+        """(reference, size, b"") of a file that is stored, or ("", size, bytes) of one that is small.
+
+        A reference counts in the run that got it alone: a file may live longer than a run.
+        """
+        if file.ref and file.run_id == self.start.run_id:
+            return file.ref, file.size, b""
         if file.size <= INLINE_LIMIT:
-            return "", await file.aread()
+            data = await file.aread()
+            if len(data) <= INLINE_LIMIT:
+                return "", len(data), data
+        async with self.link.uploads:
+            made = msgspec.json.decode(await self._upload(file))
+        file.ref, file.run_id = str(made["sha256"]), self.start.run_id
+        file.size = int(made["size"])
+        return file.ref, file.size, b""
+
+    async def _upload(self, file: File) -> bytes:
         n = self._n = self._n + 1
-        chunk = b""
+        chunk = bytearray()
         async for block in file.aiter_chunks():
             chunk += block
-            if len(chunk) >= CHUNK:
-                await self._put(n, chunk, False)
-                chunk = b""
-        data = await self._put(n, chunk, True)
-        file.ref = str(msgspec.json.decode(data)["sha256"])
-        return file.ref, b""
+            while len(chunk) >= CHUNK:
+                await self._put(n, bytes(chunk[:CHUNK]), False)
+                del chunk[:CHUNK]
+        return await self._put(n, bytes(chunk), True)
 
     async def _put(self, n: int, chunk: bytes, last: bool) -> bytes:
         future: asyncio.Future[Any] = self.link.loop.create_future()
@@ -382,11 +471,20 @@ class Execution:
         """What the caller is told of an exception. Of one that the author did not mean for them it
         is the type alone; the traceback goes to the run's log."""
         if isinstance(error, Problem):
-            return Trouble(error.code, error.detail, error.remedy, error.retry)
-        for line in traceback.format_exception(error)[-40:]:
-            for piece in line.rstrip("\n").split("\n"):
-                self.send(Log(self.run, "error", "stderr", piece))
+            detail, remedy = clean(error.detail)[:2000], clean(error.remedy)[:2000]
+            return Trouble(clean(error.code)[:64], detail, remedy, error.retry)
+        for line in author_trace(error):
+            self.link.send(Log(self.run, "error", "stderr", clean(line)[:8192]))
         return Trouble("skill_failed", f"The skill raised {type(error).__name__}.", "Its log says more.")
+
+
+async def _done(work: concurrent.futures.Future[Any]) -> None:
+    """Return when the thread has ended, however often this is cancelled before."""
+    future = asyncio.wrap_future(work)
+    try:
+        await asyncio.wait([future])
+    except asyncio.CancelledError:
+        return
 
 
 def problem_of(trouble: Trouble) -> Problem:

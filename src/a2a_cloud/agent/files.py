@@ -33,7 +33,7 @@ class File:
     blocks of 256 KiB. Make one for an artifact with `File.from_bytes` or `File.from_path`.
     """
 
-    __slots__ = ("_areader", "_data", "_path", "_reader", "media_type", "name", "ref", "size")
+    __slots__ = ("_areader", "_data", "_path", "_reader", "media_type", "name", "ref", "run_id", "size")
 
     def __init__(
         self,
@@ -46,11 +46,12 @@ class File:
         reader: Reader | None = None,
         areader: AsyncReader | None = None,
         ref: str = "",
+        run_id: str = "",
     ) -> None:
         """One source of bytes is needed: `data`, `path`, `reader` or `areader` (or both readers).
 
-        `ref` is the runtime's reference to the stored content, if it has one: an artifact made of
-        a file that was received is then not copied.
+        `ref` is the runtime's reference to the stored content, if it has one, and `run_id` the run in
+        which it counts: an artifact made of a file that was received is then not copied.
         """
         if data is None and path is None and reader is None and areader is None:
             raise Problem("A file needs its bytes.", remedy="Write File.from_bytes(…) or File.from_path(…).")
@@ -58,6 +59,7 @@ class File:
         self.media_type = media_type
         self.size = size
         self.ref = ref
+        self.run_id = run_id
         self._data = data
         self._path = path
         self._reader = reader

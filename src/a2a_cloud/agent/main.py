@@ -10,18 +10,24 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import re
 import resource
 import signal
 import socket
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from typing import TextIO
 
 import msgspec
 
 import a2a_cloud
-from a2a_cloud.agent.session import Lines, Session, short_trace
+from a2a_cloud.agent.lines import Lines, Outlet
+from a2a_cloud.agent.session import Session
 from a2a_cloud.agent.skill import Declared, find_entry, load
+from a2a_cloud.agent.trace import author_trace
+from a2a_cloud.agent.values import clean
 from a2a_cloud.wire.worker import (
     PROTOCOL,
     BadFrame,
@@ -35,8 +41,11 @@ from a2a_cloud.wire.worker import (
 )
 
 _PR_SET_PDEATHSIG = 1
-#: Virtual memory beyond the agent's own limit that interpreter and threads need.
+_FORGOTTEN = re.compile(r"coroutine '(Context|State)\._(\w+)' was never awaited")
+#: Memory beyond the agent's own limit that the interpreter needs.
 _OVERHEAD = 256 << 20
+#: Bytes of a thread's stack; each counts in full, used or not.
+_STACK = 1 << 20
 
 
 def main() -> None:
@@ -52,31 +61,75 @@ def main() -> None:
     hello = _hello(connection, frames)
     _limit(hello)
     sys.dont_write_bytecode = True
+    outlet = Outlet()
+    streams = Lines(outlet, "stdout", sys.stdout), Lines(outlet, "stderr", sys.stderr)
+    sys.stdout, sys.stderr = streams
+    _explain_forgotten_awaits()
     try:
         declared = load(find_entry(hello.entry, hello.folder))
         ready = _ready(declared)
     except BaseException as error:
-        detail = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-        _send(connection, Broken(detail, short_trace(error, hello.folder)))
+        detail = clean(f"{type(error).__name__}: {error}".strip())
+        trace = clean("\n".join(author_trace(error)))
+        _send(connection, Broken(detail.splitlines()[0][:2000], trace[:65536]))
         sys.exit(1)
-    asyncio.run(_serve(connection, frames, declared, ready, hello))
+    asyncio.run(_serve(connection, frames, declared, ready, hello, outlet, streams))
 
 
 async def _serve(
-    connection: socket.socket, frames: Frames, declared: Declared, ready: Ready, hello: Hello
+    connection: socket.socket,
+    frames: Frames,
+    declared: Declared,
+    ready: Ready,
+    hello: Hello,
+    outlet: Outlet,
+    streams: tuple[Lines, Lines],
 ) -> None:
     loop = asyncio.get_running_loop()
-    # Parked sync runs keep their threads, so there may be many more of them than slots.
-    loop.set_default_executor(ThreadPoolExecutor(max_workers=max(64, hello.concurrency * 8)))
+    threads = ThreadPoolExecutor(max_workers=_threads(hello), thread_name_prefix="skill")
+
+    def ended(run: int) -> None:
+        for stream in streams:
+            stream.end(run)
+
     connection.setblocking(False)
-    session = Session(loop, declared, frames)
-    sys.stdout = Lines(session, "stdout")
-    sys.stderr = Lines(session, "stderr")
+    session = Session(loop, declared, frames, threads, ended)
+    outlet.connect(session.send, lambda: session.waiting, hello.log_bytes)
     await loop.create_unix_connection(lambda: session, sock=connection)
     session.send(ready)
     await session.closed
     # Skills that still run belong to nobody now; waiting for their threads would keep them acting.
     os._exit(0)
+
+
+def _threads(hello: Hello) -> int:
+    """Sync runs that wait for an answer keep their threads, so there may be many more than slots."""
+    return max(256, hello.concurrency * 4)
+
+
+def _explain_forgotten_awaits() -> None:
+    """Say in the author's words that `ctx.text(…)` without `await` does nothing."""
+    show = warnings.showwarning
+
+    def say(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        found = _FORGOTTEN.match(str(message))
+        if found is None:
+            return show(message, category, filename, lineno, file, line)
+        name = f"ctx.{'state.' if found[1] == 'State' else ''}{found[2]}"
+        print(
+            f"{filename}:{lineno}: {name}(…) was not awaited, so it did nothing: write `await {name}(…)`.",
+            file=sys.stderr,
+        )
+
+    warnings.filterwarnings("always", message="coroutine '", category=RuntimeWarning)
+    warnings.showwarning = say
 
 
 def _ready(declared: Declared) -> Ready:
@@ -113,12 +166,12 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _limit(hello: Hello) -> None:
-    threading.stack_size(1 << 20)
+    threading.stack_size(_STACK)
     _set(resource.RLIMIT_CORE, 0)
     _set(resource.RLIMIT_NOFILE, hello.open_files)
     _set(resource.RLIMIT_FSIZE, 1 << 30)
     if hello.memory:
-        _set(resource.RLIMIT_DATA, hello.memory + _OVERHEAD)
+        _set(resource.RLIMIT_DATA, hello.memory + _OVERHEAD + _threads(hello) * _STACK)
 
 
 def _set(which: int, value: int) -> None:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import io
 import sys
 import threading
 import time
-import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 from a2a_cloud.agent.execution import Execution, current_run
+from a2a_cloud.agent.problem import Problem
 from a2a_cloud.agent.skill import Declared
 from a2a_cloud.wire.worker import (
+    MAX_READS,
+    MAX_UPLOADS,
     Ack,
     Answer,
     BadFrame,
     Cancel,
     Data,
     Frames,
-    Log,
+    Result,
     Start,
     Stop,
     ToRuntime,
@@ -28,23 +31,41 @@ from a2a_cloud.wire.worker import (
     encode,
 )
 
-LINE_LIMIT = 8192
+#: Bytes that may wait for the socket before threads that send more have to wait.
+HIGH = 1 << 20
+#: Bytes that may wait because a skill sends without ever awaiting anything.
+MAX_WAITING = 32 << 20
+#: Seconds that a thread waits for the socket at most: its locks may be what the loop waits for.
+PATIENCE = 2.0
 
 
 class Session(asyncio.Protocol):
-    """Serves runs until the runtime says stop or goes away."""
+    """Serves runs until the runtime says stop or goes away. `ended` hears of each run that has ended."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, declared: Declared, frames: Frames) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        declared: Declared,
+        frames: Frames,
+        threads: ThreadPoolExecutor,
+        ended: Callable[[int], None],
+    ) -> None:
         self.loop = loop
         self.declared = declared
+        self.threads = threads
+        self.reads = asyncio.Semaphore(MAX_READS // 2)
+        self.uploads = asyncio.Semaphore(MAX_UPLOADS // 2)
         self.runs: dict[int, Execution] = {}
         self.closed: asyncio.Future[None] = loop.create_future()
         self.now = time.time
+        self._on_end = ended
         self._frames = frames
         self._transport: asyncio.Transport | None = None
         self._thread = threading.get_ident()
         self._out: list[bytes] = []
-        self._paused = False
+        self._size = 0
+        self._free = threading.Event()
+        self._free.set()
         self._stopping = False
 
     # --- asyncio's callbacks ------------------------------------------------------------------------
@@ -52,6 +73,7 @@ class Session(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ready."""
         self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=HIGH)
 
     def data_received(self, data: bytes) -> None:
         """Frames have come."""
@@ -61,6 +83,14 @@ class Session(asyncio.Protocol):
         except BadFrame as error:
             sys.__stderr__ and print(f"The runtime sent nonsense: {error}", file=sys.__stderr__)
             self.connection_lost(None)
+
+    def pause_writing(self) -> None:
+        """The runtime does not read as fast as the skills send."""
+        self._free.clear()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._free.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The runtime is gone: nothing that a run does now counts any more."""
@@ -93,79 +123,58 @@ class Session(asyncio.Protocol):
                 execution.cancel(cast("Cancel", frame).reason)
 
     def _ended(self, execution: Execution) -> None:
+        if not execution.over:  # Canceled before its first step.
+            execution.end(Result(execution.run, "canceled"))
         if self.runs.get(execution.run) is execution:
             del self.runs[execution.run]
         self._end_if_idle()
 
     def _end_if_idle(self) -> None:
-        if self._stopping and not self.runs and not self.closed.done():
-            self.closed.set_result(None)
+        if self._stopping and not self.runs and self._transport is not None:
+            self._flush()
+            self._transport.close()  # Once all of it is out, `connection_lost`.
+
+    # --- sending --------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that the socket has not taken yet."""
+        transport = self._transport
+        return self._size + (transport.get_write_buffer_size() if transport is not None else 0)
 
     def send(self, frame: ToRuntime) -> None:
-        """Send a frame, from any thread; frames of one turn of the loop leave in one write."""
+        """Send a frame, from any thread; frames of one turn of the loop leave in one write.
+
+        Raises ValueError for what can't be a frame (too large, text that has no UTF-8 form), and
+        Problem when far too much waits already.
+        """
+        if type(frame) is Result:
+            self._on_end(frame.run)
         try:
             data = encode(frame)
         except BadFrame as error:
             raise ValueError(str(error)) from None
         if threading.get_ident() == self._thread:
+            lagging = self._size > HIGH or not self._free.is_set()
+            if lagging and self.waiting > MAX_WAITING and type(frame) is not Result:
+                raise Problem(
+                    "The skill puts out more than can be recorded.",
+                    remedy="Await something in between, such as ctx.text or asyncio.sleep(0).",
+                )
             self._queue(data)
         else:
+            if not self._free.is_set():
+                self._free.wait(PATIENCE)
             self.loop.call_soon_threadsafe(self._queue, data)
 
     def _queue(self, data: bytes) -> None:
         if not self._out:
             self.loop.call_soon(self._flush)
         self._out.append(data)
+        self._size += len(data)
 
     def _flush(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+        if self._out and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(self._out) if len(self._out) > 1 else self._out[0])
         self._out.clear()
-
-
-class Lines(io.TextIOBase):
-    """stdout and stderr of agent code: whole lines, each under the run that printed it."""
-
-    def __init__(self, session: Session, source: str) -> None:
-        super().__init__()
-        self._session = session
-        self._source = source
-        self._level = "info" if source == "stdout" else "warning"
-        self._partial: dict[int, str] = {}
-        self._lock = threading.Lock()
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """Text goes out as UTF-8."""
-        return "utf-8"
-
-    def writable(self) -> bool:
-        """It can be written to."""
-        return True
-
-    def write(self, text: str, /) -> int:
-        """Take text; lines go out when they are whole."""
-        run = current_run.get()
-        with self._lock:
-            lines = (self._partial.pop(run, "") + text).split("\n")
-            if lines[-1]:
-                self._partial[run] = lines[-1][-LINE_LIMIT:]
-        for line in lines[:-1]:
-            self._session.send(Log(run, self._level, self._source, line[:LINE_LIMIT]))
-        return len(text)
-
-    def flush(self) -> None:
-        """Send what of a line is there."""
-        run = current_run.get()
-        with self._lock:
-            line = self._partial.pop(run, "")
-        if line:
-            self._session.send(Log(run, self._level, self._source, line))
-
-
-def short_trace(error: BaseException, folder: str) -> str:
-    """A traceback for the agent's author: the frames in their own code, and the error."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename.startswith(folder)] or frames[-1:]
-    lines = traceback.format_list(own) + traceback.format_exception_only(error)
-    return "".join(lines).rstrip()
+        self._size = 0

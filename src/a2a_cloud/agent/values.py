@@ -26,6 +26,11 @@ def _hook(value: Any) -> Any:
 _encoder = msgspec.json.Encoder(enc_hook=_hook, order="deterministic")
 
 
+def clean(text: str) -> str:
+    """Text that has a UTF-8 form: what has none (half of a surrogate pair) is replaced."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def to_json(value: Any) -> bytes:
     """JSON of what a skill hands over, the same bytes for the same value. Raises Problem."""
     try:

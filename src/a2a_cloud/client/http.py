@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -91,9 +92,13 @@ class Platform:
                     raise self._refusal(response, body)
                 yield response
         except aiohttp.ClientConnectorError as error:
-            raise Unreachable(self.target, f"no connection ({error.os_error.strerror or error})") from None
+            number = error.os_error.errno
+            why = os.strerror(number).lower() if number and number > 0 else str(error.os_error)
+            raise Unreachable(self.target, why) from None
         except TimeoutError:
             raise Unreachable(self.target, "no answer in time") from None
+        except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError):
+            raise Unreachable(self.target, "the answer was cut off") from None
         except (aiohttp.ClientError, ConnectionError) as error:
             raise Unreachable(
                 self.target, f"the connection broke ({error or type(error).__name__})"

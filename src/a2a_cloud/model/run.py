@@ -183,6 +183,8 @@ class EffectEnded(Event, tag="end"):
     value: msgspec.Raw = msgspec.Raw(b"null")
     problem_code: str = ""
     problem_detail: str = ""
+    problem_remedy: str = ""
+    problem_retry: bool = False
 
 
 RunEvent = (

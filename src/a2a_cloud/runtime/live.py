@@ -114,6 +114,7 @@ class Run:
         "state_writes",
         "task",
         "text",
+        "twin",
         "unacked",
         "usage",
         "waiters",
@@ -145,6 +146,8 @@ class Run:
         self.is_accepted = False
         self.accept_error: BaseException | None = None
         self.waiters: list[tuple[bool, asyncio.Future[None]]] | None = None
+        #: The earlier run that this one's idempotency key led to, while that one lives.
+        self.twin: Run | None = None
         self.worker: Worker | None = None
         self.holding = False
         self.slot = False
@@ -189,8 +192,37 @@ class Run:
         """Return once the run has ended or waits for input, and that is on disk."""
         if self.accept_error is not None:
             raise self.accept_error
-        if self.state not in SETTLED:
+        if self.twin is not None:
+            await self.twin.settled()
+            self._copy(self.twin)
+        elif self.state not in SETTLED:
             await self._wait(True)
+
+    def become(self, earlier: Run) -> None:
+        """Show the outcome of an earlier run: this one was an idempotent repeat and never began."""
+        self.accept_error = None
+        self.is_accepted = True
+        self.twin = None if earlier.terminal else earlier
+        self._copy(earlier)
+        waiters, self.waiters = self.waiters, None
+        for settled, future in waiters or ():
+            if not future.done():
+                if settled and self.twin is not None:
+                    task = asyncio.ensure_future(self.twin.settled())
+                    task.add_done_callback(lambda _, future=future: self._twin_settled(future))
+                else:
+                    future.set_result(None)
+
+    def _twin_settled(self, future: asyncio.Future[None]) -> None:
+        if self.twin is not None:
+            self._copy(self.twin)
+        if not future.done():
+            future.set_result(None)
+
+    def _copy(self, other: Run) -> None:
+        self.id, self.no, self.task, self.ordinal = other.id, other.no, other.task, other.ordinal
+        self.state, self.reply, self.receipt_id = other.state, other.reply, other.receipt_id
+        self.events, self.events_cut, self.created = other.events, True, other.created
 
     def _wait(self, settled: bool) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -30,13 +30,14 @@ from a2a_cloud.wire.jws import Signer
 from a2a_cloud.wire.seal import (
     EMPTY,
     Salts,
+    DraftReceipt,
     SealedReceipt,
     disclose_payloads,
     disclose_sections,
     document,
+    draft,
     effect_entry,
     events_payload,
-    seal,
     section,
     section_hashes,
 )
@@ -65,14 +66,11 @@ class Notary:
         self._signer = signer
         self._reader = reader
         self._env = section(environment)
-        self._leaves: dict[int, int] = {}
+
         self._facts: dict[int, tuple[AgentFacts, dict[str, SkillFacts]]] = {}
 
-    def forget_place(self, org_no: int) -> None:
-        """A seal was not stored after all: read the log's length again before the next one."""
-        self._leaves.pop(org_no, None)
 
-    def seal(self, run: Run, outcome: Outcome, bodies_hash: str, response: bytes, now: float) -> tuple[SealedReceipt, Op]:
+    def seal(self, run: Run, outcome: Outcome, bodies_hash: str, response: bytes, now: float) -> tuple[DraftReceipt, Op]:
         """The run's receipt, and the statement that stores it at the log's next index."""
         call, task = run.call, run.task
         salts = Salts(run.salts)
@@ -105,24 +103,20 @@ class Notary:
                 for (meter, unit), qty in sorted((run.usage or {}).items())
             ],
         )
-        sealed = seal(self._signer, body)
+        sealed = draft(body)
         org = task.org_no
-        leaf = self._leaves.get(org)
-        if leaf is None:
-            leaf = self._reader.leaves(Scope(org=org))
-        self._leaves[org] = leaf + 1
         kept = Kept(run.salts, self._env, effects, children)
         return sealed, (
             sql.ADD_RECEIPT,
             (
                 run.no,
                 org,
-                leaf,
+                org,  # Its next leaf.
                 sealed.leaf,
                 bytes.fromhex(sealed.id[5:]),
                 sealed.body,
-                sealed.protected,
-                sealed.signature,
+                self._signer.protected,
+                None,  # The writer signs, beside the commit.
                 _kept.encode(kept),
             ),
         )

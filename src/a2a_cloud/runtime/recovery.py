@@ -84,7 +84,7 @@ def _restore(runs: Runs, run: Run, events: list[tuple[int, RunEvent]]) -> None:
     """Put a stored open run back among the live ones, numbering where its events left off."""
     run.seq = events[-1][0] if events else 0
     run.events = [(seq, event) for seq, event in events if event.visible and not isinstance(event, LogEvent)]
-    run.salts = runs.entropy.bytes(128)
+    run.salts = runs.draw_salts()
     run.request_sha256 = runs.request_hash(run)
     for _, event in events:
         if isinstance(event, UsageEvent):
@@ -94,6 +94,7 @@ def _restore(runs: Runs, run: Run, events: list[tuple[int, RunEvent]]) -> None:
     run.deadline = runs.deadline(run)
     runs.live[run.no] = run
     runs.by_id[run.id] = run
+    runs.remember_key(run)
 
 
 def _record(events: list[tuple[int, RunEvent]]) -> Record | None:

@@ -54,7 +54,9 @@ class Gate:
             raise InvalidParams(f"The arguments can't be checked: {error}.", remedy=self.usage()) from None
         if not valid:
             raise self._misfit(arguments)
-        return _canonical(arguments)
+        body = _canonical(arguments)
+        # Clients built on protobuf send every number as a double: 2 arrives as 2.0.
+        return _canonical(_whole(arguments)) if b".0" in body else body
 
     def _misfit(self, arguments: Any) -> InvalidParams:
         said: list[str] = []
@@ -84,6 +86,17 @@ class Gate:
         if not words:
             return f"The skill {self.spec.id} takes no arguments."
         return f"The skill {self.spec.id} takes: {', '.join(words[:40])}."
+
+
+def _whole(value: Any) -> Any:
+    """`value` with whole floats as the integers that JSON Schema takes them for."""
+    if type(value) is float and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _whole(item) for name, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in cast("list[Any]", value)]
+    return value
 
 
 def json_path(path: list[str | int]) -> str:

@@ -233,7 +233,8 @@ def _from_text(release: Release, spec: SkillSpec, texts: list[str], *, explicit:
             return {}
         raise InvalidParams(
             f"The skill {spec.id} takes no free text.",
-            remedy=f'Send a data part {{"skill": "{spec.id}", "arguments": {{…}}}}. {skills_sentence(release)}',
+            remedy=f'Send a data part {{"skill": "{spec.id}", "arguments": {{…}}}}. '
+            + skills_sentence(release),
         )
     return {spec.text_param: "\n".join(texts)}
 

@@ -67,6 +67,7 @@ class Exchange:
     __slots__ = (
         "_chunked",
         "_chunks",
+        "_held",
         "_left",
         "_waiters",
         "buffered",
@@ -97,6 +98,7 @@ class Exchange:
         self._chunks: list[bytes] | None = None
         self._waiters: list[asyncio.Future[None]] | None = None
         self._chunked = False
+        self._held = b""  # the head of the answer: it leaves with the first piece of the body, in one write
         self._left: int | None = None  # bytes still owed under Content-Length; None: no such promise
 
     # What the connection tells
@@ -257,10 +259,18 @@ class Exchange:
         self._left = left
         self.started = True
         self.expects = False
-        connection.transport.write(head)
+        self._held = head
 
     def _body(self, body: bytes, more: bool) -> None:
         transport = self.connection.transport
+        held = self._held
+        if held:
+            self._held = b""
+            if self._left == len(body) and self.scope["method"] != "HEAD" and len(body) < 65_536:
+                self._left = 0
+                transport.write(held + body)
+                return
+            transport.write(held)
         left = self._left
         if self._chunked:
             if body:

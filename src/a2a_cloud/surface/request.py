@@ -227,7 +227,7 @@ class Request:
         if headers:
             fields += headers
         if self.extensions:
-            self._echo_extensions(fields)
+            fields += self.used_extensions()
         await self.send({"type": "http.response.start", "status": status, "headers": fields})
         await self.send({"type": "http.response.body", "body": body})
 
@@ -239,11 +239,11 @@ class Request:
         headers.append((b"cache-control", b"no-store"))
         await self.answer(status, body, content_type, headers)
 
-    def _echo_extensions(self, fields: Headers) -> None:
+    def used_extensions(self) -> Headers:
+        """The A2A-Extensions header of the answer: those of the asked ones that we know."""
         asked = {name.strip() for name in self.extensions.split(b",")}
         used = b", ".join(name for name in EXTENSIONS if name in asked)
-        if used:
-            fields.append((b"a2a-extensions", used))
+        return [(b"a2a-extensions", used)] if used else []
 
 
 def too_large(limit: int) -> TooLarge:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from a2a_cloud.model.principal import Principal, Role
 from a2a_cloud.model.problem import Busy, Problem
-from a2a_cloud.model.run import StatusEvent
+from a2a_cloud.model.run import AttemptEvent, StatusEvent, TextEvent
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import INTERRUPTED
 from a2a_cloud.surface.metrics import Metrics
@@ -115,7 +115,8 @@ class Streams:
 class Stream:
     """One open stream. Use: `start`, `subscribe`, `wait`, which returns when it is over.
 
-    `until_input`: it also closes when the task waits for input. Positions are (ordinal, seq).
+    `until_input`: it also closes when the task waits for input. `text_begun`: the run whose text the
+    first event shows (0: none). Positions are (ordinal, seq).
     """
 
     __slots__ = (
@@ -131,6 +132,7 @@ class Stream:
         "_streams",
         "_subscription",
         "_task_id",
+        "_text",
         "_until_input",
         "_waits",
         "over",
@@ -150,6 +152,7 @@ class Stream:
         prefix: bytes = b"data: ",
         *,
         until_input: bool = False,
+        text_begun: int = 0,
     ) -> None:
         self._streams = streams
         self.principal_no = principal.no
@@ -166,6 +169,7 @@ class Stream:
         self._lagging: asyncio.Task[None] | None = None
         self._catching_up = False
         self._waits = False
+        self._text = text_begun
         self.over = False
         self.position = (0, 0)
         self.reason = "disconnected"
@@ -241,31 +245,35 @@ class Stream:
             self._finish("internal")
             return
         event = delivered.event
-        if type(event) is StatusEvent:
-            self._waits = event.state in INTERRUPTED
-            if delivered.closes:
-                if self._write(body, last=True):
-                    self.position = (delivered.ordinal, delivered.seq)
-                    self.over = True
-                    self.reason = "ended"
-                return
-        elif self._waits:
-            self._waits = False
-        if not body or self._write(body):
-            self.position = (delivered.ordinal, delivered.seq)
-            if self._waits and self._until_input and not self._catching_up:
-                self._finish("input-required")
+        last = delivered.closes
+        if (body or last) and not self._write(body, last=last):
+            # What was not written comes again when the client has caught up: nothing is moved yet.
+            return
+        self.position = (delivered.ordinal, delivered.seq)
+        kind = type(event)
+        if kind is TextEvent:
+            self._text = delivered.ordinal
+        elif kind is AttemptEvent:
+            self._text = 0
+        self._waits = isinstance(event, StatusEvent) and event.state in INTERRUPTED
+        if last:
+            self.over = True
+            self.reason = "ended"
+        elif self._waits and self._until_input and not self._catching_up:
+            self._finish("input-required")
 
-    def _framed(self, d: Delivered) -> bytes:
+    def _framed(self, delivered: Delivered) -> bytes:
         if self._dialect == "plain":
-            return sse.plain_event(d, self._links)
-        body = a2a_render.stream_event(d, self._links)
+            return sse.plain_event(delivered, self._links)
+        first_text = self._text != delivered.ordinal
+        body = a2a_render.stream_event(delivered, self._links, first_text)
         if not body:
             return b""
         if self._dialect == "rest":
-            framed = d.cache.get(f"rest {self._links.base}")
+            name = f"rest {self._links.base}"
+            framed = delivered.cache.get(name)
             if framed is None:
-                framed = d.cache[f"rest {self._links.base}"] = sse.event(body)
+                framed = delivered.cache[name] = sse.event(body)
             return framed
         return self._prefix + sse.one_line(body) + b"}\n\n"
 
@@ -287,6 +295,7 @@ class Stream:
             return False
         step.close()
         if self._lagging is None:
+            self._streams.metrics.streams_lagged += 1
             self._lagging = self._streams.spawn(self._catch_up())
         return False
 

@@ -269,10 +269,24 @@ def reply(message: Message, links: PartLinks, run_id: str, receipt_id: str, cont
 # --- stream events -----------------------------------------------------------------------------------
 
 
-def stream_event(d: Delivered, links: PartLinks) -> bytes:
+def text_begun(view: TaskView) -> int:
+    """The ordinal of the run whose streamed text `view` shows and which may go on, 0 for none."""
+    for run in reversed(view.runs):
+        if run.events:
+            for _, event in reversed(run.events):
+                if isinstance(event, TextEvent):
+                    return run.ordinal
+                if isinstance(event, AttemptEvent):
+                    return 0
+            return 0
+    return 0
+
+
+def stream_event(d: Delivered, links: PartLinks, first_text: bool = False) -> bytes:
     """The StreamResponse of a delivered event, as JSON; b"" for one that A2A has no word for.
 
-    Encoded once for all subscribers; events with links once for each address.
+    Encoded once for all subscribers; events with links once for each address. `first_text`: the
+    event is the first text of its attempt, which is the same for every subscriber.
     """
     cached = d.cache.get("a2a-1.0")
     if cached is not None:
@@ -283,9 +297,9 @@ def stream_event(d: Delivered, links: PartLinks) -> bytes:
         name = f"a2a-1.0 {links.base}"
         body = d.cache.get(name)
         if body is None:
-            body = d.cache[name] = _stream_event(d, links)
+            body = d.cache[name] = _stream_event(d, links, first_text)
         return body
-    body = d.cache["a2a-1.0"] = _stream_event(d, links)
+    body = d.cache["a2a-1.0"] = _stream_event(d, links, first_text)
     return body
 
 
@@ -297,7 +311,7 @@ def _event_parts(event: object) -> list[Part] | None:
     return None
 
 
-def _stream_event(d: Delivered, links: PartLinks) -> bytes:
+def _stream_event(d: Delivered, links: PartLinks, first_text: bool) -> bytes:
     event = d.event
     if isinstance(event, StatusEvent):
         state = event.state
@@ -314,7 +328,7 @@ def _stream_event(d: Delivered, links: PartLinks) -> bytes:
             message = outside(message, links, d.run_id, d.seq)
         return _status(d, state, event.at, message, metadata)
     if isinstance(event, TextEvent):
-        return _artifact(d, _text_artifact(event.delta, d.ordinal), event.at > 0, False)
+        return _artifact(d, _text_artifact(event.delta, d.ordinal), not first_text, False)
     if isinstance(event, ArtifactEvent):
         artifact = event.artifact
         if _inside(artifact.parts):

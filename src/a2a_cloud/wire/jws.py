@@ -87,6 +87,11 @@ class Signer:
         """The public key."""
         return public_jwk(self.public)
 
+    @property
+    def seed(self) -> bytes:
+        """The private key, for the process that signs."""
+        return self._seed
+
     def private_jwk(self) -> dict[str, str]:
         """The private key. It is for the key file alone."""
         return {**self.jwk(), "d": b64url(self._seed).decode()}

@@ -28,7 +28,7 @@ _OWN = frozenset({"type", "title", "status", "detail", "code", "remedy", "instan
 def problem_json(problem: Problem) -> bytes:
     """The RFC 9457 body: `code`, `detail`, `remedy` and the problem's string facts as extension members."""
     body: dict[str, Any] = {
-        "type": "about:blank",
+        "type": f"urn:a2a-cloud:problem:{problem.code}",
         "title": problem.title,
         "status": problem.http,
         "detail": problem.detail,

@@ -158,6 +158,23 @@ def leaf_hash(entry: bytes) -> bytes:
     return sha256(b"\x00" + entry).digest()
 
 
+class DraftReceipt(Struct, frozen=True):
+    """A receipt that only lacks its signature; fields as in SealedReceipt."""
+
+    id: str
+    body: bytes
+    leaf: bytes
+
+
+def draft(body: ReceiptBody) -> DraftReceipt:
+    """Hash `body`; who commits it signs its bytes. Raises ValueError for half a surrogate pair."""
+    data = _encode(body)
+    digest = sha256(data)
+    return DraftReceipt(
+        ID_PREFIX + digest.hexdigest(), data, sha256(b"\x00" + digest.digest()).digest()
+    )
+
+
 def seal(signer: Signer, body: ReceiptBody) -> SealedReceipt:
     """Hash and sign `body`. Pure; may run in the thread that commits.
 

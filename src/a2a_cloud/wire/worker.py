@@ -19,6 +19,13 @@ INLINE_LIMIT = 64 << 10
 CHUNK = 1 << 20
 #: Bytes of text and artifacts that may be on their way without an ack: then `text` waits.
 WINDOW = 256 << 10
+#: Bytes of an effect's `args`, of its `input`, of a step's value, of one Text or artifact.
+VALUE_LIMIT = 1 << 20
+#: Bytes of a run's result.
+RESULT_LIMIT = 16 << 20
+#: Reads that a worker may have open, and objects that it may be making, at once.
+MAX_READS = 128
+MAX_UPLOADS = 32
 
 
 class Trouble(Struct, array_like=True):
@@ -45,7 +52,8 @@ class FileFrame(Struct, array_like=True):
 
 
 class Hello(Struct, array_like=True, tag="hello"):
-    """First frame. `memory` in bytes (0: unlimited), `open_files` and `concurrency` counts."""
+    """First frame. `memory` in bytes (0: unlimited), `open_files` and `concurrency` counts,
+    `log_bytes` per minute (0: unlimited)."""
 
     protocol: int
     agent: str
@@ -55,6 +63,7 @@ class Hello(Struct, array_like=True, tag="hello"):
     memory: int
     open_files: int
     concurrency: int
+    log_bytes: int = 0
 
 
 class Start(Struct, array_like=True, tag="start"):

@@ -159,9 +159,9 @@ def raw_request(file: FilePart) -> tuple[AsyncIterator[bytes], dict[str, str]]:
         plain = "".join(
             c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in file.file_name
         )
-        disposition = f'attachment; filename="{plain}"'
-        if plain != file.file_name:
-            disposition += f"; filename*=UTF-8''{quote(file.file_name, safe='')}"
+        # RFC 6266: filename* is the one that counts, wherever it stands.
+        full = f"filename*=UTF-8''{quote(file.file_name, safe='')}; " if plain != file.file_name else ""
+        disposition = f'attachment; {full}filename="{plain}"'
         headers["Content-Disposition"] = disposition
     if file.path is not None and file.path.is_file():
         headers["Content-Length"] = str(file.path.stat().st_size)

@@ -51,9 +51,7 @@ def get(options: Options, run: str, agent: str, out: str) -> int:
     if options.json:
         put_json({"run": run, "file": out, "bytes": len(document)})
     say(f"wrote {clean_line(out)}; to verify it with the server off:")
-    say(
-        f"  curl -sS {options.target().url}/.well-known/jwks.json > jwks.json   # once, over a way that you trust"
-    )
+    say(f"  curl -sS {options.target().url}/.well-known/jwks.json > jwks.json  # once, over a way you trust")
     say(f"  {options.command('receipt', 'verify', out, '--key', 'jwks.json')}")
     return int(Exit.OK)
 

@@ -72,28 +72,16 @@ def pretty(value: Any) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Aligned columns on stdout. On a terminal the last column gives way when the line is too long."""
+    """Aligned columns on stdout. Nothing is cut: a long line wraps, so an id can always be copied."""
     cells = [[clean_line(cell) for cell in row] for row in rows]
-    if _is_terminal(sys.stdout):
-        _rich_table(columns, cells)
-        return
     widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(columns)]
-    for row in [list(columns), *cells]:
-        put("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _rich_table(columns: Sequence[str], cells: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in columns[:-1]:
-        drawn.add_column(name, no_wrap=True, overflow="fold")
-    drawn.add_column(columns[-1], no_wrap=True, overflow="ellipsis")
-    for row in cells:
-        drawn.add_row(*(Text(cell) for cell in row))
-    Console(file=sys.stdout, highlight=False).print(drawn)
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [list(columns), *cells]
+    ]
+    if _is_terminal(sys.stdout):
+        lines[0] = f"\x1b[1m{lines[0]}\x1b[0m"
+    print("\n".join(lines), flush=True)  # every cell is clean already
 
 
 class Progress:

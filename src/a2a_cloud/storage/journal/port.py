@@ -25,16 +25,20 @@ class Statement:
     (that a run ended) overwrites an earlier one (that it started).
     """
 
-    __slots__ = ("name", "rank", "sql")
+    __slots__ = ("name", "rank", "signs", "sql")
 
-    def __init__(self, name: str, sql: str, rank: int = 0) -> None:
-        self.name, self.sql, self.rank = name, sql, rank
+    def __init__(self, name: str, sql: str, rank: int = 0, signs: tuple[int, int] | None = None) -> None:
+        self.name, self.sql, self.rank, self.signs = name, sql, rank, signs
 
     def __repr__(self) -> str:
         return f"Statement({self.name})"
 
 
 Op = tuple[Statement, Params]
+
+
+class Refusal(Exception):
+    """The database refused this write alone: a uniqueness rule, a value of the wrong kind."""
 
 
 class Write:

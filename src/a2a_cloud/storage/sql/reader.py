@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from a2a_cloud.model.problem import Internal
 from a2a_cloud.model.scope import Scope
-from a2a_cloud.storage.journal.sqlite import connect
+from a2a_cloud.storage.journal.writer import connect
 from a2a_cloud.storage.sql.schema import SEQ_BITS
 
 

@@ -44,8 +44,10 @@ ADD_IDEMPOTENCY = Statement(
 ADD_EVENT = Statement("add_event", "INSERT INTO event(id, org, body) VALUES(?,?,?)")
 ADD_RECEIPT = Statement(
     "add_receipt",
+    # The leaf's index is given here, so that it stays gapless whatever else of a group is refused.
     "INSERT INTO receipt(run, org, leaf, leaf_hash, id, body, protected, signature, sections)"
-    " VALUES(?,?,?,?,?,?,?,?,?)",
+    " VALUES(?,?,(SELECT COALESCE(MAX(leaf)+1, 0) FROM receipt WHERE org=?),?,?,?,?,?,?)",
+    signs=(5, 7),
 )
 
 PUT_STATE = Statement(

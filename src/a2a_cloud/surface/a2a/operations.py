@@ -146,8 +146,11 @@ class Operations:
         state = TaskState.SUBMITTED if first else TaskState.WORKING
         task = a2a_render.task(view, request.links, params.configuration.history_length, state=state)
         task_id = run.task_id
+        text = a2a_render.text_begun(view)
         del params, message, before, view, run
-        return await self._stream(request, task, task_id, after, dialect, prefix, until_input=True)
+        return await self._stream(
+            request, task, task_id, after, dialect, prefix, until_input=True, text_begun=text
+        )
 
     async def _stream_reply(self, request: Request, run: Run, dialect: Dialect, prefix: bytes) -> None:
         response = a2a_render.StreamResponse(message=_reply(run, request))
@@ -169,8 +172,6 @@ class Operations:
 
     async def subscribe(self, request: Request, task_id: str, dialect: Dialect, prefix: bytes) -> None:
         """SubscribeToTask: the task now, then what happens to it until it ends (3.1.6)."""
-        release = request.release
-        scope = owner_scope(request.principal, release.org_no)
         view = self.find(request, task_id)
         if view.state in TERMINAL:
             raise UnsupportedOperation(
@@ -181,8 +182,9 @@ class Operations:
         self.streams.check(request.principal)
         task = a2a_render.task(view, request.links)
         after = position_of(view)
+        text = a2a_render.text_begun(view)
         del view
-        await self._stream(request, task, task_id, after, dialect, prefix, until_input=False, scope=scope)
+        await self._stream(request, task, task_id, after, dialect, prefix, until_input=False, text_begun=text)
 
     async def _stream(
         self,
@@ -194,7 +196,7 @@ class Operations:
         prefix: bytes,
         *,
         until_input: bool,
-        scope: Scope | None = None,
+        text_begun: int,
     ) -> None:
         body = _encode(a2a_render.StreamResponse(task=task))
         first = prefix + sse.one_line(body) + (b"}\n\n" if dialect == "jsonrpc" else b"\n\n")
@@ -208,13 +210,15 @@ class Operations:
             request.links,
             prefix,
             until_input=until_input,
+            text_begun=text_begun,
         )
-        scope = scope or owner_scope(request.principal, release.org_no)
+        scope = owner_scope(request.principal, release.org_no)
         request.started = True
         request.status = 200
         # The frames of this call stay as long as the stream is open: let go of what it doesn't need.
         del body, task
-        await run_stream(stream, first, scope, release.agent_no, task_id, after)
+        headers = request.used_extensions() if request.extensions else None
+        await run_stream(stream, first, scope, release.agent_no, task_id, after, headers)
 
     # --- tasks ------------------------------------------------------------------------------------------
 

@@ -31,6 +31,8 @@ class _Surface(Collector):
         yield problems
         yield GaugeMetricFamily("a2a_streams_open", "Event streams open.", value=metrics.streams_open)
         yield CounterMetricFamily("a2a_streams", "Event streams opened.", value=metrics.streams_opened)
+        text = "Times that a stream waited for a slow reader."
+        yield CounterMetricFamily("a2a_streams_lagged", text, value=metrics.streams_lagged)
         closed = CounterMetricFamily("a2a_streams_closed", "Event streams closed.", labels=["reason"])
         for reason, count in tuple(metrics.streams_closed.items()):
             closed.add_metric([reason], count)

@@ -1,0 +1,222 @@
+"""Applies groups of writes to a SQLite database, one transaction each. Synchronous and alone: it
+runs in a thread (sqlite.py) or in a process of its own (process.py).
+
+Statements are sent per kind with `executemany`; if the database refuses one, the group is rolled
+back and each write is tried again in a savepoint of its own, so that one refusal never fails a
+neighbour. Receipts are signed here, beside the commit and off the loop. A counter that is part of
+every commit, with the refusals of that group, tells afterwards whether a commit whose call failed,
+or whose process died, took effect.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from a2a_cloud.model.problem import Unavailable
+from a2a_cloud.storage.journal.port import Op, Statement
+
+#: The WAL is worked off in the background at this size, and by the writer itself at 8 times it.
+CHECKPOINT_BYTES = 4 << 20
+
+_COUNT = "UPDATE meta SET value=? WHERE key='commits'"
+_REFUSED = "INSERT INTO meta VALUES('refused', ?) ON CONFLICT DO UPDATE SET value=excluded.value"
+_REFUSALS = (
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    sqlite3.DataError,
+    OverflowError,
+    UnicodeError,
+)
+
+Commit = Callable[[sqlite3.Connection], None]
+Sign = Callable[[bytes], str]
+#: One entry per write of a group: None, or why the database refused it.
+Verdicts = list[str | None]
+
+
+def real_commit(connection: sqlite3.Connection) -> None:
+    """The commit port's real driver; simulations pass one that fails before, fails after, or loses."""
+    connection.execute("COMMIT")
+
+
+def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode with our pragmas. Raises Unavailable when it can't be opened."""
+    try:
+        connection = sqlite3.connect(
+            f"file:{path}?mode={'ro' if readonly else 'rwc'}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.execute("PRAGMA busy_timeout=5000")
+        if not readonly:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA wal_autocheckpoint=0")
+            connection.execute("PRAGMA secure_delete=OFF")
+            connection.execute("PRAGMA cache_size=-32000")
+        else:
+            connection.execute("PRAGMA cache_size=-8000")
+            connection.execute("PRAGMA query_only=ON")
+    except sqlite3.Error as error:
+        raise Unavailable(
+            f"The database {path} can't be opened: {error}.",
+            remedy="Check the folder's owner and free space, or set A2A_DATA to another folder.",
+        ) from error
+    return connection
+
+
+class SqliteWriter:
+    """The one writer of a database. The schema must be there (`schema.migrate`)."""
+
+    def __init__(self, path: Path, *, sign: Sign | None = None, commit: Commit = real_commit) -> None:
+        self._connection = connect(path)
+        self._sign = sign
+        self._commit = commit
+        self._wal = path.with_name(path.name + "-wal")
+        self._groups = 0
+        self.commits = self._stored()
+
+    def _stored(self) -> int:
+        (commits,) = self._connection.execute("SELECT value FROM meta WHERE key='commits'").fetchone()
+        return int(commits)
+
+    def _found(self) -> int:
+        """The stored number once it can be read: the fate of a commit is looked up, never guessed."""
+        while True:
+            try:
+                self._rollback()
+                return self._stored()
+            except sqlite3.Error:
+                threading.Event().wait(0.1)
+
+    def last(self) -> tuple[int, Verdicts]:
+        """(number of the last group that took effect, its verdicts if it had refusals)."""
+        row = self._connection.execute("SELECT value FROM meta WHERE key='refused'").fetchone()
+        if row is not None:
+            number, verdicts = json.loads(row[0])
+            if number == self.commits:
+                return self.commits, verdicts
+        return self.commits, []
+
+    def apply(self, group: Sequence[Sequence[Op]]) -> Verdicts:
+        """Commit a group. Returns a verdict per write; raises sqlite3.Error when nothing took effect."""
+        verdicts: Verdicts = []
+        try:
+            verdicts = self._execute(group)
+            self._commit(self._connection)
+        except Exception:
+            # Did it take effect all the same? Then the error was about the telling, not the doing.
+            if self._found() != self.commits + 1:
+                raise
+        self.commits += 1
+        self._groups += 1
+        if self._groups % 64 == 0:
+            self._bound_wal()
+        return verdicts or [None] * len(group)
+
+    def _begin(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute(_COUNT, (self.commits + 1,))
+
+    def _execute(self, group: Sequence[Sequence[Op]]) -> Verdicts:
+        by_kind: dict[Statement, list[Any]] = {}
+        for ops in group:
+            for statement, params in ops:
+                rows = by_kind.get(statement)
+                if rows is None:
+                    by_kind[statement] = [params]
+                else:
+                    rows.append(params)
+        self._begin()
+        try:
+            for statement in sorted(by_kind, key=_rank):
+                rows = by_kind[statement]
+                if statement.signs is not None and self._sign is not None:
+                    rows = [self._signed(statement.signs, params) for params in rows]
+                self._connection.executemany(statement.sql, rows)
+        except _REFUSALS:
+            self._rollback()
+            self._begin()
+            return self._execute_apart(group)
+        return []
+
+    def _execute_apart(self, group: Sequence[Sequence[Op]]) -> Verdicts:
+        verdicts: Verdicts = []
+        execute = self._connection.execute
+        for ops in group:
+            execute("SAVEPOINT one")
+            try:
+                for statement, params in sorted(ops, key=_op_rank):
+                    if statement.signs is not None and self._sign is not None:
+                        params = self._signed(statement.signs, params)
+                    execute(statement.sql, params)
+            except _REFUSALS as error:
+                execute("ROLLBACK TO one")
+                verdicts.append(f"{type(error).__name__}: {error}")
+            else:
+                verdicts.append(None)
+            execute("RELEASE one")
+        execute(_REFUSED, (json.dumps([self.commits + 1, verdicts]),))
+        return verdicts
+
+    def _signed(self, signs: tuple[int, int], params: Sequence[Any]) -> list[Any]:
+        body, place = signs
+        row = list(params)
+        if row[place] is None:
+            assert self._sign is not None
+            row[place] = self._sign(row[body])
+        return row
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _bound_wal(self) -> None:
+        # A writer that never pauses keeps the background checkpoint from ever reaching the WAL's
+        # end, and only then can it start over: here nobody writes, and what is left is short.
+        try:
+            if self._wal.stat().st_size > 8 * CHECKPOINT_BYTES:
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except (OSError, sqlite3.Error):
+            return
+
+    def close(self) -> None:
+        """Fold the WAL into the database and close."""
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+
+
+class Checkpoints:
+    """Works the WAL off from a connection of its own, so that no commit has to wait for it."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = connect(path)
+        self._wal = path.with_name(path.name + "-wal")
+
+    def run(self) -> None:
+        """Copy what is in the WAL into the database, if that is much."""
+        try:
+            if self._wal.stat().st_size > CHECKPOINT_BYTES:
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except (OSError, sqlite3.Error):
+            return  # Nothing is lost: the WAL only stays longer, and the next round tries again.
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def _rank(statement: Statement) -> int:
+    return statement.rank
+
+
+def _op_rank(op: Op) -> int:
+    return op[0].rank

@@ -1,0 +1,164 @@
+"""Cards, host names and signed links: surface/a2a/card.py, surface/hosts.py, surface/links.py."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from a2a.client.card_resolver import parse_agent_card
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from a2a_cloud.model.problem import Unauthenticated
+from a2a_cloud.model.release import FileParam, Manifest, Release, SkillSpec, Visibility
+from a2a_cloud.surface.a2a.card import Cards, card_of
+from a2a_cloud.surface.hosts import Host, Hosts
+from a2a_cloud.surface.links import AgentLinks, Links
+from a2a_cloud.wire.openapi import document
+
+SPEC = SkillSpec(
+    "read",
+    "Read",
+    "Reads",
+    Raw(b'{"type":"object","properties":{"law":{"type":"string"}}}'),
+    Raw(b'{"type":"string"}'),
+    tags=["law"],
+    files=[FileParam("document", media_types=["application/pdf"])],
+)
+BASE = "http://127.0.0.1:8080/agents/desk"
+
+
+def release(visibility: Visibility = Visibility.ORG) -> Release:
+    manifest = Manifest(
+        "desk", "agent.py", "Desk", provider_name="P", provider_url="https://p", visibility=visibility
+    )
+    return Release(3, 1, 1, "default", 1, "sha256:0", "", manifest, (SPEC,), created=1_763_716_992.0)
+
+
+def test_the_official_client_reads_the_card() -> None:
+    card = parse_agent_card(msgspec.json.decode(msgspec.json.encode(card_of(release(), BASE))))
+    assert [(i.url, i.protocol_binding, i.protocol_version) for i in card.supported_interfaces] == [
+        (BASE, "JSONRPC", "1.0"),
+        (BASE, "HTTP+JSON", "1.0"),
+    ]
+    assert card.capabilities.streaming
+    assert not card.capabilities.push_notifications
+    assert set(card.security_schemes) == {"bearer", "apiKey"}
+    assert card.security_schemes["apiKey"].api_key_security_scheme.name == "X-API-Key"
+    assert [list(r.schemes) for r in card.security_requirements] == [["bearer"], ["apiKey"]]
+    assert "application/pdf" in card.skills[0].input_modes
+    params = card.capabilities.extensions[0].params
+    assert params["skills"]["read"]["inputSchema"]["properties"]["law"]["type"] == "string"
+    assert params["skills"]["read"]["files"][0]["name"] == "document"
+
+
+def test_required_members_are_there() -> None:
+    card = msgspec.json.decode(msgspec.json.encode(card_of(release(), BASE)))
+    for name in (
+        "name",
+        "description",
+        "supportedInterfaces",
+        "version",
+        "capabilities",
+        "defaultInputModes",
+        "defaultOutputModes",
+        "skills",
+    ):
+        assert card[name], name
+
+
+def test_a_public_agent_requires_nothing() -> None:
+    card = msgspec.json.decode(msgspec.json.encode(card_of(release(Visibility.PUBLIC), BASE)))
+    assert "securityRequirements" not in card
+    assert set(card["securitySchemes"]) == {"bearer", "apiKey"}
+
+
+def test_the_etag_follows_the_content() -> None:
+    cards = Cards()
+    body, etag = cards.encoded(release(), BASE)
+    assert cards.encoded(release(), BASE) == (body, etag)
+    other, other_tag = cards.encoded(release(), "http://desk.localhost:8080")
+    assert etag != other_tag
+    assert b"desk.localhost" in other
+
+
+def test_openapi_describes_the_skills() -> None:
+    described = document(release(), BASE)
+    assert described["openapi"] == "3.1.0"
+    post = described["paths"]["/invoke/read"]["post"]
+    assert list(post["requestBody"]["content"]) == ["application/pdf"]
+    assert post["responses"]["200"]["content"]["application/json"]["schema"] == {"type": "string"}
+    msgspec.json.encode(described)
+
+
+# --- hosts ------------------------------------------------------------------------------------------------
+
+HOSTS = Hosts("https://agents.example.com", ("other.example.org", "*.example.net"))
+
+
+@pytest.mark.parametrize(
+    ("header", "host"),
+    [
+        (b"127.0.0.1:8080", Host("http://127.0.0.1:8080", "")),
+        (b"localhost", Host("http://localhost", "")),
+        (b"LOCALHOST:1", Host("http://localhost:1", "")),
+        (b"[::1]:8080", Host("http://[::1]:8080", "")),
+        (b"agents.example.com", Host("http://agents.example.com", "")),
+        (b"other.example.org", Host("http://other.example.org", "")),
+        (b"desk.localhost:8080", Host("http://desk.localhost:8080", "desk")),
+        (b"acme.desk.localhost", Host("http://acme.desk.localhost", "acme.desk")),
+        (b"desk.example.net", Host("http://desk.example.net", "desk")),
+        (b"evil.com", None),
+        (b"localhost.evil.com", None),
+        (b"evillocalhost", None),
+        (b"127.0.0.1.evil.com", None),
+        (b"", None),
+        (b"a b.localhost", None),
+        (b"localhost:x", None),
+        (b"\xff", None),
+    ],
+)
+def test_host_names(header: bytes, host: Host | None) -> None:
+    assert HOSTS.read(header, "http") == host
+
+
+@given(st.binary(max_size=40))
+def test_any_host_header_is_read(header: bytes) -> None:
+    HOSTS.read(header, "http")
+
+
+# --- links ------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    at = 1000.0
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+def test_a_link_opens_what_it_was_made_for_until_it_ends() -> None:
+    clock = Clock()
+    links = Links(b"k" * 32, clock)
+    url = AgentLinks(links, BASE, "desk").artifact("run_1", "a b/c", 2)
+    path, _, query = url.removeprefix(BASE).partition("&")
+    assert path == "/runs/run_1/artifacts/a%20b%2Fc?part=2"
+    given_query = dict(pair.split("=", 1) for pair in query.split("&"))
+    links.check("desk", path, given_query["exp"], given_query["sig"])
+    for agent, where, exp, sig in (
+        ("other", path, given_query["exp"], given_query["sig"]),
+        ("desk", path.replace("run_1", "run_2"), given_query["exp"], given_query["sig"]),
+        ("desk", path, str(int(given_query["exp"]) + 9), given_query["sig"]),
+        ("desk", path, given_query["exp"], given_query["sig"][:-1] + "é"),
+        ("desk", path, "", ""),
+    ):
+        with pytest.raises(Unauthenticated):
+            links.check(agent, where, exp, sig)
+    with pytest.raises(Unauthenticated):
+        Links(b"j" * 32, clock).check("desk", path, given_query["exp"], given_query["sig"])
+    clock.at += 901
+    with pytest.raises(Unauthenticated, match="ended"):
+        links.check("desk", path, given_query["exp"], given_query["sig"])
