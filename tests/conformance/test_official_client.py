@@ -318,3 +318,65 @@ def test_the_same_message_twice_is_one_task(desk: Running, binding: str) -> None
 
     if binding == "JSONRPC":
         run(desk, binding, another)
+
+
+def test_a_follow_up_keeps_the_task_working_until_it_ends(
+    desk: Running, binding: str, tmp_path: Path
+) -> None:
+    first_gate, second_gate = tmp_path / "first", tmp_path / "second"
+
+    async def test(client: Client) -> None:
+        stream = client.send_message(sdk.call("hold", {"gate": str(first_gate)}))
+        task_id = (await anext(stream)).task.id
+        follow_up = sdk.call("hold", {"gate": str(second_gate)}, task_id=task_id)
+        second = client.send_message(follow_up)
+        opened = await anext(second)
+        assert opened.task.id == task_id
+        assert opened.task.status.state == pb.TASK_STATE_WORKING
+        async with sdk.client(desk.agent("desk"), desk.auth, binding) as blocking:
+            request = sdk.call("add", {"a": 1}, task_id=task_id)
+            last = asyncio.ensure_future(sdk.all_of(blocking.send_message(request)))
+            first_gate.touch()
+            second_gate.touch()
+            (ended,) = await last
+        assert ended.task.status.state == pb.TASK_STATE_COMPLETED
+        artifacts = {artifact.artifact_id for artifact in ended.task.artifacts}
+        assert artifacts == {"result", "result-2", "result-3"}
+        for events in await asyncio.gather(sdk.all_of(stream), sdk.all_of(second)):
+            states = [e.status_update.status.state for e in events if e.HasField("status_update")]
+            assert states[-1] == pb.TASK_STATE_COMPLETED
+            assert pb.TASK_STATE_COMPLETED not in states[:-1]
+
+    run(desk, binding, test, streaming=True)
+
+
+def test_a_blocking_call_waits_for_its_tasks_follow_up(desk: Running, binding: str, tmp_path: Path) -> None:
+    first_gate, second_gate = tmp_path / "first", tmp_path / "second"
+
+    async def test(client: Client) -> None:
+        context = f"ctx-follow-{tmp_path.name}"
+        request = sdk.call("hold", {"gate": str(first_gate)}, context_id=context)
+        first = asyncio.ensure_future(sdk.all_of(client.send_message(request)))
+        while True:
+            page = await client.list_tasks(pb.ListTasksRequest(context_id=context))
+            if page.tasks:
+                break
+            await asyncio.sleep(0.01)
+        task_id = page.tasks[0].id
+        follow_up = sdk.call("hold", {"gate": str(second_gate)}, task_id=task_id)
+        follow_up.configuration.return_immediately = True
+        await sdk.all_of(client.send_message(follow_up))
+        first_gate.touch()
+        while True:
+            task = await client.get_task(pb.GetTaskRequest(id=task_id))
+            if task.artifacts:
+                break
+            await asyncio.sleep(0.01)
+        assert task.status.state == pb.TASK_STATE_WORKING
+        assert not first.done()
+        second_gate.touch()
+        (ended,) = await first
+        assert ended.task.status.state == pb.TASK_STATE_COMPLETED
+        assert len(ended.task.artifacts) == 2
+
+    run(desk, binding, test)

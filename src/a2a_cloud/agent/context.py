@@ -222,7 +222,7 @@ class Context:
         files: dict[str, File | list[File]] = {}
         plain: dict[str, Any] = {}
         for name, value in arguments.items():
-            if isinstance(value, File) or (isinstance(value, list) and value and _all_files(value)):
+            if _are_files(value):
                 files[name] = value
             else:
                 plain[name] = value
@@ -249,7 +249,7 @@ class Context:
             try:
                 made = fn(*args, **kwargs)
                 if inspect.isawaitable(made):
-                    made = await cast("Awaitable[Any]", made)
+                    made = await made
                 result = to_json(made)
             except Exception as error:
                 trouble = execution.trouble_of(error)
@@ -265,7 +265,7 @@ class Context:
             try:
                 made = fn(*args, **kwargs)
                 if inspect.isawaitable(made):
-                    made = execution.face(_awaited(cast("Awaitable[Any]", made)))
+                    made = execution.face(_awaited(made))
                 result = to_json(made)
             except Exception as error:
                 trouble = execution.trouble_of(error)
@@ -317,8 +317,9 @@ def _key(key: str) -> str:
     return key
 
 
-def _all_files(values: list[Any]) -> bool:
-    return all(isinstance(value, File) for value in values)
+def _are_files(value: Any) -> bool:
+    values = cast("list[Any]", value) if isinstance(value, list) else [value]
+    return bool(values) and all(isinstance(one, File) for one in values)
 
 
 async def _awaited(value: Awaitable[T]) -> T:

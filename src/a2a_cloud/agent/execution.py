@@ -327,7 +327,8 @@ class Execution:
             future.set_result(frame)
 
     def cancel(self, reason: str) -> None:
-        """Stop: async code gets CancelledError, a thread Cancelled where it waits or next uses the context."""
+        """Stop: async code gets CancelledError, a thread Cancelled where it waits or next uses the
+        context."""
         self.cancelled = True
         for work in tuple(self._blocked):
             work.cancel()

@@ -121,7 +121,8 @@ def _explain_forgotten_awaits() -> None:
     ) -> None:
         found = _FORGOTTEN.match(str(message))
         if found is None:
-            return show(message, category, filename, lineno, file, line)
+            show(message, category, filename, lineno, file, line)
+            return
         name = f"ctx.{'state.' if found[1] == 'State' else ''}{found[2]}"
         print(
             f"{filename}:{lineno}: {name}(…) was not awaited, so it did nothing: write `await {name}(…)`.",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from a2a_cloud.agent.files import File
+from a2a_cloud.agent.files import OCTETS, File
 from a2a_cloud.agent.problem import Problem
 from a2a_cloud.agent.values import clean, to_json
 from a2a_cloud.wire.worker import INLINE_LIMIT
@@ -30,7 +30,7 @@ async def artifact_parts(
             return [_typed({"text": content}, media_type)]
         content = File.from_bytes("", content.encode(), media_type or "text/plain; charset=utf-8")
     elif isinstance(content, bytes | bytearray | memoryview):
-        content = File.from_bytes("", bytes(content), media_type or "application/octet-stream")
+        content = File.from_bytes("", bytes(cast("bytes", content)), media_type or OCTETS)
     elif not isinstance(content, File):
         data = to_json(content)
         if len(data) <= INLINE_LIMIT:

@@ -81,7 +81,7 @@ class Session(asyncio.Protocol):
             for body in self._frames.feed(data):
                 self._take(decode_from_runtime(body))
         except BadFrame as error:
-            sys.__stderr__ and print(f"The runtime sent nonsense: {error}", file=sys.__stderr__)
+            print(f"The runtime sent nonsense: {error}", file=sys.__stderr__)
             self.connection_lost(None)
 
     def pause_writing(self) -> None:
@@ -100,7 +100,7 @@ class Session(asyncio.Protocol):
     # --- frames -------------------------------------------------------------------------------------
 
     def _take(self, frame: Any) -> None:
-        kind = type(frame)
+        kind = cast("type[object]", type(frame))
         if kind is Start:
             execution = Execution(frame, self.declared, self)
             self.runs[frame.run] = execution

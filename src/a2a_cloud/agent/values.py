@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -44,7 +44,7 @@ def question_schema(schema: Any) -> tuple[Any, Read]:
     if schema is None:
         return {"type": "string"}, msgspec.json.decode
     if isinstance(schema, dict | bool):
-        return schema, msgspec.json.decode
+        return cast("Any", schema), msgspec.json.decode
     kind = native(schema)
     (declared,), definitions = schemas([kind], mode="validation")
     if definitions:

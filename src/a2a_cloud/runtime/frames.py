@@ -8,6 +8,7 @@ call and step are on disk before the skill sees them, the others ride the next c
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,9 @@ from a2a_cloud.runtime.logs import LEVELS
 from a2a_cloud.storage.sql import statements as sql
 from a2a_cloud.wire.worker import (
     CHUNK,
+    MAX_READS,
+    MAX_UPLOADS,
+    VALUE_LIMIT,
     WINDOW,
     Ack,
     Answer,
@@ -55,6 +59,7 @@ from a2a_cloud.wire.worker import (
 )
 
 if TYPE_CHECKING:
+    from a2a_cloud.runtime.process import Worker
     from a2a_cloud.runtime.runs import Runs
     from a2a_cloud.storage.objects.port import ObjectWriter
 
@@ -62,8 +67,8 @@ if TYPE_CHECKING:
 HOLD_SECONDS = 2.0
 #: Characters of a question, of a stage, of a progress message, of a key of `ctx.state`.
 TEXT_LIMIT = 8192
-#: Bytes of one value of `ctx.state`, and of an effect's value.
-VALUE_LIMIT = 1 << 20
+#: Events of a run that may wait for the journal; then its worker is not read until they are on disk.
+MAX_PENDING = 1024
 
 _artifact = msgspec.json.Decoder(Artifact)
 _any = msgspec.json.Decoder()
@@ -102,6 +107,7 @@ class Frames:
         self._children = Children(runs)
         self._loop = asyncio.get_running_loop()
         self._uploads: dict[tuple[int, int], ObjectWriter] = {}
+        self._reads: dict[Worker, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, run: Run, frame: ToRuntime) -> None:
@@ -140,11 +146,13 @@ class Frames:
                 case Now():
                     self._now(run, frame)
                 case Read():
-                    self._spawn(self._read(run, frame))
+                    self._begin_read(run, frame)
                 case Put():
-                    self._spawn(self._put(run, frame))
+                    self._begin_put(run, frame)
                 case _:
                     self._breach(run, "it sent a frame that does not belong to a run")
+            if len(run.pending) > MAX_PENDING:
+                self._slow_down(run)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._breach(run, f"it sent a frame whose content nobody understands: {error}")
 
@@ -152,19 +160,31 @@ class Frames:
         if run.worker is not None:
             run.worker.breach(what)
 
+    def _slow_down(self, run: Run) -> None:
+        """Read nothing more of the run's worker until what it said is on disk."""
+        worker = run.worker
+        if worker is not None and not worker.held:
+            go_on = worker.hold()
+            self._runs.when_written(run, go_on)
+            self._loop.call_later(1.0, go_on)  # Should the commit fail, its other runs must go on.
+
     def _fail(self, run: Run, detail: str, remedy: str = "") -> None:
         self._runs.finish(run, Outcome(TaskState.FAILED, problem=InvalidAgentResponse(detail, remedy=remedy)))
 
-    def _spawn(self, coroutine: Any) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # --- outputs ----------------------------------------------------------------------------------
 
     def _text(self, run: Run, frame: Text) -> None:
         delta = frame.delta
         size = len(delta.encode("utf-8", "replace")) if not delta.isascii() else len(delta)
+        if size > VALUE_LIMIT:
+            self._breach(run, f"it sent a text of {size} bytes in one frame")
+            return
         record = run.record
         if record is not None and record.replaying:
             rest = record.match_text(delta)
@@ -176,7 +196,7 @@ class Frames:
                 self._ack(run, size)
                 return
             delta = rest
-        if self._overflows(run, size):
+        if self._overflows(run, size) or self._too_much(run, len(delta)):
             return
         run.append(TextEvent(delta=delta, at=int(self._runs.clock.now() * 1000)))
         self._runs.flush(run)
@@ -192,19 +212,29 @@ class Frames:
         if run.worker is not None and size:
             run.worker.send(Ack(run.no, size))
 
+    def _too_much(self, run: Run, size: int) -> bool:
+        run.text += size
+        limit = run.call.release.manifest.limits.artifact_bytes
+        if run.text <= limit:
+            return False
+        detail = f"The run put out more than {limit} bytes of text and artifacts."
+        self._fail(run, detail, "Raise `artifact_bytes` in [limits], or put out less.")
+        return True
+
     def _made(self, run: Run, frame: Made) -> None:
-        artifact = _artifact.decode(frame.artifact)
         size = len(frame.artifact)
+        if size > VALUE_LIMIT:
+            self._breach(run, f"it sent an artifact of {size} bytes in one frame")
+            return
+        artifact = _artifact.decode(frame.artifact)
         for part in artifact.parts:
             if isinstance(part.object, ObjectRef):
                 known = (part.object.sha256, part.object.size) in run.objects
                 if not known:
                     self._fail(run, "The artifact refers to an object that this run neither got nor made.")
                     return
-        run.text += size + sum(part.object.size for part in artifact.parts if isinstance(part.object, ObjectRef))
-        limit = run.call.release.manifest.limits.artifact_bytes
-        if run.text > limit:
-            self._fail(run, f"The artifacts are larger than {limit} bytes.", "Raise `artifact_bytes` in [limits].")
+        stored = sum(part.object.size for part in artifact.parts if isinstance(part.object, ObjectRef))
+        if self._too_much(run, size + stored):
             return
         if self._overflows(run, size):
             return
@@ -361,6 +391,9 @@ class Frames:
         if record is None or seq is None or record.started[seq].kind != "step":
             self._breach(run, "it ended a step that never began")
             return
+        if len(frame.value) > VALUE_LIMIT:
+            self._breach(run, f"it sent a step's value of {len(frame.value)} bytes")
+            return
         _any.decode(frame.value)
         self.end_effect(run, seq, frame.value, frame.trouble)
 
@@ -375,8 +408,10 @@ class Frames:
         end = EffectEnded(
             effect=seq,
             value=msgspec.Raw(value),
-            problem_code=trouble.code if trouble is not None else "",
-            problem_detail=trouble.detail if trouble is not None else "",
+            problem_code=trouble.code[:64] or "skill_failed" if trouble is not None else "",
+            problem_detail=trouble.detail[:TEXT_LIMIT] if trouble is not None else "",
+            problem_remedy=trouble.remedy[:TEXT_LIMIT] if trouble is not None else "",
+            problem_retry=trouble is not None and trouble.retry,
         )
         run.append(end)
         record.results[seq] = end
@@ -465,6 +500,39 @@ class Frames:
 
     # --- objects ----------------------------------------------------------------------------------
 
+    def _begin_read(self, run: Run, frame: Read) -> None:
+        worker = run.worker
+        if worker is None:
+            return
+        reads = self._reads.get(worker, 0)
+        if reads >= MAX_READS:
+            self._breach(run, f"it has more than {MAX_READS} reads open")
+            return
+        self._reads[worker] = reads + 1
+
+        def done(_: object) -> None:
+            left = self._reads[worker] - 1
+            if left:
+                self._reads[worker] = left
+            else:
+                del self._reads[worker]
+
+        self._spawn(self._read(run, frame)).add_done_callback(done)
+
+    def _begin_put(self, run: Run, frame: Put) -> None:
+        worker = run.worker
+        if worker is None:
+            return
+        if len(frame.chunk) > CHUNK:
+            self._breach(run, f"it sent a chunk of {len(frame.chunk)} bytes")
+            return
+        if (run.no, frame.n) not in self._uploads:
+            uploads = sum(1 for number, _ in self._uploads if number in worker.runs)
+            if uploads >= MAX_UPLOADS:
+                self._breach(run, f"it makes more than {MAX_UPLOADS} objects at once")
+                return
+        self._spawn(self._put(run, frame))
+
     async def _read(self, run: Run, frame: Read) -> None:
         size = next((size for sha256, size in run.objects if sha256 == frame.sha256), None)
         if size is None:
@@ -478,6 +546,8 @@ class Frames:
             self._reply(run, Data(run.no, frame.n, b"", Trouble(problem.code, problem.detail, problem.remedy)))
 
     async def _put(self, run: Run, frame: Put) -> None:
+        if run.ending is not None:
+            return
         key = (run.no, frame.n)
         writer = self._uploads.get(key)
         try:
@@ -519,7 +589,9 @@ def _state_context(task: LiveTask) -> str:
 
 
 def _answer(run: Run, n: int, end: EffectEnded) -> Answer:
-    trouble = Trouble(end.problem_code, end.problem_detail) if end.problem_code else None
+    trouble = None
+    if end.problem_code:
+        trouble = Trouble(end.problem_code, end.problem_detail, end.problem_remedy, end.problem_retry)
     return Answer(run.no, n, bytes(end.value), trouble)
 
 

@@ -254,6 +254,16 @@ class Run:
         """It has ended, and that is committed."""
         return self.state in TERMINAL
 
+    @property
+    def parked(self) -> bool:
+        """It waits for a person."""
+        return self.question is not None and self.state is TaskState.INPUT_REQUIRED
+
+    @property
+    def replayable(self) -> bool:
+        """It may be run again with its recorded effects, to go on after a question."""
+        return self.spec is None or self.spec.replayable or self.spec.durable
+
     # --- events ---------------------------------------------------------------------------------
 
     def append(self, event: RunEvent) -> int:

@@ -36,34 +36,66 @@ class Logs:
         self._clock = clock
         self._budgets: dict[int, _Budget] = {}
 
-    def add(self, release: Release, run_no: int, level: str, source: str, line: str) -> None:
-        """Keep a line, as far as the release's `log_bytes` per minute go. `run_no` 0: of no run."""
+    def add(self, release: Release, run_no: int, level: str, source: str, line: str) -> bool:
+        """Keep a line, as far as the release's `log_bytes` per minute go; returns whether it was kept.
+        `run_no` 0: of no run."""
         now = self._clock.monotonic()
         budget = self._budgets.get(release.agent_no)
         if budget is None:
             budget = self._budgets[release.agent_no] = _Budget(now)
         if now - budget.since > 60:
             if budget.dropped:
-                self._write(release, 0, "warning", "platform", f"{budget.dropped} lines were dropped: too many in a minute.")
+                self._write(
+                    release,
+                    0,
+                    "warning",
+                    "platform",
+                    f"{budget.dropped} lines were dropped: too many in a minute.",
+                )
             budget.since, budget.bytes, budget.dropped = now, 0, 0
         budget.bytes += len(line) + 64
         if source != "platform" and budget.bytes > release.manifest.limits.log_bytes:
             if not budget.dropped:
                 self._write(
-                    release, run_no, "warning", "platform",
-                    "The log limit of this minute is reached ([limits] log_bytes); further lines are dropped.",
+                    release,
+                    run_no,
+                    "warning",
+                    "platform",
+                    "Too much output in a minute ([limits] log_bytes): further lines are dropped.",
                 )
             budget.dropped += 1
-            return
+            return False
         self._write(release, run_no, level if level in LEVELS else "info", source, line[:LINE_LIMIT])
         budget.lines += 1
         if budget.lines % 1000 == 0:
             self._trim(release)
+        return True
+
+    def drop(self, release: Release, lines: int) -> None:
+        """Count lines that were dropped unseen, because `add` had refused the one before."""
+        budget = self._budgets.get(release.agent_no)
+        if budget is not None:
+            budget.dropped += lines
 
     def _write(self, release: Release, run_no: int, level: str, source: str, line: str) -> None:
         line = line.encode("utf-8", "replace").decode()
         self._journal.submit(
-            Write([(sql.ADD_LOG, (release.org_no, release.agent_no, run_no or None, self._clock.now(), level, source, line))])
+            Write(
+                [
+                    (
+                        sql.ADD_LOG,
+                        (
+                            release.org_no,
+                            release.agent_no,
+                            run_no or None,
+                            self._clock.now(),
+                            level,
+                            source,
+                            line,
+                        ),
+                    )
+                ]
+            )
         )
 
     def _trim(self, release: Release) -> None:

@@ -13,13 +13,15 @@ from a2a_cloud.model.problem import (
 )
 from a2a_cloud.model.task import Message, Role, TaskState
 from a2a_cloud.runtime.live import Outcome, Run
-from a2a_cloud.wire.worker import Result, Trouble
+from a2a_cloud.wire.worker import RESULT_LIMIT, Result, Trouble
 
 _json = msgspec.json.Decoder()
 _message = msgspec.json.Decoder(Message)
 
 #: Codes that an agent may raise itself; any other becomes skill_failed.
-_ALLOWED: dict[str, type[Problem]] = {cls.code: cls for cls in (InvalidParams, InvalidAgentResponse, Refused, SkillFailed)}
+_ALLOWED: dict[str, type[Problem]] = {
+    cls.code: cls for cls in (InvalidParams, InvalidAgentResponse, Refused, SkillFailed)
+}
 
 
 def problem_of(trouble: Trouble | None) -> Problem:
@@ -33,6 +35,8 @@ def problem_of(trouble: Trouble | None) -> Problem:
 
 def outcome_of(run: Run, frame: Result) -> Outcome:
     """The outcome that a Result frame stands for."""
+    if len(frame.value) > RESULT_LIMIT:
+        return _bad(f"The skill's result of {len(frame.value)} bytes is larger than {RESULT_LIMIT}.")
     if frame.status == "ok":
         value = frame.value
         if value == b"null":
@@ -57,7 +61,9 @@ def outcome_of(run: Run, frame: Result) -> Outcome:
         return Outcome(TaskState.REJECTED, problem=problem_of(frame.trouble))
     if frame.status == "canceled":
         return Outcome(TaskState.CANCELED)
-    return Outcome(TaskState.FAILED, problem=problem_of(frame.trouble))
+    if frame.status == "failed":
+        return Outcome(TaskState.FAILED, problem=problem_of(frame.trouble))
+    return _bad(f"The worker ended the run with the unknown status {frame.status[:32]!r}.")
 
 
 def _bad(detail: str) -> Outcome:

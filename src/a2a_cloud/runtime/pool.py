@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from a2a_cloud.model.ports import Clock
 from a2a_cloud.model.release import Release, SkillSpec
-from a2a_cloud.runtime.process import Worker
+from a2a_cloud.runtime.process import COMMAND, Worker
 from a2a_cloud.wire.worker import Ready, ToRuntime
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Seconds a draining worker's neighbours have before the kill.
 DRAIN_SECONDS = 10.0
+#: A worker that ends sooner after it was ready counts as a failed start: the next one waits longer.
+SHORT_LIFE = 5.0
 #: Seconds without a run after which the worker of a release that no longer serves is stopped.
 IDLE_SECONDS = 30.0
 
@@ -46,15 +48,26 @@ class PoolOwner(Protocol):
         """No worker can be had for a run that waits."""
         ...
 
-    def log_line(self, release: Release, run_no: int, level: str, source: str, line: str) -> None:
-        """A line of output."""
+    def log_line(self, release: Release, run_no: int, level: str, source: str, line: str) -> bool:
+        """A line of output; False when the log takes no more for now."""
+        ...
+
+    def log_dropped(self, release: Release, lines: int) -> None:
+        """Lines that were dropped because the log takes no more."""
         ...
 
 
 class Pool:
     """See the module. All on the loop's thread."""
 
-    def __init__(self, release: Release, owner: PoolOwner, clock: Clock, records: Path) -> None:
+    def __init__(
+        self,
+        release: Release,
+        owner: PoolOwner,
+        clock: Clock,
+        records: Path,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
         self.release = release
         self.workers: list[Worker] = []
         self.waiting: deque[Run] = deque()
@@ -66,6 +79,7 @@ class Pool:
         self._owner = owner
         self._clock = clock
         self._records = records
+        self._command = command
         self._starting = 0
         self._loop = asyncio.get_running_loop()
         self._first_ready: asyncio.Future[Ready] | None = None
@@ -89,7 +103,7 @@ class Pool:
         alive = sum(1 for worker in self.workers if not worker.draining) + self._starting
         for _ in range(self.release.manifest.limits.workers - alive):
             self._starting += 1
-            delay = 0.0 if not self.failures else min(10.0, 0.25 * 2**self.failures)
+            delay = 0.0 if self.failures < 2 else min(10.0, 0.25 * 2 ** (self.failures - 1))
             self._loop.call_later(delay, self._spawn)
 
     def _spawn(self) -> None:
@@ -101,7 +115,7 @@ class Pool:
         self._starting -= 1
         if self.closed:
             return
-        worker = Worker(self.release, self, self._records)
+        worker = Worker(self.release, self, self._records, self._command)
         worker.idle_since = self._clock.monotonic()
         self.workers.append(worker)
         try:
@@ -109,6 +123,9 @@ class Pool:
         except OSError as error:
             self.workers.remove(worker)
             self._start_failed(f"its process could not be started: {error}")
+            return
+        if self.closed:
+            worker.kill("the platform stops")
             return
         self._loop.call_later(self.release.manifest.limits.start_timeout, self._overdue, worker)
 
@@ -127,11 +144,9 @@ class Pool:
             self._owner.start_run(worker, run)
         else:
             self.waiting.append(run)
-            if self.waiting and len(self.waiting) > 1 or not self.workers:
-                self.pump()
+            self.pump()
+            if not self.workers:
                 self.ensure()
-            else:
-                self.pump()
 
     def free(self, spec: SkillSpec | None) -> Worker | None:
         """The least busy worker with a free slot for that skill."""
@@ -181,11 +196,8 @@ class Pool:
         """Hand out free slots: first to runs that go on, then to new ones, in order."""
         limit = self.release.manifest.limits.concurrency
         for worker in self.workers:
-            while worker.resumes and worker.busy < limit and not worker.gone:
-                run, go = worker.resumes.pop(0)
-                if run.worker is worker:
-                    worker.take(run)
-                    go()
+            if worker.resumes:
+                self._resume_some(worker, limit)
         if not self.waiting:
             return
         skipped: list[Run] = []
@@ -202,6 +214,23 @@ class Pool:
             worker.take(run)
             self._owner.start_run(worker, run)
         self.waiting.extendleft(reversed(skipped))
+
+    def _resume_some(self, worker: Worker, limit: int) -> None:
+        """Give the worker's free slots to runs that go on, in order; one whose skill is at its own
+        limit lets others go first."""
+        waiting, worker.resumes = worker.resumes, []
+        kept: list[tuple[Run, Callable[[], None]]] = []
+        for run, go in waiting:
+            if run.worker is not worker:
+                continue
+            spec = run.spec
+            full = spec and spec.concurrency and worker.skills_busy.get(run.call.skill, 0) >= spec.concurrency
+            if full or worker.busy >= limit or worker.gone:
+                kept.append((run, go))
+            else:
+                worker.take(run)
+                go()
+        worker.resumes = kept + worker.resumes
 
     def release_run(self, run: Run) -> None:
         """The worker holds the run no more."""
@@ -228,12 +257,13 @@ class Pool:
         self._end_if_drained(worker, why)
 
     def _end_if_drained(self, worker: Worker, why: str = "a run did not stop when it was told to") -> None:
-        if all(run.ending is not None or not run.slot for run in worker.runs.values()):
+        # A run that waits for a person goes on elsewhere by replay, if it may; others finish here.
+        if all(run.ending is not None or (run.parked and run.replayable) for run in worker.runs.values()):
             worker.kill(why)
 
     def on_ready(self, worker: Worker, ready: Ready) -> None:
         """See WorkerOwner."""
-        self.failures = 0
+        worker.ready_at = self._clock.monotonic()
         self.reason = ""
         if self._first_ready is not None and not self._first_ready.done():
             self._first_ready.set_result(ready)
@@ -243,9 +273,14 @@ class Pool:
         """See WorkerOwner."""
         self._owner.run_frame(worker, frame)
 
-    def on_line(self, worker: Worker, source: str, line: str) -> None:
+    def on_line(self, worker: Worker, source: str, line: str) -> bool:
         """See WorkerOwner."""
-        self._owner.log_line(self.release, 0, "info" if source == "stdout" else "warning", source, line)
+        level = "info" if source == "stdout" else "warning"
+        return self._owner.log_line(self.release, 0, level, source, line)
+
+    def on_dropped(self, worker: Worker, lines: int) -> None:
+        """See WorkerOwner."""
+        self._owner.log_dropped(self.release, lines)
 
     def on_gone(self, worker: Worker, why: str) -> None:
         """See WorkerOwner."""
@@ -261,6 +296,8 @@ class Pool:
         if not worker.ready:
             self._start_failed(why)
         elif not worker.draining and not self.closed:
+            lived = self._clock.monotonic() - worker.ready_at
+            self.failures = self.failures + 1 if lived < SHORT_LIFE else 0
             self._owner.log_line(self.release, 0, "error", "platform", f"{why[:1].upper()}{why[1:]}.")
         for run in runs:
             self._owner.run_lost(run, why)
@@ -285,7 +322,11 @@ class Pool:
         if self.serving or self.waiting:
             return
         for worker in self.workers:
-            if not worker.runs and not worker.draining and self._clock.monotonic() - worker.idle_since > IDLE_SECONDS:
+            if (
+                not worker.runs
+                and not worker.draining
+                and self._clock.monotonic() - worker.idle_since > IDLE_SECONDS
+            ):
                 worker.stop()
 
     async def close(self) -> None:

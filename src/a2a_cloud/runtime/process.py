@@ -13,21 +13,44 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from a2a_cloud.model.release import Release
 from a2a_cloud.runtime.channel import Channel
-from a2a_cloud.wire.worker import PROTOCOL, Broken, Hello, Ready, Stop, ToRuntime, ToWorker
+from a2a_cloud.wire.worker import (
+    PROTOCOL,
+    BadFrame,
+    Broken,
+    Hello,
+    Log,
+    Now,
+    Progress,
+    Ready,
+    Result,
+    Stop,
+    ToRuntime,
+    ToWorker,
+    Trouble,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from a2a_cloud.runtime.live import Run
 
 #: What of our environment an agent sees.
 ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
+#: What starts a worker of an agent in Python.
+COMMAND = (sys.executable, "-I", "-B", "-X", "utf8", "-m", "a2a_cloud.agent.main")
 #: A line of output is cut at this many bytes.
 LINE_LIMIT = 8 << 10
+#: Bytes of output that are looked at together.
+OUTPUT_CHUNK = 64 << 10
+#: Frames that need no ack (logs, progress, usage, the clock, late words) that a worker may send in a
+#: second; beyond that the runtime reads nothing more of it until the second is over.
+UNPACED = 10_000
+_SOURCES = frozenset({"log", "stdout", "stderr"})
 
 
 class WorkerOwner(Protocol):
@@ -41,8 +64,13 @@ class WorkerOwner(Protocol):
         """A frame of a run."""
         ...
 
-    def on_line(self, worker: Worker, source: str, line: str) -> None:
-        """A line on stdout or stderr that belongs to no run in particular."""
+    def on_line(self, worker: Worker, source: str, line: str) -> bool:
+        """A line on stdout or stderr that belongs to no run in particular; False when the log takes
+        no more for now."""
+        ...
+
+    def on_dropped(self, worker: Worker, lines: int) -> None:
+        """That many lines were not even looked at, because the log takes no more."""
         ...
 
     def on_gone(self, worker: Worker, why: str) -> None:
@@ -53,7 +81,9 @@ class WorkerOwner(Protocol):
 class Worker:
     """A worker process and the runs that it holds."""
 
-    def __init__(self, release: Release, owner: WorkerOwner, records: Path) -> None:
+    def __init__(
+        self, release: Release, owner: WorkerOwner, records: Path, command: Sequence[str] = COMMAND
+    ) -> None:
         self.release = release
         self.runs: dict[int, Run] = {}
         self.busy = 0
@@ -65,6 +95,12 @@ class Worker:
         self.broken = ""
         self.pid = 0
         self.idle_since = 0.0
+        self.ready_at = 0.0
+        self._command = command
+        self._loop = asyncio.get_running_loop()
+        self._holds = 0
+        self._unpaced = 0
+        self._since = 0.0
         self._owner = owner
         self._records = records
         self._channel: Channel | None = None
@@ -84,13 +120,7 @@ class Worker:
         limits = self.release.manifest.limits
         try:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-I",
-                "-B",
-                "-X",
-                "utf8",
-                "-m",
-                "a2a_cloud.agent.main",
+                *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -98,7 +128,7 @@ class Worker:
                 env=environment,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
-                limit=LINE_LIMIT,
+                limit=OUTPUT_CHUNK,
             )
         except BaseException:
             ours.close()
@@ -107,8 +137,10 @@ class Worker:
             theirs.close()
         self.pid = self._process.pid
         record_group(self._records, self.pid)
-        loop = asyncio.get_running_loop()
-        _, self._channel = await loop.create_unix_connection(lambda: Channel(self._frame, self._closed), sock=ours)
+        loop = self._loop
+        _, self._channel = await loop.create_unix_connection(
+            lambda: Channel(self._frame, self._closed), sock=ours
+        )
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._tasks = [
@@ -126,13 +158,50 @@ class Worker:
                 memory=limits.memory,
                 open_files=limits.open_files,
                 concurrency=limits.concurrency,
+                log_bytes=limits.log_bytes,
             )
         )
 
     def send(self, frame: ToWorker) -> None:
         """Send a frame, if the worker still lives."""
-        if self._channel is not None:
+        if self._channel is None:
+            return
+        try:
             self._channel.send(frame)
+        except BadFrame as error:
+            run = getattr(frame, "run", 0)
+            trouble = Trouble("invalid_params", f"The call is too large to be handed to the agent: {error}.")
+            self._loop.call_soon(self._owner.on_frame, self, Result(run, "failed", b"null", trouble))
+
+    @property
+    def held(self) -> bool:
+        """Nothing is read of it for now."""
+        return self._holds > 0
+
+    def hold(self) -> Callable[[], None]:
+        """Read nothing more of it until the returned function is called."""
+        self._holds += 1
+        if self._holds == 1 and self._channel is not None:
+            self._channel.pause_reading()
+        held = True
+
+        def go_on() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._holds -= 1
+                if not self._holds and self._channel is not None:
+                    self._channel.resume_reading()
+
+        return go_on
+
+    def _pace(self) -> None:
+        now = self._loop.time()
+        if now - self._since >= 1.0:
+            self._since, self._unpaced = now, 0
+        self._unpaced += 1
+        if self._unpaced == UNPACED:
+            self._loop.call_at(self._since + 1.0, self.hold())
 
     def stop(self) -> None:
         """Ask it to end when its runs have."""
@@ -141,6 +210,8 @@ class Worker:
 
     def kill(self, why: str) -> None:
         """End the whole process group now."""
+        if self.gone:  # Its pid may be somebody else's by now.
+            return
         if not self._killed:
             self._killed = why
         end_group(self.pid)
@@ -160,19 +231,21 @@ class Worker:
 
     def _frame(self, frame: ToRuntime) -> None:
         kind = type(frame)
-        if kind is Ready:
-            assert isinstance(frame, Ready)
+        if isinstance(frame, Ready):
             if frame.protocol != PROTOCOL:
-                self._channel and self._channel.close(f"it speaks protocol {frame.protocol}, not {PROTOCOL}")
+                self.breach(f"it speaks protocol {frame.protocol}, not {PROTOCOL}")
             elif not self.ready:
                 self.ready = True
                 self._owner.on_ready(self, frame)
-        elif kind is Broken:
-            assert isinstance(frame, Broken)
-            self.broken = frame.detail
-            for line in frame.trace.splitlines()[-50:]:
+        elif isinstance(frame, Broken):
+            self.broken = frame.detail[:2000]
+            for line in frame.trace.splitlines()[-80:]:
                 self._owner.on_line(self, "stderr", line)
         else:
+            if kind is Log or kind is Progress or kind is Now or kind is Usage or frame.run not in self.runs:
+                self._pace()
+                if isinstance(frame, Log) and frame.source not in _SOURCES:
+                    frame.source = "stdout"
             self._owner.on_frame(self, frame)
 
     def breach(self, what: str) -> None:
@@ -185,26 +258,33 @@ class Worker:
         self.kill(breach or "its socket closed")
 
     async def _lines(self, source: str, stream: asyncio.StreamReader) -> None:
-        while True:
-            try:
-                raw = await stream.readuntil(b"\n")
-            except asyncio.IncompleteReadError as end:
-                raw = end.partial
-                if not raw:
-                    return
-            except asyncio.LimitOverrunError as over:
-                raw = await stream.read(over.consumed or LINE_LIMIT)
-            self._owner.on_line(self, source, raw.decode("utf-8", "replace").rstrip("\r\n"))
+        rest = b""
+        while data := await stream.read(OUTPUT_CHUNK):
+            lines = (rest + data).split(b"\n")
+            rest = lines.pop()
+            if len(rest) > LINE_LIMIT:
+                lines.append(rest)
+                rest = b""
+            for number, raw in enumerate(lines):
+                if not self._line(source, raw):
+                    self._owner.on_dropped(self, len(lines) - number - 1)
+                    break
+        if rest:
+            self._line(source, rest)
+
+    def _line(self, source: str, raw: bytes) -> bool:
+        text = raw[:LINE_LIMIT].decode("utf-8", "replace").rstrip("\r")
+        return self._owner.on_line(self, source, text)
 
     async def _wait(self) -> None:
         assert self._process is not None
         code = await self._process.wait()
         end_group(self.pid)
         forget_group(self._records, self.pid)
-        for task in self._tasks[:2]:
-            # The pipes may be held open by a grandchild that we have just killed; its last lines count.
-            with contextlib.suppress(asyncio.TimeoutError, asyncio.CancelledError):
-                await asyncio.wait_for(task, 1)
+        # The last lines count, but a process that has left the group may hold the pipes open for ever.
+        _, open_still = await asyncio.wait(self._tasks[:2], timeout=0.5)
+        for task in open_still:
+            task.cancel()
         self.gone = True
         if self._channel is not None:
             self._channel.close(None)

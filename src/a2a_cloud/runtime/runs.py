@@ -724,9 +724,13 @@ class Runs:
 
     # --- logs -------------------------------------------------------------------------------------
 
-    def log_line(self, release: Release, run_no: int, level: str, source: str, line: str) -> None:
+    def log_line(self, release: Release, run_no: int, level: str, source: str, line: str) -> bool:
         """See PoolOwner. Lines are kept as far as the release's log limit goes."""
-        self.logs.add(release, run_no, level, source, line)
+        return self.logs.add(release, run_no, level, source, line)
+
+    def log_dropped(self, release: Release, lines: int) -> None:
+        """See PoolOwner."""
+        self.logs.drop(release, lines)
 
     # --- the end ----------------------------------------------------------------------------------
 

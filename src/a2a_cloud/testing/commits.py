@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-from a2a_cloud.storage.journal.sqlite import real_commit
+from a2a_cloud.storage.journal.writer import real_commit
 
 
 class Fault(Enum):

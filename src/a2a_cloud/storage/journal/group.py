@@ -4,6 +4,7 @@ no lingering. The loop's side of every driver; who commits a group is the commit
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future as BlockingFuture
 from typing import Protocol
@@ -36,6 +37,7 @@ class GroupJournal:
 
     def __init__(self, committer: Committer) -> None:
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._committer = committer
         self._queue: list[Write] = []
         self._batch: list[Write] = []
@@ -82,6 +84,7 @@ class GroupJournal:
 
     def write_blocking(self, ops: Sequence[Op]) -> None:
         """See the port."""
+        assert threading.get_ident() != self._thread, "this would wait for itself: await write() instead"
         waiting: BlockingFuture[None] = BlockingFuture()
 
         def done(error: BaseException | None) -> None:
@@ -96,7 +99,10 @@ class GroupJournal:
             except Problem as problem:
                 waiting.set_exception(problem)
 
-        self._loop.call_soon_threadsafe(submit)
+        try:
+            self._loop.call_soon_threadsafe(submit)
+        except RuntimeError as error:  # The loop has ended.
+            raise Unavailable("The journal is closed.", retry_after=1) from error
         waiting.result()
 
     async def close(self) -> None:
@@ -122,7 +128,8 @@ class GroupJournal:
                 except Exception as error:  # Its neighbours in the group go on.
                     write.ops = ()
                     broken.append(write)
-                    self._loop.call_soon(_refuse, write, error)
+                    refusal = Refusal(f"{type(error).__name__}: {error}")
+                    self._loop.call_soon(self._tell, write, refusal)
         if broken:
             batch = [write for write in batch if write not in broken]
         self._busy = True
@@ -142,13 +149,7 @@ class GroupJournal:
         # woken callers submit joins the group after it.
         self._next()
         for write, verdict in zip(batch, outcome, strict=True):
-            if write.done is not None:
-                try:
-                    write.done(None if verdict is None else Refusal(verdict))
-                except Exception as broken:
-                    self._loop.call_exception_handler(
-                        {"message": "A journal callback failed", "exception": broken}
-                    )
+            self._tell(write, None if verdict is None else Refusal(verdict))
         self._next()
 
     def _failed(self, batch: list[Write], error: BaseException) -> None:
@@ -157,20 +158,31 @@ class GroupJournal:
         self._full = isinstance(problem, StorageFull)
         if self._closing is not None:
             # The platform ends: what could not be stored is what a crash would have caught.
-            self._queue.clear()
             self._full = False
+            lost, self._queue = [*batch, *self._queue], []
+            for write in lost:
+                self._tell(write, problem)
             self._next()
             return
         # Until the group is tried again nothing new may overtake what is kept of it.
         self._kicked = True
         for write in batch:
-            if not write.must and write.done is not None:
-                write.done(problem)
+            if not write.must:
+                self._tell(write, problem)
         self._queue[:0] = [write for write in batch if write.must]
         if self._queue or self._full:
             self._loop.call_later(RETRY_SECONDS, self._kick)
         else:
             self._kicked = False
+
+    def _tell(self, write: Write, error: Problem | Refusal | None) -> None:
+        if write.done is not None:
+            try:
+                write.done(error)
+            except Exception as broken:
+                self._loop.call_exception_handler(
+                    {"message": "A journal callback failed", "exception": broken}
+                )
 
     def _next(self) -> None:
         if self._busy or self._kicked:
@@ -179,11 +191,6 @@ class GroupJournal:
             self._kick()
         elif self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
-
-
-def _refuse(write: Write, error: Exception) -> None:
-    if write.done is not None:
-        write.done(Refusal(f"{type(error).__name__}: {error}"))
 
 
 def _problem(error: BaseException) -> Problem:
@@ -195,5 +202,12 @@ def _problem(error: BaseException) -> Problem:
             remedy="Free some space on the disk of A2A_DATA; work goes on by itself.",
             operator=text,
             retry_after=5,
+        )
+    if "locked" in text:
+        return Unavailable(
+            "Another program keeps the database locked.",
+            remedy="End whatever has journal.db open; work goes on by itself.",
+            operator=text,
+            retry_after=1,
         )
     return Internal("The change could not be stored.", operator=text)

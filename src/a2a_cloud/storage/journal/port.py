@@ -16,13 +16,20 @@ from typing import Any, Protocol
 
 Params = tuple[Any, ...]
 
+#: The rank of statements whose order counts across kinds, as of those that set and drop one key.
+IN_ORDER = 3
+
 
 class Statement:
     """A named statement that changes rows. Drivers for other dialects map `name` to their SQL.
 
     `rank` orders statements within one group commit: inserts (0) before updates (1 and up) before
     deletes, so that statements of many writes can be sent together, and a later fact about a row
-    (that a run ended) overwrites an earlier one (that it started).
+    (that a run ended) overwrites an earlier one (that it started). Those of one kind keep the order
+    of `submit`; those of rank IN_ORDER keep it across kinds too.
+
+    `signs`: the places of the text to sign and of its signature among the parameters; the writer
+    fills the signature in where it is None.
     """
 
     __slots__ = ("name", "rank", "signs", "sql")
@@ -80,14 +87,14 @@ class Journal(Protocol):
     def write_blocking(self, ops: Sequence[Op]) -> None:
         """Commit `ops` and wait: the face for synchronous code on other threads.
 
-        Raises what the database raised.
+        Raises Refusal, StorageFull, Unavailable (closed, locked), Internal.
         """
         ...
 
     async def write(self, ops: Sequence[Op]) -> None:
-        """Commit `ops`. Raises what the database raised, or StorageFull."""
+        """Commit `ops`. Raises Refusal, StorageFull, Unavailable (closed, locked), Internal."""
         ...
 
     async def close(self) -> None:
-        """Commit what is queued and close."""
+        """Commit what is queued and close. When that fails, what is left is given up as in a crash."""
         ...

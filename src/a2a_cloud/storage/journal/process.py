@@ -29,9 +29,8 @@ import msgspec
 from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.storage.journal.group import GroupJournal, Settled
 from a2a_cloud.storage.journal.port import Op
-from a2a_cloud.storage.journal.writer import Checkpoints, SqliteWriter, Verdicts, connect
+from a2a_cloud.storage.journal.writer import Checkpoints, SqliteWriter, Verdicts, prepare
 from a2a_cloud.storage.sql import statements
-from a2a_cloud.storage.sql.schema import migrate
 
 log = logging.getLogger("a2a_cloud.journal")
 
@@ -196,9 +195,7 @@ class ProcessJournal(GroupJournal):
     """
 
     def __init__(self, path: Path, seed: bytes, lock: int = -1) -> None:
-        connection = connect(path)
-        migrate(connection)
-        connection.close()
+        prepare(path)
         super().__init__(ProcessCommitter(path, seed, lock))
 
 

@@ -14,8 +14,16 @@ from pathlib import Path
 
 from a2a_cloud.storage.journal.group import GroupJournal, Settled
 from a2a_cloud.storage.journal.port import Op
-from a2a_cloud.storage.journal.writer import Checkpoints, Commit, Sign, SqliteWriter, Verdicts, connect, real_commit
-from a2a_cloud.storage.sql.schema import migrate
+from a2a_cloud.storage.journal.writer import (
+    Checkpoints,
+    Commit,
+    Sign,
+    SqliteWriter,
+    Verdicts,
+    connect,
+    prepare,
+    real_commit,
+)
 
 #: Groups between looks at the WAL's size.
 CHECKPOINT_GROUPS = 64
@@ -63,9 +71,7 @@ class SqliteJournal(GroupJournal):
     """See `storage.journal.port.Journal`. Makes or migrates the database at `path`."""
 
     def __init__(self, path: Path, *, commit: Commit = real_commit, sign: Sign | None = None) -> None:
-        connection = connect(path)
-        migrate(connection)
-        connection.close()
+        prepare(path)
         super().__init__(ThreadCommitter(path, SqliteWriter(path, sign=sign, commit=commit)))
 
 

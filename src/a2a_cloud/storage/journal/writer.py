@@ -10,6 +10,7 @@ or whose process died, took effect.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import threading
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from a2a_cloud.model.problem import Unavailable
-from a2a_cloud.storage.journal.port import Op, Statement
+from a2a_cloud.storage.journal.port import IN_ORDER, Op, Statement
+from a2a_cloud.storage.sql.schema import migrate
 
 #: The WAL is worked off in the background at this size, and by the writer itself at 8 times it.
 CHECKPOINT_BYTES = 4 << 20
@@ -49,7 +51,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode with our pragmas. Raises Unavailable when it can't be opened."""
     try:
         connection = sqlite3.connect(
-            f"file:{path}?mode={'ro' if readonly else 'rwc'}",
+            f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}",
             uri=True,
             isolation_level=None,
             check_same_thread=False,
@@ -66,11 +68,35 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
             connection.execute("PRAGMA cache_size=-8000")
             connection.execute("PRAGMA query_only=ON")
     except sqlite3.Error as error:
-        raise Unavailable(
-            f"The database {path} can't be opened: {error}.",
-            remedy="Check the folder's owner and free space, or set A2A_DATA to another folder.",
-        ) from error
+        raise _unusable(path, error) from error
     return connection
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> Unavailable:
+    text = str(error)
+    if "locked" in text:
+        remedy = "End the other program that has it open."
+    elif "malformed" in text or not isinstance(error, sqlite3.OperationalError):
+        remedy = "It is damaged: put a copy of the data folder back, or set A2A_DATA to another folder."
+    else:
+        remedy = "Check the folder's owner and free space, or set A2A_DATA to another folder."
+    return Unavailable(f"The database {path} can't be used: {error}.", remedy=remedy)
+
+
+def prepare(path: Path) -> None:
+    """Make the database at `path`, or bring it to our schema.
+
+    Raises Unavailable when it can't be opened, is damaged or locked, or was written by newer code.
+    """
+    connection = connect(path)
+    try:
+        migrate(connection)
+        if connection.execute("SELECT value FROM meta WHERE key='commits'").fetchone() is None:
+            raise sqlite3.DatabaseError("its counter is missing")
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    finally:
+        connection.close()
 
 
 class SqliteWriter:
@@ -135,9 +161,14 @@ class SqliteWriter:
                     by_kind[statement] = [params]
                 else:
                     rows.append(params)
+        mixed = [statement for statement in by_kind if statement.rank == IN_ORDER]
         self._begin()
         try:
             for statement in sorted(by_kind, key=_rank):
+                if len(mixed) > 1 and statement.rank == IN_ORDER:
+                    if statement is mixed[0]:
+                        self._execute_in_order(group)
+                    continue
                 rows = by_kind[statement]
                 if statement.signs is not None and self._sign is not None:
                     rows = [self._signed(statement.signs, params) for params in rows]
@@ -147,6 +178,12 @@ class SqliteWriter:
             self._begin()
             return self._execute_apart(group)
         return []
+
+    def _execute_in_order(self, group: Sequence[Sequence[Op]]) -> None:
+        for ops in group:
+            for statement, params in ops:
+                if statement.rank == IN_ORDER:
+                    self._connection.execute(statement.sql, params)
 
     def _execute_apart(self, group: Sequence[Sequence[Op]]) -> Verdicts:
         verdicts: Verdicts = []
@@ -189,8 +226,9 @@ class SqliteWriter:
             return
 
     def close(self) -> None:
-        """Fold the WAL into the database and close."""
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Fold the WAL into the database, if the disk lets us, and close."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
 
 

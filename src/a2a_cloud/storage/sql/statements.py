@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from a2a_cloud.storage.journal.port import Statement
+from a2a_cloud.storage.journal.port import IN_ORDER, Statement
 
 ADD_ORG = Statement("add_org", "INSERT INTO org(no, name, created) VALUES(?,?,?)")
 ADD_PRINCIPAL = Statement("add_principal", "INSERT INTO principal(no, org, name, created) VALUES(?,?,?,?)")
@@ -10,7 +10,7 @@ ADD_KEY = Statement(
     "add_key",
     "INSERT INTO api_key(id, org, principal, role, label, hash, created, created_by) VALUES(?,?,?,?,?,?,?,?)",
 )
-REVOKE_KEY = Statement("revoke_key", "UPDATE api_key SET revoked=? WHERE org=? AND id=?", 1)
+REVOKE_KEY = Statement("revoke_key", "UPDATE api_key SET revoked=COALESCE(revoked, ?) WHERE org=? AND id=?", 1)
 
 ADD_AGENT = Statement("add_agent", "INSERT INTO agent(no, org, name, created) VALUES(?,?,?,?)")
 ADD_RELEASE = Statement(
@@ -54,10 +54,12 @@ PUT_STATE = Statement(
     "put_state",
     "INSERT INTO state(org, owner, agent, context, key, value) VALUES(?,?,?,?,?,?)"
     " ON CONFLICT DO UPDATE SET value=excluded.value",
-    3,
+    IN_ORDER,
 )
 DROP_STATE = Statement(
-    "drop_state", "DELETE FROM state WHERE org=? AND owner=? AND agent=? AND context=? AND key=?", 3
+    "drop_state",
+    "DELETE FROM state WHERE org=? AND owner=? AND agent=? AND context=? AND key=?",
+    IN_ORDER,
 )
 
 ADD_LOG = Statement(
