@@ -26,7 +26,8 @@ test: setup-dev ## run the tests (ARGS="-k name")
 	@$(BIN)/python -m pytest $(ARGS)
 
 bench: setup-dev ## measure against the official SDK's server
-	@$(BIN)/python -m bench.run $(ARGS)
+	@$(BIN)/python -m bench.idle; one=$$?; $(BIN)/python -m bench.streams; two=$$?; \
+	$(BIN)/python -m bench.run $(ARGS); three=$$?; exit $$((one | two | three))
 
 lint: setup-dev ## ruff, pyright, import-linter
 	@$(BIN)/ruff check $(CODE)

@@ -13,19 +13,20 @@ import gc
 import hashlib
 import json
 import logging
+import mimetypes
 import os
 import platform
 import shlex
 import signal
 import sys
-import time
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
 import uvloop
 
 import a2a_cloud
-from a2a_cloud.client.profile import write_local_profile
+from a2a_cloud.client.profile import NotConfigured, write_local_profile
 from a2a_cloud.control.identity.keys import Identity
 from a2a_cloud.control.identity.signing import SigningKeys
 from a2a_cloud.control.registry.registry import Registry
@@ -36,6 +37,7 @@ from a2a_cloud.model.receipt import Environment
 from a2a_cloud.model.release import Release
 from a2a_cloud.ops.system import SystemClock, SystemEntropy, TimeIds
 from a2a_cloud.runtime.notary import Notary
+from a2a_cloud.runtime.process import COMMAND
 from a2a_cloud.runtime.recovery import recover
 from a2a_cloud.runtime.runs import Runs
 from a2a_cloud.runtime.views import RunService
@@ -43,7 +45,7 @@ from a2a_cloud.settings import Settings
 from a2a_cloud.storage.journal.process import ProcessJournal
 from a2a_cloud.storage.journal.sqlite import Commit, SqliteJournal
 from a2a_cloud.storage.objects.folder import FolderObjects
-from a2a_cloud.storage.sql.reader import Reader
+from a2a_cloud.storage.sql.sqlite import SqliteReader
 from a2a_cloud.surface.front_door import FrontDoor
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.serve import Serving
@@ -64,6 +66,7 @@ class Platform:
         entropy: Entropy | None = None,
         ids: Ids | None = None,
         commit: Commit | None = None,
+        worker_command: Sequence[str] = COMMAND,
     ) -> None:
         self.settings = settings
         self.data = settings.data
@@ -73,6 +76,7 @@ class Platform:
         self.ready = False
         self.url = ""
         self._commit = commit
+        self._worker_command = worker_command
         self._lock = -1
         self.serving = Serving(self.clock)
 
@@ -81,7 +85,7 @@ class Platform:
 
         Raises Problems that name what is missing and its remedy.
         """
-        self._open_data()
+        await self._open_data()
         database = self.data / "journal.db"
         keys = SigningKeys.open(self.data / "keys", self.entropy)
         self.journal: SqliteJournal | ProcessJournal
@@ -89,7 +93,7 @@ class Platform:
             self.journal = ProcessJournal(database, keys.signer.seed, self._lock)
         else:
             self.journal = SqliteJournal(database, commit=self._commit, sign=keys.signer.sign)
-        self.reader = Reader(database)
+        self.reader = SqliteReader(database)
         self.identity = Identity(self.reader, self.journal, self.clock, self.entropy)
         self.key_path = self.data / "admin.key"
         await self.identity.admin_key(self.key_path)
@@ -110,6 +114,7 @@ class Platform:
             ids=self.ids,
             entropy=self.entropy,
             records=self.data / "workers",
+            worker_command=self._worker_command,
         )
         recovered = recover(self.runs)
         self.service = RunService(self.runs)
@@ -150,7 +155,7 @@ class Platform:
         self.reader.close()
         os.close(self._lock)
 
-    def _open_data(self) -> None:
+    async def _open_data(self) -> None:
         try:
             self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
             for name in ("objects", "releases", "workers"):
@@ -161,22 +166,23 @@ class Platform:
                 f"The data folder {self.data} can't be used: {error.strerror}.",
                 remedy="Set A2A_DATA to a folder that you may write to.",
             ) from error
-        if not self._locked():
+        if not await self._locked():
             holder = os.pread(self._lock, 32, 0).decode("ascii", "replace").strip()
             raise Unavailable(
                 f"Another a2a cloud (process {holder or 'unknown'}) holds the data folder {self.data}.",
                 remedy="Stop it, or set A2A_DATA to another folder.",
             )
+        (self.data / "server.json").unlink(missing_ok=True)  # Of a life that was cut short.
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
 
-    def _locked(self) -> bool:
+    async def _locked(self) -> bool:
         # The writer of a platform that was just killed may need a moment to end its last commit.
         for _ in range(30):
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                time.sleep(0.1)
+                await asyncio.sleep(0.1)
             else:
                 return True
         return False
@@ -241,7 +247,9 @@ class Platform:
 
 def environment() -> Environment:
     """Where agents' code runs: this interpreter, its packages, and no cage yet."""
-    runtime = f"{platform.python_implementation()} {platform.python_version()} {platform.machine()} {platform.system()}"
+    runtime = " ".join(
+        (platform.python_implementation(), platform.python_version(), platform.machine(), platform.system())
+    )
     packages = sorted({f"{one.metadata['Name']}=={one.version}" for one in metadata.distributions()})
     return Environment(
         deps_digest="sha256:" + hashlib.sha256("\n".join(packages).encode()).hexdigest(),
@@ -270,7 +278,9 @@ def banner(plat: Platform, recovered: dict[str, int]) -> str:
         f"  admin key  {plat.key_path}",
     ]
     if any(recovered.values()):
-        lines.append("  recovered  " + ", ".join(f"{count} {what}" for what, count in recovered.items() if count))
+        lines.append(
+            "  recovered  " + ", ".join(f"{count} {what}" for what, count in recovered.items() if count)
+        )
     releases = plat.registry.everything()
     for release in releases:
         skills = ", ".join(spec.id for spec in release.skills)
@@ -288,19 +298,24 @@ def _commands(plat: Platform, release: Release, a2a: str) -> list[str]:
     if spec is None:
         return []
     folder = Path(release.folder)
-    sample = next(iter(sorted(folder.glob("sample*/*")) + sorted(folder.glob("sample*.*"))), None)
-    key = shlex.quote(str(plat.key_path))
+    sample = next(iter(sorted(folder.glob("samples/*"))), None)
+    key, receipt, jwks = (
+        shlex.quote(str(path))
+        for path in (plat.key_path, plat.data / "receipt.json", plat.data / "jwks.json")
+    )
     url = f"{plat.url}/agents/{release.name}/invoke/{spec.id}"
     if spec.files and sample is not None:
+        kind = mimetypes.guess_type(sample.name)[0] or "text/markdown"
         argument = f"{spec.files[0].name}=@{shlex.quote(str(sample))}"
-        body = f"-H 'Content-Type: text/markdown' --data-binary @{shlex.quote(str(sample))}"
+        body = f"-H 'Content-Type: {kind}' --data-binary @{shlex.quote(str(sample))}"
     else:
         argument = f"{spec.text_param or 'text'}=hello"
         body = f"-H 'Content-Type: application/json' -d '{{\"{spec.text_param or 'text'}\":\"hello\"}}'"
     return [
         f"  {a2a} call {release.name} {spec.id} {argument}",
-        f"  curl -sS {url} -H \"Authorization: Bearer $(cat {key})\" {body}",
-        f"  {a2a} receipt get last --out receipt.json && {a2a} receipt verify receipt.json",
+        f'  curl -sS {url} -H "Authorization: Bearer $(cat {key})" {body}',
+        f"  {a2a} receipt get last --out {receipt} && curl -sS {plat.url}/.well-known/jwks.json -o {jwks}"
+        f" && {a2a} receipt verify {receipt} --key {jwks}",
     ]
 
 
@@ -314,7 +329,7 @@ async def serve(folders: list[Path]) -> None:
     recovered = await plat.start(folders)
     try:
         write_local_profile(plat.url, plat.key_path)
-    except OSError as error:
+    except (OSError, NotConfigured) as error:
         log.warning("The profile `local` could not be written: %s", error)
     gc.collect()
     gc.freeze()
@@ -326,11 +341,11 @@ async def serve(folders: list[Path]) -> None:
 
 def main() -> None:
     """The process's entry."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
     # Cycles are rare on the way of a call; looking for them often costs more than they do.
     gc.set_threshold(20_000, 20, 50)
-    # The commit thread must not wait 5 ms for the interpreter after each fsync.
-    sys.setswitchinterval(0.0005)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve([Path(name) for name in sys.argv[1:]]))

@@ -375,3 +375,16 @@ def test_openapi_is_served(http: httpx.Client, base: str) -> None:
     described = http.get(base + "/openapi.json").json()
     assert described["servers"] == [{"url": base}]
     assert "/invoke/add" in described["paths"]
+
+
+def test_a_stream_that_opens_just_as_its_task_ends_ends_too(http: httpx.Client, base: str) -> None:
+    # Reading what is stored and hearing what is live meet here; many rounds, because the moment is short.
+    for _ in range(200):
+        task = http.post(base + "/invoke/shout?async=1", json={"text": "x"}).json()["task_id"]
+        with http.stream("GET", f"{base}/sse/{task}") as stream:
+            lines: list[str] = []
+            for line in stream.iter_lines():
+                assert not line.startswith(": keep-alive"), "the stream goes on after its task's end"
+                lines.append(line)
+        states = [json.loads(line[6:])["state"] for line in lines if '"state"' in line]
+        assert states[-1] == "completed"

@@ -43,9 +43,10 @@ class Call(Struct):
     `skill` is "" for the message handler. `arguments` is a JSON object, already valid against the
     skill's input schema. `message` is what the caller said (for `/invoke` a message is made from
     the arguments, so that every run has one). `key` is the idempotency key ("" for none),
-    `fingerprint` the SHA-256 of the canonical call without the key. `shown` says that the caller
-    sees a task before the outcome (stream, returnImmediately, POST /tasks), so a reply cannot be a
-    bare Message. `deadline` is monotonic seconds or None. `request` is what is hashed as the
+    `fingerprint` the SHA-256 of the canonical call without the key. `answer` says that it was routed to
+    no skill because the task's question was open, so nothing else can become of it. `shown` says that
+    the caller sees a task before the outcome (stream, returnImmediately, POST /tasks), so a reply cannot
+    be a bare Message. `deadline` is monotonic seconds or None. `request` is what is hashed as the
     request in the receipt: the arguments and the message, encoded once.
     """
 
@@ -57,6 +58,7 @@ class Call(Struct):
     files: list[BoundFile] = []
     context_id: str = ""
     task_id: str = ""
+    answer: bool = False
     key: str = ""
     fingerprint: bytes = b""
     shown: bool = False

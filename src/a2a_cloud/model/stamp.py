@@ -14,6 +14,7 @@ def _second(whole: int) -> str:
     return (_EPOCH + timedelta(seconds=whole)).strftime("%Y-%m-%dT%H:%M:%S.")
 
 
+@lru_cache(maxsize=64)
 def stamp(seconds: float) -> str:
     """`seconds` since the epoch as `2026-01-31T12:00:00.000Z`, rounded to a millisecond."""
     whole, milli = divmod(round(seconds * 1000), 1000)

@@ -27,9 +27,10 @@ class TaskState(StrEnum):
     @property
     def short(self) -> str:
         """`completed`, `input-required`: as people and receipts read it."""
-        return self.value[11:].lower().replace("_", "-")
+        return _SHORT[self]
 
 
+_SHORT = {state: state.value[11:].lower().replace("_", "-") for state in TaskState}
 TERMINAL = frozenset({TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELED, TaskState.REJECTED})
 INTERRUPTED = frozenset({TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED})
 #: Where a blocking SendMessage stops waiting.

@@ -83,7 +83,7 @@ class Bus:
                 run.ordinal,
                 seq,
                 event,
-                ends and task.closing,
+                ends and run.closes,
                 run.receipt_id if ends else "",
             )
             for subscription in tuple(task.sinks):

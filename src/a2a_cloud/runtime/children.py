@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from a2a_cloud.model.problem import InvalidParams, Problem, SkillNotFound
-from a2a_cloud.model.run import BoundFile, Call, EffectStarted, Parent, ResultEvent, TextEvent
+from a2a_cloud.model.run import BoundFile, Call, EffectStarted, Parent, ResultEvent, StatusEvent, TextEvent
 from a2a_cloud.model.task import Message, ObjectRef, Part, Role, TaskState
 from a2a_cloud.runtime.live import Run
 from a2a_cloud.wire.worker import FileFrame, Trouble
@@ -44,37 +44,47 @@ class Children:
         self._runs = runs
 
     def call(self, run: Run, seq: int, started: EffectStarted) -> None:
-        """Start the child of a new effect."""
+        """Start the child of an effect, or find the one that it started in an earlier life: the key
+        leads to it."""
         try:
-            child = self._runs.submit(self._child_call(run, seq, started))
+            child = self._child(run, seq, started)
         except Problem as problem:
             self._runs.frames.end_effect(run, seq, b"null", Trouble(problem.code, problem.sentence))
             return
         self._runs.flush(run)
-        if run.children is None:
-            run.children = []
-        if child not in run.children:
-            run.children.append(child)
+        run.children = [one for one in run.children or () if one.no != child.no]
+        run.children.append(child)
         if child.terminal:
             self._ended(run, seq, child)
             return
         child.on_end = lambda ended: self._ended(run, seq, ended)
+        if run.deadline != float("inf") and child.call.deadline is None:  # Found again after a restart.
+            child.call.deadline = run.deadline
+            if not child.parked:
+                child.deadline = min(child.deadline, run.deadline)
         self._runs.pools[run.call.release.no].leave(run)
 
-    def attach(self, run: Run, seq: int, started: EffectStarted) -> None:
-        """Find the child of an effect that began in an earlier life; the key finds or starts it."""
-        self.call(run, seq, started)
-
-    def _child_call(self, run: Run, seq: int, started: EffectStarted) -> Call:
-        asked = _input.decode(started.input)
-        call = run.call
-        limits = call.release.manifest.limits
-        if call.depth + 1 > limits.depth:
+    def _child(self, run: Run, seq: int, started: EffectStarted) -> Run:
+        call = self._child_call(run, seq, started)
+        known = self._runs.key_run(call)
+        if known is not None and run.attempt > 1 and known.terminal and known.state is not TaskState.COMPLETED:
+            # A further attempt is no further attempt when what failed in the last one stays failed.
+            call.key = f"{call.key}:{run.attempt}"
+            known = self._runs.key_run(call)
+        if known is not None:
+            return known
+        limits = run.call.release.manifest.limits
+        if call.depth > limits.depth:
             raise InvalidParams(f"Calls between agents go {limits.depth} deep at most.", remedy="Raise `depth` in [limits].")
         if len(run.children or ()) >= limits.children:
             raise InvalidParams(
                 f"A run makes {limits.children} calls at most.", remedy="Raise `children` in [limits]."
             )
+        return self._runs.submit(call)
+
+    def _child_call(self, run: Run, seq: int, started: EffectStarted) -> Call:
+        asked = _input.decode(started.input)
+        call = run.call
         release = self._runs.releases.find(call.release.org, asked.agent)
         spec = release.skill(asked.skill)
         if spec is None and asked.skill:
@@ -121,12 +131,15 @@ class Children:
     def _ended(self, run: Run, seq: int, child: Run) -> None:
         if run.ending is not None:
             return
-        status = next((event for _, event in reversed(child.events) if event.visible and hasattr(event, "problem_code")), None)
         if child.state is TaskState.COMPLETED:
             self._runs.frames.end_effect(run, seq, self._value(child))
             return
-        code = getattr(status, "problem_code", "") or "skill_failed"
-        detail = getattr(status, "problem_detail", "") or f"The call ended as {child.state.short}."
+        code, detail = "skill_failed", f"The call ended as {child.state.short}."
+        if child.state is TaskState.CANCELED:
+            code = "canceled"
+        for _, event in self._runs.talk.all_events(child):
+            if isinstance(event, StatusEvent) and event.problem_code:
+                code, detail = event.problem_code, event.problem_detail
         self._runs.frames.end_effect(run, seq, b"null", Trouble(code, detail))
 
     def _value(self, child: Run) -> bytes:
@@ -137,4 +150,14 @@ class Children:
                 return bytes(event.value)
             if isinstance(event, TextEvent):
                 text.append(event.delta)
+            if isinstance(event, StatusEvent) and event.state is TaskState.COMPLETED and event.message is not None:
+                return _said(event.message)
         return msgspec.json.encode("".join(text)) if text else b"null"
+
+
+def _said(message: Message) -> bytes:
+    """The JSON value of a reply: its data, else its text."""
+    for part in message.parts:
+        if part.data is not UNSET:
+            return bytes(part.data)
+    return msgspec.json.encode("\n".join(part.text for part in message.parts if part.text is not UNSET))

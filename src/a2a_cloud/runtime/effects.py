@@ -2,11 +2,12 @@
 
 An effect's key is (kind, name, hash of arguments, occurrence), so that parallel branches find
 theirs in whatever order they come. Starts and completions are both recorded; a replay releases
-results in the recorded order of completion, each only after every effect that began before that
-completion has begun again: the code then meets its results in the order in which it met them first.
-Outputs (progress, artifacts, logs, usage, clock reads) are matched and not emitted again; text is
-compared by position. What a replay does that the record does not know is held while anything
-recorded is still unmatched: if nothing moves for a while, or the run ends, that is the difference.
+results in the recorded order of completion, each only after everything that was recorded before it
+has come again: the code then meets its results in the order in which it met them first, and stops
+before the first result that it would have got after a difference. Outputs (progress, artifacts,
+logs, usage, clock reads) are matched and not emitted again; text is compared by position. What a
+replay does that the record does not know is held while anything recorded is still unmatched: if
+nothing moves for a while, or the run ends, that is the difference.
 """
 
 from __future__ import annotations
@@ -27,9 +28,12 @@ from a2a_cloud.model.run import (
     UsageEvent,
     encode_event,
 )
-from a2a_cloud.wire.worker import Effect, ToRuntime
+from a2a_cloud.wire.worker import Effect, Log, Progress, ToRuntime
 
 Key = tuple[str, str, bytes]
+
+#: A seq beyond every event's.
+_NEVER = 1 << 62
 
 
 def args_hash(args: bytes) -> bytes:
@@ -59,29 +63,36 @@ class Record:
         self.started: dict[int, EffectStarted] = {}
         self.results: dict[int, EffectEnded] = {}
         self.questions: deque[int] = deque()
-        #: Effects that began in this life, and so have somebody who will end them.
+        #: Effects that began or were opened again in this life, and so have somebody who ends them.
         self.live: set[int] = set()
         # Only a replay has the rest.
         self.now: list[float] = []
         self.held: deque[ToRuntime] = deque()
+        #: Counts what was matched and released: a replay that stands still does not move it.
         self.moved = 0
+        self.watched = False
         self._starts: dict[Key, deque[int]] = {}
         self._todo: dict[int, RunEvent] = {}
+        self._order: deque[int] = deque()
         self._ends: deque[tuple[int, EffectEnded]] = deque()
         self._outputs: dict[Key, deque[int]] = {}
+        self._clock: deque[int] = deque()
         self._text = ""
         self._text_at = 0
-        self._clock: deque[int] = deque()
+        #: (seq of a text event, length of the text up to its end).
+        self._marks: deque[tuple[int, int]] = deque()
 
     @classmethod
     def replay(cls, events: list[tuple[int, RunEvent]]) -> Record:
         """A record to be matched, from a run's stored events: those of its last attempt."""
         record = cls()
         pieces: list[str] = []
+        length = 0
         for seq, event in events:
             if isinstance(event, AttemptEvent):
                 record = cls()
                 pieces.clear()
+                length = 0
             elif isinstance(event, EffectStarted):
                 if event.kind == "now":
                     record.now.append(float(event.input))
@@ -95,10 +106,13 @@ class Record:
                 record.results[event.effect] = event
             elif isinstance(event, TextEvent):
                 pieces.append(event.delta)
+                length += len(event.delta)
+                record._marks.append((seq, length))
             elif isinstance(event, ProgressEvent | ArtifactEvent | LogEvent | UsageEvent):
                 record._outputs.setdefault(output_key(event), deque()).append(seq)
                 record._todo[seq] = event
         record._text = "".join(pieces)
+        record._order.extend(record._todo)
         return record
 
     @property
@@ -113,6 +127,7 @@ class Record:
         self.seq_of[frame.n] = seq
         self.n_of[seq] = frame.n
         self.started[seq] = event
+        self.live.add(seq)
 
     def occurrence(self, key: Key) -> int:
         """Count one more effect with that key; returns how many came before it."""
@@ -134,15 +149,11 @@ class Record:
         self.moved += 1
         return seq
 
-    def ended(self, seq: int) -> bool:
-        """The effect's completion is recorded and will be released in its turn."""
-        return any(end.effect == seq for _, end in self._ends)
-
     def releases(self) -> Iterator[tuple[int, EffectEnded]]:
         """(worker's number, completion) of what may be released now, in the recorded order."""
         while self._ends:
             seq, end = self._ends[0]
-            if any(todo < seq and isinstance(event, EffectStarted) and event.kind != "now" for todo, event in self._todo.items()):
+            if self._first() < seq:
                 return
             self._ends.popleft()
             self.moved += 1
@@ -150,6 +161,15 @@ class Record:
             if n is not None:
                 self.seq_of.pop(n, None)
                 yield n, end
+
+    def _first(self) -> int:
+        """The seq of the first thing recorded that has not come again, completions apart."""
+        order, marks = self._order, self._marks
+        while order and order[0] not in self._todo:
+            order.popleft()
+        while marks and marks[0][1] <= self._text_at:
+            marks.popleft()
+        return min(order[0] if order else _NEVER, marks[0][0] if marks else _NEVER)
 
     # --- outputs ------------------------------------------------------------------------------------
 
@@ -175,17 +195,31 @@ class Record:
         left = self._text[self._text_at : self._text_at + len(delta)]
         if not delta.startswith(left):
             return None
-        self._text_at += len(left)
-        self.moved += 1
+        if left:
+            self._text_at += len(left)
+            self.moved += 1
         return delta[len(left) :]
 
     # --- the difference -----------------------------------------------------------------------------
 
+    def stuck(self) -> str:
+        """What the replay did and can't get past, in a few words; "" when it waits for nothing here."""
+        if self.held:
+            return describe_frame(self.held[0])
+        first = self._first()
+        for _, end in self._ends:
+            if end.effect in self.n_of and end.effect > first:
+                return f"did {describe(self.started[end.effect])}"
+        for _, end in self._ends:
+            if end.effect in self.n_of:
+                return f"only waits for {describe(self.started[end.effect])}"
+        return ""
+
     def difference(self, did: str) -> str:
         """The first difference, as a sentence: what the record has next, and what the replay did."""
-        if self._todo:
-            seq = min(self._todo)
-            return f"The record has {describe(self._todo[seq])} at event {seq}; the replay {did}."
+        first = self._first()
+        if first in self._todo:
+            return f"The record has {describe(self._todo[first])} at event {first}; the replay {did}."
         if self._text_at < len(self._text):
             rest = self._text[self._text_at : self._text_at + 40]
             return f"The record goes on with the text {rest!r}; the replay {did}."
@@ -195,20 +229,30 @@ class Record:
 def describe(event: RunEvent) -> str:
     """An event in a few words, for people."""
     if isinstance(event, EffectStarted):
-        return f"{event.kind} {event.name!r}".replace(" ''", "") + (f" no. {event.occurrence + 1}" if event.occurrence else "")
+        number = f" no. {event.occurrence + 1}" if event.occurrence else ""
+        return _effect(event.kind, event.name) + number
     if isinstance(event, ProgressEvent):
-        return f"progress {event.stage!r}"
+        return f"progress {event.stage!r}" + (f" ({event.message[:60]})" if event.message else "")
     if isinstance(event, ArtifactEvent):
         return f"artifact {event.artifact.artifact_id!r}"
     if isinstance(event, LogEvent):
         return f"the log line {event.line[:60]!r}"
+    if isinstance(event, UsageEvent):
+        return f"usage of {event.meter!r}"
     return type(event).__name__
 
 
 def describe_frame(frame: ToRuntime) -> str:
     """What a replay did, in a few words."""
     if isinstance(frame, Effect):
-        return f"did {frame.kind} {frame.name!r}".replace(" ''", "")
-    return f"sent {type(frame).__name__.lower()}" + (
-        f" {getattr(frame, 'stage', '') or getattr(frame, 'line', '')[:60]!r}" if type(frame).__name__ in {"Progress", "Log"} else ""
-    )
+        return f"did {_effect(frame.kind, frame.name)}"
+    if isinstance(frame, Progress):
+        return f"sent progress {frame.stage[:60]!r}" + (f" ({frame.message[:60]})" if frame.message else "")
+    if isinstance(frame, Log):
+        return f"sent the log line {frame.line[:60]!r}"
+    name = type(frame).__name__.lower()
+    return {"made": "sent another artifact", "now": "read the clock once more"}.get(name, f"sent {name}")
+
+
+def _effect(kind: str, name: str) -> str:
+    return f"{kind} {name!r}" if name else kind

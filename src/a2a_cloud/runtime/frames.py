@@ -24,14 +24,13 @@ from a2a_cloud.model.run import (
     LogEvent,
     ProgressEvent,
     RunEvent,
-    StatusEvent,
     TextEvent,
     UsageEvent,
 )
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import Artifact, ObjectRef, TaskState
 from a2a_cloud.runtime.children import Children
-from a2a_cloud.runtime.effects import Record, args_hash, describe_frame
+from a2a_cloud.runtime.effects import Record, args_hash
 from a2a_cloud.runtime.live import LiveTask, Outcome, Question, Run
 from a2a_cloud.runtime.logs import LEVELS
 from a2a_cloud.storage.sql import statements as sql
@@ -63,8 +62,9 @@ if TYPE_CHECKING:
     from a2a_cloud.runtime.runs import Runs
     from a2a_cloud.storage.objects.port import ObjectWriter
 
-#: Seconds without movement after which an effect that the record does not know is a difference.
-HOLD_SECONDS = 2.0
+#: Seconds without movement after which a replay that waits for its record differs from it: long enough
+#: for the skill to compute in between, and for a busy machine.
+HOLD_SECONDS = 10.0
 #: Characters of a question, of a stage, of a progress message, of a key of `ctx.state`.
 TEXT_LIMIT = 8192
 #: Events of a run that may wait for the journal; then its worker is not read until they are on disk.
@@ -82,7 +82,7 @@ class AskInput(msgspec.Struct):
 
 
 class SleepInput(msgspec.Struct):
-    """`input` of a sleep effect, as stored: when it ends, wall seconds."""
+    """`input` of a sleep effect, as stored: how long, and when it ends in wall seconds."""
 
     seconds: float = 0.0
     until: float = 0.0
@@ -181,7 +181,7 @@ class Frames:
 
     def _text(self, run: Run, frame: Text) -> None:
         delta = frame.delta
-        size = len(delta.encode("utf-8", "replace")) if not delta.isascii() else len(delta)
+        size = _size(delta)
         if size > VALUE_LIMIT:
             self._breach(run, f"it sent a text of {size} bytes in one frame")
             return
@@ -191,11 +191,15 @@ class Frames:
             if rest is None:
                 self.differs(run, f"sent the text {delta[:40]!r}")
                 return
+            delta, matched = rest, size - _size(rest)
+            size -= matched
+            self._ack(run, matched)
             self._moved(run, record)
-            if not rest:
-                self._ack(run, size)
+            if not delta or run.ending is not None:
                 return
-            delta = rest
+            if record.replaying:
+                self._hold(run, record, Text(run.no, delta))
+                return
         if self._overflows(run, size) or self._too_much(run, len(delta)):
             return
         run.append(TextEvent(delta=delta, at=int(self._runs.clock.now() * 1000)))
@@ -289,25 +293,28 @@ class Frames:
 
     def _hold(self, run: Run, record: Record, frame: ToRuntime) -> None:
         record.held.append(frame)
+        self._watch(run, record)
+
+    def _watch(self, run: Run, record: Record) -> None:
+        """See that a replay that waits for something of the record goes on, or name the difference."""
+        if record.watched:
+            return
+        record.watched = True
         moved = record.moved
 
         def look() -> None:
-            if run.ending is None and run.record is record and record.held and record.replaying:
-                if record.moved == moved:
-                    self.differs(run, describe_frame(record.held[0]))
-                else:
-                    self._loop.call_later(HOLD_SECONDS, look_again)
-
-        def look_again() -> None:
             nonlocal moved
-            if record.moved != moved:
-                moved = record.moved
-                self._loop.call_later(HOLD_SECONDS, look)
-            else:
-                look()
+            if run.ending is not None or run.record is not record or run.worker is None or not record.replaying:
+                record.watched = False
+                return
+            did = record.stuck() if record.moved == moved else ""
+            if did:
+                self.differs(run, did)
+                return
+            moved = record.moved
+            self._loop.call_later(HOLD_SECONDS, look)
 
-        if len(record.held) == 1:
-            self._loop.call_later(HOLD_SECONDS, look_again if record.moved != moved else look)
+        self._loop.call_later(HOLD_SECONDS, look)
 
     def differs(self, run: Run, did: str) -> None:
         """End a replay at its first difference."""
@@ -321,6 +328,7 @@ class Frames:
             if worker is not None:
                 worker.send(_answer(run, n, end))
         if not record.replaying:
+            run.parked = False
             for seq in list(record.n_of):
                 if seq not in record.live:
                     record.live.add(seq)
@@ -335,14 +343,14 @@ class Frames:
         if started.kind == "step":
             self._go(run, n)
         elif started.kind == "ask":
-            asked = _ask.decode(started.input)
-            if run.question is None or run.question.effect != seq:
-                run.question = Question(seq, asked.question, asked.schema)
-            self._runs.talk.park(run)
+            if run.question is not None and run.question.effect == seq:
+                self._runs.talk.park(run)
+            else:
+                self._ask(run, record, seq)
         elif started.kind == "call":
-            self._children.attach(run, seq, started)
+            self._children.call(run, seq, started)
         elif started.kind == "sleep":
-            self._sleep_until(run, seq, _sleep.decode(started.input).until)
+            self._sleep_on(run, record, seq)
         else:
             self._answer_now(run, seq, b"null")
 
@@ -358,6 +366,8 @@ class Frames:
                 self._hold(run, record, frame)
             else:
                 self._moved(run, record)
+                if record.replaying:
+                    self._watch(run, record)
             return
         begin = _KINDS.get(frame.kind)
         if begin is None or len(frame.args) > VALUE_LIMIT or len(frame.input) > VALUE_LIMIT:
@@ -375,7 +385,6 @@ class Frames:
             _any.decode(frame.input)
         seq = run.append(event)
         record.begin(frame, seq, event)
-        record.live.add(seq)
         begin(self, run, frame, seq, event)
 
     def _step(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
@@ -400,8 +409,8 @@ class Frames:
     def end_effect(self, run: Run, seq: int, value: bytes, trouble: Trouble | None = None) -> None:
         """Record an effect's end; the skill hears of it once that is on disk, and a slot is free."""
         record = run.record
-        if record is None or run.ending is not None:
-            return
+        if record is None or run.ending is not None or seq not in record.live or seq in record.results:
+            return  # Of an earlier life or attempt: this one asks again when it comes to it.
         n = record.n_of.pop(seq, None)
         if n is not None:
             record.seq_of.pop(n, None)
@@ -420,7 +429,8 @@ class Frames:
             worker = run.worker
             if worker is None or n is None or run.ending is not None:
                 return
-            self._runs.pools[run.call.release.no].resume(run, lambda: worker.send(_answer(run, n, end)))
+            answer = _answer(run, n, end)
+            self._runs.pools[run.call.release.no].resume(run, lambda: worker.send(answer))
 
         self._runs.when_written(run, answer)
 
@@ -437,21 +447,23 @@ class Frames:
             run.worker.send(Answer(run.no, n, value))
 
     def _begin_ask(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
-        asked = _ask.decode(frame.input)
-        record = run.record
-        assert record is not None
+        _ask.decode(frame.input)
+        assert run.record is not None
+        self._ask(run, run.record, seq)
+
+    def _ask(self, run: Run, record: Record, seq: int) -> None:
+        """One question at a time: a further one waits for the answer to the first."""
         if run.question is not None:
             record.questions.append(seq)
             return
+        asked = _ask.decode(record.started[seq].input)
         self._runs.talk.ask(run, Question(seq, asked.question[:TEXT_LIMIT], asked.schema))
 
     def next_question(self, run: Run) -> None:
-        """One question at a time: ask the one that waited for the last answer."""
+        """Ask the question that waited for the last answer, if there is one."""
         record = run.record
-        if record is not None and record.questions:
-            seq = record.questions.popleft()
-            asked = _ask.decode(record.started[seq].input)
-            self._runs.talk.ask(run, Question(seq, asked.question[:TEXT_LIMIT], asked.schema))
+        if record is not None and record.questions and run.question is None:
+            self._ask(run, record, record.questions.popleft())
 
     def _begin_call(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
         self._children.call(run, seq, event)
@@ -459,15 +471,23 @@ class Frames:
     def _begin_sleep(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
         seconds = min(max(_sleep.decode(frame.input).seconds, 0.0), 366 * 86400.0)
         until = self._runs.clock.now() + seconds
-        event.input = msgspec.Raw(msgspec.json.encode({"until": until}))
+        event.input = msgspec.Raw(msgspec.json.encode(SleepInput(seconds, until)))
         self._runs.flush(run)
-        self._sleep_until(run, seq, until)
+        assert run.record is not None
+        self._sleep_on(run, run.record, seq)
 
-    def _sleep_until(self, run: Run, seq: int, until: float) -> None:
-        seconds = max(0.0, until - self._runs.clock.now())
+    def _sleep_on(self, run: Run, record: Record, seq: int) -> None:
+        asked = _sleep.decode(record.started[seq].input)
+        # Wall time is what outlives a restart; a clock that was turned back lengthens nothing.
+        seconds = min(asked.seconds, max(0.0, asked.until - self._runs.clock.now()))
         run.deadline += seconds  # Sleeping is not working.
         self._runs.pools[run.call.release.no].leave(run)
-        self._loop.call_later(seconds, self.end_effect, run, seq, b"null")
+
+        def over() -> None:
+            if run.record is record:
+                self.end_effect(run, seq, b"null")
+
+        self._loop.call_later(seconds, over)
 
     def _begin_get(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
         task = run.task
@@ -580,6 +600,10 @@ class Frames:
     def _reply(self, run: Run, frame: Data) -> None:
         if run.worker is not None:
             run.worker.send(frame)
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _state_context(task: LiveTask) -> str:

@@ -21,7 +21,7 @@ from a2a_cloud.model.task import SETTLED, TERMINAL, Message, TaskState
 if TYPE_CHECKING:
     from a2a_cloud.runtime.effects import Record
     from a2a_cloud.runtime.process import Worker
-    from a2a_cloud.storage.journal.port import Op
+    from a2a_cloud.storage.journal.port import Op, Write
     from a2a_cloud.wire.seal import EventsDigest
 
 #: Visible events that a live run keeps for quick views; older ones are read from the journal.
@@ -52,7 +52,7 @@ class Question(Struct):
 class LiveTask:
     """A task with at least one run that has not ended."""
 
-    __slots__ = ("agent_no", "closing", "context_id", "id", "no", "org_no", "owner_no", "runs", "sinks", "total")
+    __slots__ = ("agent_no", "closing", "context_id", "id", "last", "no", "org_no", "owner_no", "runs", "sinks", "total")
 
     def __init__(self, no: int, id: str, org_no: int, owner_no: int, agent_no: int, context_id: str) -> None:  # noqa: A002
         self.no, self.id = no, id
@@ -60,6 +60,8 @@ class LiveTask:
         self.context_id = context_id
         self.runs: list[Run] = []
         self.total = 0
+        #: How the run ended that ended last.
+        self.last: TaskState | None = None
         self.sinks: list[Any] = []
         #: The commit that ends the task is under way: no message can be added any more.
         self.closing = False
@@ -78,6 +80,7 @@ class Run:
         "attempt",
         "call",
         "children",
+        "closes",
         "created",
         "deadline",
         "digest",
@@ -97,11 +100,14 @@ class Run:
         "on_end",
         "ops",
         "ordinal",
+        "over",
+        "parked",
         "parked_left",
         "pending",
         "question",
         "receipt_id",
         "record",
+        "refused",
         "reply",
         "request_sha256",
         "salts",
@@ -117,8 +123,10 @@ class Run:
         "twin",
         "unacked",
         "usage",
+        "void",
         "waiters",
         "worker",
+        "write",
         "writing",
     )
 
@@ -139,10 +147,20 @@ class Run:
         self.flight: list[tuple[int, RunEvent]] = []
         self.ops: list[Op] = []
         self.writing = False
+        #: The write that is under way or waits for its group.
+        self.write: Write | None = None
+        #: The acceptance could not be stored: nothing of the run may be.
+        self.void = False
+        #: What the run did could not be stored; only its end still may be.
+        self.refused = False
         self.idle: list[Callable[[], None]] = []
         self.events: list[tuple[int, RunEvent]] = []
         self.events_cut = False
+        #: How it ends, once that is decided; `over` when its last events are pending, `sealed` when
+        #: they are on their way to disk, `closes` when its task ends with it.
         self.ending: Outcome | None = None
+        self.over = False
+        self.closes = False
         self.is_accepted = False
         self.accept_error: BaseException | None = None
         self.waiters: list[tuple[bool, asyncio.Future[None]]] | None = None
@@ -153,6 +171,8 @@ class Run:
         self.slot = False
         self.record: Record | None = None
         self.question: Question | None = None
+        #: It asked, and its code has not heard the answer yet: it can go on by replay.
+        self.parked = False
         self.children: list[Run] | None = None
         self.on_end: Callable[[Run], None] | None = None
         self.unacked = 0
@@ -253,11 +273,6 @@ class Run:
     def terminal(self) -> bool:
         """It has ended, and that is committed."""
         return self.state in TERMINAL
-
-    @property
-    def parked(self) -> bool:
-        """It waits for a person."""
-        return self.question is not None and self.state is TaskState.INPUT_REQUIRED
 
     @property
     def replayable(self) -> bool:

@@ -66,9 +66,7 @@ class Notary:
         self._signer = signer
         self._reader = reader
         self._env = section(environment)
-
         self._facts: dict[int, tuple[AgentFacts, dict[str, SkillFacts]]] = {}
-
 
     def seal(self, run: Run, outcome: Outcome, bodies_hash: str, response: bytes, now: float) -> tuple[DraftReceipt, Op]:
         """The run's receipt, and the statement that stores it at the log's next index."""

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 #: Seconds a draining worker's neighbours have before the kill.
 DRAIN_SECONDS = 10.0
-#: A worker that ends sooner after it was ready counts as a failed start: the next one waits longer.
+#: A worker that ends sooner after it was ready, without a run, counts as a failed start: the next one
+#: waits longer.
 SHORT_LIFE = 5.0
 #: Seconds without a run after which the worker of a release that no longer serves is stopped.
 IDLE_SECONDS = 30.0
@@ -297,7 +298,8 @@ class Pool:
             self._start_failed(why)
         elif not worker.draining and not self.closed:
             lived = self._clock.monotonic() - worker.ready_at
-            self.failures = self.failures + 1 if lived < SHORT_LIFE else 0
+            # One that ends by itself, with no run that could have done it, would be restarted for ever.
+            self.failures = self.failures + 1 if lived < SHORT_LIFE and not worker.served else 0
             self._owner.log_line(self.release, 0, "error", "platform", f"{why[:1].upper()}{why[1:]}.")
         for run in runs:
             self._owner.run_lost(run, why)

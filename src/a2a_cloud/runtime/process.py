@@ -49,7 +49,9 @@ LINE_LIMIT = 8 << 10
 OUTPUT_CHUNK = 64 << 10
 #: Frames that need no ack (logs, progress, usage, the clock, late words) that a worker may send in a
 #: second; beyond that the runtime reads nothing more of it until the second is over.
-UNPACED = 10_000
+UNPACED = 20_000
+#: Seconds that a process has to end after its socket has closed.
+SOCKET_GRACE = 0.25
 _SOURCES = frozenset({"log", "stdout", "stderr"})
 
 
@@ -96,6 +98,7 @@ class Worker:
         self.pid = 0
         self.idle_since = 0.0
         self.ready_at = 0.0
+        self.served = False
         self._command = command
         self._loop = asyncio.get_running_loop()
         self._holds = 0
@@ -158,7 +161,7 @@ class Worker:
                 memory=limits.memory,
                 open_files=limits.open_files,
                 concurrency=limits.concurrency,
-                log_bytes=limits.log_bytes,
+                log_bytes=max(1, limits.log_bytes),
             )
         )
 
@@ -218,7 +221,7 @@ class Worker:
 
     def take(self, run: Run) -> None:
         """A slot of this worker is now the run's."""
-        run.slot = True
+        run.slot = self.served = True
         self.busy += 1
         self.skills_busy[run.call.skill] = self.skills_busy.get(run.call.skill, 0) + 1
 
@@ -255,7 +258,11 @@ class Worker:
 
     def _closed(self, breach: str | None) -> None:
         self._breach = breach
-        self.kill(breach or "its socket closed")
+        if breach is not None:
+            self.kill(breach)
+        else:
+            # It is most likely just dying: how it died is worth a moment.
+            self._loop.call_later(SOCKET_GRACE, self.kill, "it closed its socket")
 
     async def _lines(self, source: str, stream: asyncio.StreamReader) -> None:
         rest = b""
@@ -294,8 +301,9 @@ class Worker:
         if self._breach:
             return f"the worker was ended: {self._breach}"
         if code < 0 and not self._killed:
-            return f"the worker was killed by {signal.Signals(-code).name}"
-        if self._killed and self._killed != "its socket closed":
+            known = {one.value: one.name for one in signal.Signals}
+            return f"the worker was killed by {known.get(-code, f'signal {-code}')}"
+        if self._killed:
             return f"the worker was ended: {self._killed}"
         return f"the worker exited with code {max(code, 0)}"
 

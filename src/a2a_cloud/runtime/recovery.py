@@ -12,14 +12,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from a2a_cloud.model.problem import Internal
-from a2a_cloud.model.run import LogEvent, RunEvent, UsageEvent, decode_event
+from a2a_cloud.model.run import AttemptEvent, LogEvent, RunEvent, UsageEvent, decode_event
 from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.model.task import TaskState
 from a2a_cloud.runtime.effects import Record
 from a2a_cloud.runtime.frames import add_usage
 from a2a_cloud.runtime.live import LiveTask, Run
 from a2a_cloud.runtime.process import end_recorded_groups
-from a2a_cloud.runtime.talk import open_question
+from a2a_cloud.runtime.talk import awaits_replay, open_question
 from a2a_cloud.storage.sql.reader import RunRow
 
 if TYPE_CHECKING:
@@ -34,54 +34,68 @@ def recover(runs: Runs) -> dict[str, int]:
     Returns counts by what became of them: parked, replayed, restarted, waiting, lost.
     """
     end_recorded_groups(runs.records)
-    counts = dict.fromkeys(("parked", "replayed", "restarted", "waiting", "lost"), 0)
+    counts: dict[str, int] = dict.fromkeys(("parked", "replayed", "restarted", "waiting", "lost"), 0)
+    caught: list[tuple[Run, list[tuple[int, RunEvent]]]] = []
     for row in runs.reader.open_runs(SYSTEM):
         try:
-            fate = _recover(runs, row)
+            caught.append(_restore(runs, row))
         except Internal as error:
             log.critical("run %s can't be recovered: %s", row.id, error)
-            continue
+    for run, _ in caught:
+        _find_children(runs, run)
+    fates = [(run, _fate(run, events), events) for run, events in caught]
+    # Children before their parents: one that ends by itself says why, and is not canceled instead.
+    for run, fate, _ in reversed(fates):
+        if fate == "lost":
+            parked = run.state is TaskState.INPUT_REQUIRED
+            kept = "kept its place in a worker, and the platform was restarted"
+            runs.lose(run, f"The run {kept}." if parked else "The platform was restarted while it ran.")
+    for run, fate, events in fates:
         counts[fate] += 1
+        if run.ending is not None or fate in ("lost", "waiting"):
+            continue
+        if fate == "parked":
+            run.question, run.parked = open_question(events), True
+            run.deadline = float("inf")
+        elif fate == "replayed":
+            run.parked = awaits_replay(events)
+            run.lost += 1
+            runs.replay(run)
+        else:
+            runs.again(run, "The platform was restarted while it ran.", 0.0)
     return counts
 
 
-def _recover(runs: Runs, row: RunRow) -> str:
+def _fate(run: Run, events: list[tuple[int, RunEvent]]) -> str:
+    """What becomes of a run that a crash caught."""
+    if run is not run.task.current:
+        return "waiting"
+    if run.state is TaskState.INPUT_REQUIRED and open_question(events) is not None:
+        return "parked" if run.replayable else "lost"
+    spec = run.spec
+    if (spec is not None and spec.durable) or (run.replayable and awaits_replay(events)):
+        return "replayed"
+    return "restarted" if spec is not None and spec.idempotent else "lost"
+
+
+def _find_children(runs: Runs, run: Run) -> None:
+    """The runs that it called: its receipt names theirs, and they end with it."""
+    for row in runs.reader.children(Scope(org=run.task.org_no), run.no):
+        child = runs.live.get(row.no) or runs.talk.run_of(row)
+        run.children = [*(run.children or ()), child]
+
+
+def _restore(runs: Runs, row: RunRow) -> tuple[Run, list[tuple[int, RunEvent]]]:
+    """Put a stored open run back among the live ones, numbering where its events left off."""
     task = runs.tasks.get(row.task_id)
     if task is None:
         task = LiveTask(row.task, row.task_id, row.org, row.owner, row.agent, row.context)
         runs.tasks[task.id] = task
-    first = not task.runs
     run = runs.talk.run_of(row, task)
     task.runs.append(run)
     task.total = max(task.total, row.ordinal)
     events = [(seq, decode_event(body)) for seq, body in runs.reader.events(Scope(org=row.org), row.no)]
-    _restore(runs, run, events)
-    if not first:
-        return "waiting"
-    spec = run.spec
-    question = open_question(events)
-    if run.state is TaskState.INPUT_REQUIRED and question is not None:
-        run.question = question
-        run.deadline = float("inf")
-        run.record = _record(events)
-        if spec is None or spec.replayable or spec.durable:
-            return "parked"
-        runs.lose(run, "The run kept its place in a worker, and the platform was restarted.")
-        return "lost"
-    if spec is not None and spec.durable:
-        run.lost += 1
-        runs.replay(run)
-        return "replayed"
-    if spec is not None and spec.idempotent:
-        runs.again(run, "The platform was restarted while it ran.", 0.0)
-        return "restarted"
     run.record = _record(events)
-    runs.lose(run, "The platform was restarted while it ran.")
-    return "lost"
-
-
-def _restore(runs: Runs, run: Run, events: list[tuple[int, RunEvent]]) -> None:
-    """Put a stored open run back among the live ones, numbering where its events left off."""
     run.seq = events[-1][0] if events else 0
     run.events = [(seq, event) for seq, event in events if event.visible and not isinstance(event, LogEvent)]
     run.salts = runs.draw_salts()
@@ -89,12 +103,16 @@ def _restore(runs: Runs, run: Run, events: list[tuple[int, RunEvent]]) -> None:
     for _, event in events:
         if isinstance(event, UsageEvent):
             add_usage(run, event.meter, event.qty, event.unit)
+        elif isinstance(event, AttemptEvent):
+            run.attempt = event.attempt
     if run.call.files:
         run.objects = frozenset((one.object.sha256, one.object.size) for one in run.call.files if one.object)
-    run.deadline = runs.deadline(run)
+    if run is task.current:
+        run.deadline = runs.deadline(run)
     runs.live[run.no] = run
     runs.by_id[run.id] = run
     runs.remember_key(run)
+    return run, events
 
 
 def _record(events: list[tuple[int, RunEvent]]) -> Record | None:

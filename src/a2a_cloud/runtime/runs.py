@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from a2a_cloud.model.ports import Clock, Entropy, Ids
+from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.problem import (
     Busy,
     IdempotencyConflict,
@@ -32,6 +34,7 @@ from a2a_cloud.model.problem import (
 )
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.run import (
+    AnswerEvent,
     AttemptEvent,
     Call,
     ReplyEvent,
@@ -41,7 +44,7 @@ from a2a_cloud.model.run import (
     encode_event,
 )
 from a2a_cloud.model.scope import SYSTEM, Scope
-from a2a_cloud.model.task import TERMINAL, TaskState
+from a2a_cloud.model.task import TERMINAL, Message, TaskState
 from a2a_cloud.runtime.bus import Bus
 from a2a_cloud.runtime.effects import Record
 from a2a_cloud.runtime.frames import Frames
@@ -51,7 +54,7 @@ from a2a_cloud.runtime.notary import Notary
 from a2a_cloud.runtime.outcomes import outcome_of
 from a2a_cloud.runtime.pool import Pool
 from a2a_cloud.runtime.ports import Principals, Releases
-from a2a_cloud.runtime.process import Worker
+from a2a_cloud.runtime.process import COMMAND, Worker
 from a2a_cloud.runtime.stored import store_call
 from a2a_cloud.runtime.talk import Talk
 from a2a_cloud.storage.journal.port import Journal, Op, Write
@@ -98,6 +101,7 @@ class Runs:
         ids: Ids,
         entropy: Entropy,
         records: Path,
+        worker_command: Sequence[str] = COMMAND,
     ) -> None:
         self.journal = journal
         self.reader = reader
@@ -109,6 +113,7 @@ class Runs:
         self.ids = ids
         self.entropy = entropy
         self.records = records
+        self.worker_command = worker_command
         self.bus = Bus()
         self.logs = Logs(journal, reader, clock)
         self.frames = Frames(self)
@@ -122,7 +127,9 @@ class Runs:
         self._repeated: dict[bytes, None] = {}
         self._salts = b""
         self._salts_at = 0
+        #: No new work; then, when what runs has had its time: nothing begins any more.
         self.draining = False
+        self.stopped = False
         self.started = 0
         self.finished: dict[str, int] = {}
         self._next_run = reader.last(SYSTEM, "run")
@@ -140,17 +147,19 @@ class Runs:
         The run is durable once `accepted()` returns. Raises Unavailable, StorageFull, Busy,
         TaskNotFound, UnsupportedOperation, InvalidParams, IdempotencyConflict.
         """
-        if self.draining:
+        if self.draining and (call.parent is None or self.stopped):
             raise Unavailable("The platform is stopping.", remedy="Try again shortly.", retry_after=5)
         digest = b""
         if call.key:
-            digest = self._key_digest(call)
+            digest = _key_digest(call.release, call.principal, call.key)
             # A new call's key is looked up by the insert itself; only where a repeat must not even
-            # be tried (answers, children) is it looked up before.
-            known = self._known(call, digest, look=bool(call.task_id) or call.parent is not None)
+            # be tried (answers, children, what may begin before it is stored) is it looked up before.
+            look = bool(call.task_id) or call.parent is not None or self._eager(call)
+            known = self._known(call, digest, look=look)
             if known is not None:
                 return known
-        if self.journal.full:
+        # A child belongs to work that was taken before: it waits for room, as everything of that does.
+        if self.journal.full and call.parent is None:
             raise StorageFull(remedy="Free some space on the disk of A2A_DATA.", retry_after=5)
         if call.task_id:
             return self.talk.continue_task(call, digest)
@@ -183,7 +192,8 @@ class Runs:
         run = Run(self._next_run, self.ids.new("run"), task, task.total, call, spec)
         run.created = now
         run.salts = self.draw_salts()
-        run.deadline = self.deadline(run)
+        if not task.runs:  # The time of a follow-up counts from when it is its turn.
+            run.deadline = self.deadline(run)
         if call.files:
             run.objects = frozenset((one.object.sha256, one.object.size) for one in call.files if one.object)
         body = store_call(call)
@@ -231,6 +241,7 @@ class Runs:
         if digest:
             ops.append((sql.ADD_IDEMPOTENCY, (digest, task.org_no, run.no, call.fingerprint)))
             self.keys[digest] = (run, call.fingerprint)
+            run.keys = (digest,)
         task.runs.append(run)
         self.tasks[task.id] = task
         self.live[run.no] = run
@@ -242,7 +253,7 @@ class Runs:
         def accepted(error: BaseException | None) -> None:
             self._accepted(run, pool, digest, error)
 
-        self.journal.submit(Write(ops, accepted))
+        self.journal.submit(Write(ops, accepted, must=call.parent is not None))
         # An idempotent skill may begin while its acceptance is being committed: if that fails, it
         # may have run for nothing, and by its own word that does no harm.
         if spec is not None and spec.idempotent and run is task.current and not pool.waiting:
@@ -263,8 +274,18 @@ class Runs:
                 except Problem as problem:
                     run.accept_error = problem
             run.ending = run.ending or Outcome(TaskState.FAILED)
+            # What an idempotent skill did in the meantime must not be stored without its run.
+            run.void = True
+            if run.write is not None:
+                run.write.ops = ()
             self._stop_worker(run)
-            self._forget(run, digest)
+            self._forget(run)
+            if run.ordinal == run.task.total:
+                run.task.total -= 1
+            self._close_after(run.task)
+            if run.on_end is not None:
+                run.state = TaskState.FAILED
+                run.on_end(run)
             if earlier is not None:
                 run.become(earlier)
                 return
@@ -273,8 +294,37 @@ class Runs:
         run.is_accepted = True
         if run.waiters:
             run.wake()
-        if run.ending is None and run.worker is None and run is run.task.current:
+        # One that began early has been started already, and may have lost its worker since.
+        if run.ending is None and run.started is None and run is run.task.current:
             pool.enqueue(run)
+
+    def _close_after(self, task: LiveTask) -> None:
+        """A follow-up was not stored after all: if the run before it has just ended, so has the task."""
+        if task.closing or len(task.runs) > 1 or task.last is None and not task.runs:
+            return
+        last = task.last
+        if task.runs:
+            (run,) = task.runs
+            if not run.sealed or run.ending is None:
+                return
+            run.closes = True
+            last = run.ending.state
+        assert last is not None
+        task.closing = True
+        self.journal.submit(Write([(sql.SET_TASK, (last.value, self.clock.now(), task.no, task.org_no))], must=True))
+
+    def _eager(self, call: Call) -> bool:
+        spec = call.release.skill(call.skill) if call.skill else None
+        return spec is not None and spec.idempotent
+
+    def used(self, release: Release, principal: Principal, key: str) -> bool:
+        """Whether a call or an answer of that principal to that agent came under this key before."""
+        digest = _key_digest(release, principal, key)
+        return digest in self.keys or self.reader.idempotency(Scope(org=release.org_no), digest) is not None
+
+    def key_run(self, call: Call) -> Run | None:
+        """The run that used the call's key, living or stored. Raises IdempotencyConflict."""
+        return self._known(call, _key_digest(call.release, call.principal, call.key), look=True) if call.key else None
 
     def _known(self, call: Call, digest: bytes, *, look: bool) -> Run | None:
         """The run that used this key before: one that lives, or (`look`) a stored one."""
@@ -293,7 +343,7 @@ class Runs:
             raise IdempotencyConflict(
                 "This messageId or Idempotency-Key was used before for another call.",
                 remedy="Use a new one for a new call; repeat the old call unchanged to get its outcome.",
-                info={"run": run.id},
+                info={"run": run.id} if run.is_accepted else None,
             )
         return run
 
@@ -308,19 +358,17 @@ class Runs:
     def remember_key(self, run: Run) -> None:
         """A restored run's key leads to it again."""
         if run.call.key:
-            digest = self._key_digest(run.call)
+            digest = _key_digest(run.call.release, run.call.principal, run.call.key)
             row = self.reader.idempotency(Scope(org=run.task.org_no), digest)
             if row is not None and row[0] == run.no:
                 self.keys[digest] = (run, row[1])
+                run.keys = (digest,)
 
     def answered_keys(self, run: Run, digest: bytes, fingerprint: bytes) -> None:
         """Remember that an answer used this key, until the run ends."""
         self.keys[digest] = (run, fingerprint)
         run.keys = (*run.keys, digest)
 
-    def _key_digest(self, call: Call) -> bytes:
-        parts = f"{call.release.org_no}\0{call.principal.no}\0{call.release.agent_no}\0{call.key}"
-        return hashlib.blake2b(parts.encode(), digest_size=16).digest()
 
     def draw_salts(self) -> bytes:
         """New salts for a run. Drawn for many at once: a system call each would be a tenth of a call's cost."""
@@ -344,7 +392,7 @@ class Runs:
         """The release's pool, made when first needed."""
         pool = self.pools.get(release.no)
         if pool is None:
-            pool = self.pools[release.no] = Pool(release, self, self.clock, self.records)
+            pool = self.pools[release.no] = Pool(release, self, self.clock, self.records, self.worker_command)
         return pool
 
     def start_run(self, worker: Worker, run: Run) -> None:
@@ -426,6 +474,7 @@ class Runs:
         run.attempt += 1
         run.record = None
         run.question = None
+        run.parked = False
         run.append(AttemptEvent(attempt=run.attempt, why=why[:500]))
         self.flush(run)
         self._requeue(run, delay)
@@ -434,8 +483,8 @@ class Runs:
         """Run the skill again with the recorded effects, once what is pending is on disk."""
 
         def go() -> None:
-            if run.ending is not None:
-                return
+            if run.ending is not None or run.worker is not None or run in self.pool(run.call.release).waiting:
+                return  # Somebody else had it replayed in the meantime.
             events = [(seq, decode_event(body)) for seq, body in self.reader.events(Scope(org=run.task.org_no), run.no)]
             run.record = Record.replay(events)
             self._requeue(run, 0.0)
@@ -443,10 +492,13 @@ class Runs:
         self.when_written(run, go)
 
     def _requeue(self, run: Run, delay: float) -> None:
+        run.text = run.unacked = 0  # Counted anew, with what comes again.
+
         def go() -> None:
-            if run.ending is None:
+            pool = self.pool(run.call.release)
+            if run.ending is None and run.worker is None and run not in pool.waiting:
                 run.deadline = self.deadline(run)
-                self.pool(run.call.release).enqueue(run)
+                pool.enqueue(run)
 
         if delay:
             self._loop.call_later(delay, go)
@@ -458,15 +510,15 @@ class Runs:
         if run.ending is not None:
             return
         spec = run.spec
-        if run.question is not None and run.state is TaskState.INPUT_REQUIRED:
-            if spec is None or spec.replayable or spec.durable:
-                return  # It stays parked; the answer replays it.
+        if run.parked and not run.replayable:
             self.lose(run, f"The run kept its place in a worker, and {why}.")
             return
+        if run.parked and run.question is not None:
+            return  # It stays parked; the answer replays it.
         run.lost += 1
         if run.lost > MAX_LOST:
             self.lose(run, f"The run lost its worker {run.lost} times; the last time {why}.")
-        elif spec is not None and spec.durable:
+        elif run.parked or (spec is not None and spec.durable):
             self.replay(run)
         elif spec is not None and spec.idempotent:
             self.again(run, why, 0.0)
@@ -499,13 +551,27 @@ class Runs:
         """The run ends so; its end is visible once it is committed. Later calls change nothing."""
         if run.ending is not None:
             return
-        if outcome.reply is not None and run.seq and any(event.visible for _, event in (*run.events, *run.pending, *run.flight)):
-            outcome = Outcome(
-                TaskState.FAILED,
-                problem=InvalidAgentResponse("The skill replied after other output; a reply must come first."),
-            )
+        if outcome.reply is not None and run.seq:
+            outcome = _reply_of(run, outcome, outcome.reply)
         run.ending = outcome
         run.question = None
+        run.parked = False
+        pool = self.pools.get(run.call.release.no)
+        if pool is not None and run.worker is None:
+            pool.drop(run)
+        self._stop_worker(run)
+        if run.children:
+            for child in run.children:
+                self.cancel_run(child)
+                child.on_end = lambda _: self._conclude(run)
+        self._conclude(run)
+
+    def _conclude(self, run: Run) -> None:
+        """Write the run's end, once its children have theirs: its receipt names their receipts."""
+        outcome = run.ending
+        if outcome is None or run.over or (run.children and any(child.no in self.live for child in run.children)):
+            return
+        run.over = True
         now = run.ended = self.clock.now()
         message = None
         if outcome.value is not None:
@@ -526,13 +592,6 @@ class Runs:
                 problem_detail=problem.sentence if problem is not None else "",
             )
         )
-        if run.children:
-            for child in run.children:
-                self.cancel_run(child)
-        pool = self.pools.get(run.call.release.no)
-        if pool is not None and run.worker is None:
-            pool.drop(run)
-        self._stop_worker(run)
         self.flush(run)
 
     def _stop_worker(self, run: Run) -> None:
@@ -558,9 +617,10 @@ class Runs:
         """Commit what is pending with the journal's next group."""
         if not run.writing:
             run.writing = True
-            self.journal.submit(
-                Write(collect=lambda: self._collect(run), done=lambda error: self._written(run, error), must=True)
+            run.write = Write(
+                collect=lambda: self._collect(run), done=lambda error: self._written(run, error), must=True
             )
+            self.journal.submit(run.write)
 
     def when_written(self, run: Run, then: Any) -> None:
         """Call `then` once everything pending of the run is on disk."""
@@ -571,6 +631,8 @@ class Runs:
         self.flush(run)
 
     def _collect(self, run: Run) -> list[Op]:
+        if run.void:
+            return []
         task = run.task
         org = task.org_no
         ops, run.ops = run.ops, []
@@ -580,9 +642,10 @@ class Runs:
         digest = run.digest
         if digest is None:
             digest = run.digest = self._digest(run)
-        outcome = run.ending
+        outcome = run.ending if run.over else None
         response = b""
         state: StatusEvent | None = None
+        attempted = False
         for seq, event in flight:
             body = encode_event(event)
             digest.add(body)
@@ -591,6 +654,8 @@ class Runs:
                 state = event
             elif type(event) is ResultEvent or type(event) is ReplyEvent:
                 response = body
+            elif type(event) is AttemptEvent:
+                attempted = True
         if outcome is not None and not run.sealed:
             run.sealed = True
             ended = run.ended or self.clock.now()
@@ -614,14 +679,19 @@ class Runs:
                     ),
                 )
             )
-            if run.reply is not None and len(task.runs) == 1:
-                task.closing = True
-                ops.append((sql.DROP_TASK, (task.no, org)))
-            elif len(task.runs) > 1:
-                ops.append((sql.SET_TASK, (TaskState.WORKING.value, ended, task.no, org)))
+            others = [one for one in task.runs if not one.sealed] if len(task.runs) > 1 else None
+            if others:
+                waits = TaskState.WORKING if others[0].question is None else TaskState.INPUT_REQUIRED
+                ops.append((sql.SET_TASK, (waits.value, ended, task.no, org)))
             else:
-                task.closing = True
-                ops.append((sql.SET_TASK, (outcome.state.value, ended, task.no, org)))
+                task.closing = run.closes = True
+                if run.reply is not None and task.total == 1:
+                    ops.append((sql.DROP_TASK, (task.no, org)))
+                else:
+                    ops.append((sql.SET_TASK, (outcome.state.value, ended, task.no, org)))
+        elif attempted and state is None:
+            ops.append((sql.SET_RUN, (TaskState.WORKING.value, run.attempt, run.started, run.no, org)))
+            ops.append((sql.SET_TASK, (TaskState.WORKING.value, self.clock.now(), task.no, org)))
         elif state is not None and outcome is None:
             ops.append((sql.SET_RUN, (state.state.value, run.attempt, run.started, run.no, org)))
             ops.append((sql.SET_TASK, (state.state.value, state.at, task.no, org)))
@@ -637,11 +707,10 @@ class Runs:
 
     def _written(self, run: Run, error: BaseException | None) -> None:
         run.writing = False
+        if run.void:
+            return
         if error is not None:
-            log.critical("run %s: a commit was refused: %s", run.id, error)
-            self.notary.forget_place(run.task.org_no)
-            run.wake(error if isinstance(error, Problem) else Internal(operator=str(error)))
-            self._forget(run, b"")
+            self._refused(run, error)
             return
         flight, run.flight = run.flight, []
         task = run.task
@@ -668,22 +737,45 @@ class Runs:
         if (run.pending or run.ops) and not run.writing:
             self.flush(run)
 
+    def _refused(self, run: Run, error: BaseException) -> None:
+        """What a run did could not be stored, and nobody saw it: all that it can still do is fail."""
+        if self.stopped:
+            return  # As in a crash: recovery decides.
+        log.critical("run %s: a commit was refused: %s", run.id, error)
+        problem = error if isinstance(error, Problem) else Internal(operator=str(error))
+        run.pending, run.flight, run.ops, run.idle, run.digest = [], [], [], [], None
+        run.seq = max((seq for seq, _ in self.reader.events(Scope(org=run.task.org_no), run.no)), default=0)
+        run.sealed = run.over = run.closes = run.task.closing = False
+        run.receipt_id, run.reply, run.ending = "", None, None
+        run.wake(problem)
+        if not run.refused:
+            run.refused = True
+            detail = "What the run did could not be stored."
+            self.finish(run, Outcome(TaskState.FAILED, problem=Internal(detail), dead=True))
+            return
+        run.ending = Outcome(TaskState.FAILED)
+        self._stop_worker(run)
+        self._forget(run)
+        if run.on_end is not None:
+            run.state = TaskState.FAILED
+            run.on_end(run)
+
     def _ended(self, run: Run) -> None:
         short = run.state.short
         self.finished[short] = self.finished.get(short, 0) + 1
-        self._forget(run, b"")
+        run.task.last = run.state
+        self._forget(run)
         if run.on_end is not None:
             run.on_end(run)
         following = run.task.current
         if following is not None and following.is_accepted and following.worker is None and following.ending is None:
+            following.deadline = self.deadline(following)
             self.pool(following.call.release).enqueue(following)
 
-    def _forget(self, run: Run, digest: bytes) -> None:
+    def _forget(self, run: Run) -> None:
         task = run.task
         self.live.pop(run.no, None)
         self.by_id.pop(run.id, None)
-        if run.call.key:
-            self.keys.pop(digest or self._key_digest(run.call), None)
         for key in run.keys:
             self.keys.pop(key, None)
         self.frames.forget(run)
@@ -691,10 +783,6 @@ class Runs:
             task.runs.remove(run)
         if not task.runs:
             self.tasks.pop(task.id, None)
-            if not task.closing and task.total > 1 and run.accept_error is not None:
-                # The follow-up that kept the task working was never stored: the task has ended.
-                last = TaskState.COMPLETED.value
-                self.journal.submit(Write([(sql.SET_TASK, (last, self.clock.now(), task.no, task.org_no))], must=True))
         if not self.live:
             self._empty.set()
 
@@ -737,15 +825,17 @@ class Runs:
     async def drain(self, seconds: float) -> None:
         """Take no new work, give running calls `seconds`, then stop the workers.
 
-        What may go on after a restart (durable, idempotent, parked) stays open for it; the rest
-        fails with `worker_lost`.
+        What may go on after a restart (durable, idempotent, parked), and what waits behind it, stays
+        open for it; the rest fails with `worker_lost`.
         """
         self.draining = True
         end = self.clock.monotonic() + seconds
         while self.clock.monotonic() < end and any(self._active(run) for run in self.live.values()):
             await asyncio.sleep(0.02)
+        self.stopped = True
         for run in list(self.live.values()):
-            if self._active(run) and not (run.spec is not None and (run.spec.durable or run.spec.idempotent)):
+            current = run.task.current
+            if current is None or not self._goes_on(current):
                 self.lose(run, "The platform was stopped while it ran.")
         end = self.clock.monotonic() + 5
         while self.clock.monotonic() < end and any(run.ending is not None for run in self.live.values()):
@@ -757,4 +847,39 @@ class Runs:
             await pool.close()
 
     def _active(self, run: Run) -> bool:
-        return run.ending is not None or run.state is not TaskState.INPUT_REQUIRED
+        """Whether a drain waits for the run: not where nothing would come of it."""
+        if run.ending is not None:
+            return True
+        if run is not run.task.current or (run.parked and run.question is not None):
+            return False
+        waits = run.worker is not None and not run.slot
+        return not (waits and run.spec is not None and run.spec.durable)
+
+    def _goes_on(self, run: Run) -> bool:
+        """Whether a restart takes the run up where it is, or from the beginning."""
+        if run.parked and run.question is not None:
+            return run.replayable
+        return run.spec is not None and (run.spec.durable or run.spec.idempotent)
+
+
+def _key_digest(release: Release, principal: Principal, key: str) -> bytes:
+    parts = f"{release.org_no}\0{principal.no}\0{release.agent_no}\0{key}"
+    return hashlib.blake2b(parts.encode(), digest_size=16).digest()
+
+
+def _reply_of(run: Run, outcome: Outcome, reply: Message) -> Outcome:
+    """What a reply comes to when something was put out before it: an error, unless that was void (of
+    an earlier attempt) or a question, by which the task is known already."""
+    said = run.events_cut
+    for _, event in (*run.events, *run.flight, *run.pending):
+        if type(event) is AttemptEvent:
+            said = False
+        elif type(event) is StatusEvent:
+            run.call.shown = True
+            reply.task_id = run.task_id
+        elif event.visible and type(event) is not AnswerEvent:
+            said = True
+    if not said:
+        return outcome
+    problem = InvalidAgentResponse("The skill replied after other output; a reply must come first.")
+    return Outcome(TaskState.FAILED, problem=problem)

@@ -21,7 +21,7 @@ from a2a_cloud.model.run import (
 )
 from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.model.task import TERMINAL, Message, Part, Role, TaskState
-from a2a_cloud.runtime.live import LiveTask, Question, Run
+from a2a_cloud.runtime.live import LiveTask, Outcome, Question, Run
 from a2a_cloud.runtime.stored import load_call, message_of
 from a2a_cloud.storage.sql import statements as sql
 from a2a_cloud.storage.sql.reader import RunRow
@@ -60,11 +60,18 @@ class Talk:
         if (task.org_no, task.owner_no, task.agent_no) != owned:
             raise _unknown(call.task_id)
         self._same_context(call, task.context_id)
-        if task.closing:
-            raise _ended(TaskState.COMPLETED.value)
         current = task.current
+        if task.closing:
+            ending = task.runs[-1].ending if task.runs else None
+            raise _ended((ending.state if ending is not None else TaskState.COMPLETED).value)
         if current is not None and current.question is not None and current.state is TaskState.INPUT_REQUIRED:
             return self._answer(current, current.question, call, digest)
+        if call.answer:
+            raise UnsupportedOperation(
+                "The question was answered a moment ago.",
+                remedy="Look at the task; send another message if you have more to say.",
+                info={"taskId": task.id},
+            )
         # A run of a task goes on with the release that the task began with.
         if current is not None and current.call.release.no != call.release.no:
             call.release = current.call.release
@@ -110,6 +117,7 @@ class Talk:
 
     def park(self, run: Run) -> None:
         """The run waits for a person: it gives up its slot, and its time stands still."""
+        run.parked = True
         if run.deadline != float("inf"):
             run.parked_left = max(1.0, run.deadline - self._runs.clock.monotonic())
             run.deadline = float("inf")
@@ -153,7 +161,12 @@ class Talk:
             worker = run.worker
             if worker is not None and n is not None:
                 answer = Answer(run.no, n, value)
-                self._runs.pools[run.call.release.no].resume(run, lambda: worker.send(answer))
+
+                def deliver() -> None:
+                    run.parked = run.question is not None
+                    worker.send(answer)
+
+                self._runs.pools[run.call.release.no].resume(run, deliver)
                 self._runs.frames.next_question(run)
             elif worker is None:
                 self._runs.replay(run)
@@ -226,8 +239,9 @@ class Talk:
         run.is_accepted = True
         run.attempt = row.attempt
         run.created, run.started, run.ended = row.created, row.started, row.ended
-        run.sealed = run.state in TERMINAL
+        run.sealed = run.over = run.state in TERMINAL
         if run.sealed:
+            run.ending = Outcome(run.state)
             found = runs.reader.receipt_ids(Scope(org=row.org), [row.no])
             run.receipt_id = "rcpt_" + found[row.no].hex() if row.no in found else ""
             run.events = self.stored_events(row.org, row.no)
@@ -256,6 +270,19 @@ def open_question(events: list[tuple[int, RunEvent]]) -> Question | None:
     fields = msgspec.json.decode(bytes(started.input), type=dict[str, msgspec.Raw])
     text = msgspec.json.decode(bytes(fields["question"]), type=str)
     return Question(asked, text, fields.get("schema", msgspec.Raw(b"{}")))
+
+
+def awaits_replay(events: list[tuple[int, RunEvent]]) -> bool:
+    """Whether nothing of the run is recorded after the last answer that it got: it was parked, and its
+    code may never have heard the answer."""
+    for _, event in reversed(events):
+        if isinstance(event, AnswerEvent):
+            return True
+        if not isinstance(event, EffectEnded) and not (
+            isinstance(event, StatusEvent) and event.state is TaskState.WORKING
+        ):
+            return False
+    return False
 
 
 def answer_value(question: Question, message: Message) -> bytes:

@@ -102,18 +102,21 @@ class RunService:
         self._runs = runs
         self._reader = runs.reader
         self.submit = runs.submit
+        self.used = runs.used
 
     # --- tasks ------------------------------------------------------------------------------------
 
     def task(self, scope: Scope, agent_no: int, task_id: str) -> TaskView:
         """The committed view of a task. Raises TaskNotFound."""
-        row = self._reader.task(scope, task_id, agent_no)
-        if row is None:
-            raise TaskNotFound(f"There is no task {task_id}.", remedy="Check the id, and that the key is its owner's.")
-        return self._view(scope, row)
+        with self._reader.snapshot():
+            row = self._reader.task(scope, task_id, agent_no)
+            if row is not None:
+                return self._view(scope, row)
+        raise TaskNotFound(f"There is no task {task_id}.", remedy="Check the id, and that the key is its owner's.")
 
-    def view(self, run: Run) -> TaskView | None:
-        """The view of a run's task from memory, where the run is all that there is of it."""
+    def view(self, run: object) -> TaskView | None:
+        """The view of a run's task from memory, where the run (of `submit`) is all that there is of it."""
+        assert isinstance(run, Run)
         task = run.task
         if task.total != 1 or run.events_cut or run.reply is not None or not run.events:
             return None
@@ -183,6 +186,12 @@ class RunService:
 
         Raises TaskNotFound.
         """
+        with self._reader.snapshot():
+            return self._subscribe(scope, agent_no, task_id, sink, after)
+
+    def _subscribe(
+        self, scope: Scope, agent_no: int, task_id: str, sink: Sink, after: tuple[int, int] | None
+    ) -> Subscription:
         row = self._reader.task(scope, task_id, agent_no)
         live = self._runs.tasks.get(task_id)
         if row is None and not (
@@ -241,7 +250,7 @@ class RunService:
         runs = list(task.runs)
         if task.closing or not runs or all(run.ending is not None for run in runs):
             raise TaskNotCancelable("The task is just ending.", remedy="Ask for the task to see how it ended.")
-        for run in reversed(runs):
+        for run in runs:
             self._runs.cancel_run(run)
         for run in runs:
             while not run.terminal:  # A run that asked when it was canceled is settled, but not ended.

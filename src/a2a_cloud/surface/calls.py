@@ -67,11 +67,18 @@ class Calls:
         task_id = "" if message.task_id is UNSET else message.task_id
         context_id = "" if message.context_id is UNSET else message.context_id
         accepted = params.configuration.accepted_output_modes
-        if task_id and self._answers(release, principal, task_id, context_id):
-            skill, arguments, files = "", EMPTY, []
-            parts_hash = _hash_parts(message.parts)
+        routed: tuple[str, bytes, list[BoundFile], bytes] | None = None
+        if not task_id or not self._answers(release, principal, task_id, context_id):
+            try:
+                routed = self._route(release, message, params)
+            except InvalidParams:
+                # The retry of an answer names no skill either; its key leads to the run that it answered.
+                if not task_id or not self._runs.used(release, principal, message.message_id):
+                    raise
+        if routed is None:
+            skill, arguments, files, parts_hash = "", EMPTY, [], _hash_parts(message.parts)
         else:
-            skill, arguments, files, parts_hash = self._route(release, message, params)
+            skill, arguments, files, parts_hash = routed
             if accepted:
                 _check_output(release, skill, accepted)
         identity = fingerprint(release, task_id, context_id, message, parts_hash)
@@ -86,6 +93,7 @@ class Calls:
             files=files,
             context_id=context_id,
             task_id=task_id,
+            answer=routed is None,
             key="" if principal.anonymous else message.message_id,
             fingerprint=identity,
             shown=shown or params.configuration.return_immediately,

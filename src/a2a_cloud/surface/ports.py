@@ -147,6 +147,10 @@ class Runs(Protocol):
         """
         ...
 
+    def used(self, release: Release, principal: Principal, key: str) -> bool:
+        """Whether a call or an answer of that principal to that agent came under this key before."""
+        ...
+
     async def cancel(self, scope: Scope, agent_no: int, task_id: str) -> None:
         """Returns when committed. Raises TaskNotFound, TaskNotCancelable."""
         ...

@@ -1,4 +1,6 @@
 """API keys and who they stand for: made once, stored as hashes, checked from memory, revoked at once.
+Keys are made one after the other, so that a name never gets two numbers and a number is in memory only
+when it is stored.
 
 A key is `a2a_` + id + `_` + secret; only its SHA-256 is stored. Principals and organisations get
 their numbers here. The first start makes the admin key of the default organisation.
@@ -6,8 +8,10 @@ their numbers here. The first start makes the admin key of the default organisat
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -19,11 +23,18 @@ from msgspec import Struct
 
 from a2a_cloud.model.ports import Clock, Entropy
 from a2a_cloud.model.principal import ANONYMOUS, DEFAULT_ORG, Principal, Role
-from a2a_cloud.model.problem import Forbidden, InvalidParams, NotFound, Unauthenticated, Unavailable
+from a2a_cloud.model.problem import (
+    Forbidden,
+    InvalidParams,
+    NotFound,
+    StorageFull,
+    Unauthenticated,
+    Unavailable,
+)
 from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.storage.journal.port import Op
 from a2a_cloud.storage.sql import statements as sql
-from a2a_cloud.storage.sql.reader import Reader
+from a2a_cloud.storage.sql.reader import Reader, StoredKey
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.@+-]{0,126}")
 _ORG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -66,6 +77,7 @@ class Identity:
         self._by_no: dict[int, Principal] = {0: ANONYMOUS}
         for no, org, name in reader.principals(SYSTEM):
             self._remember(no, org, name)
+        self._making = asyncio.Lock()
         self._known: dict[str, Principal] = {}
         self._refused: dict[str, None] = {}
 
@@ -81,10 +93,10 @@ class Identity:
         if known is not None:
             return known
         if token not in self._refused and _TOKEN.fullmatch(token):
-            row = self._reader.key_by_hash(SYSTEM, hashlib.sha256(token.encode()).digest())
-            if row is not None:
-                base = self._by_no[row[2]]
-                principal = Principal(base.no, base.org_no, base.name, base.org, Role(row[3]), row[0])
+            key = self._reader.key_by_hash(SYSTEM, hashlib.sha256(token.encode()).digest())
+            if key is not None:
+                base = self._by_no[key.principal]
+                principal = Principal(base.no, base.org_no, base.name, base.org, Role(key.role), key.id)
                 self._known[token] = principal
                 return principal
             if len(self._refused) >= _REFUSED_KEPT:
@@ -92,7 +104,7 @@ class Identity:
             self._refused[token] = None
         raise Unauthenticated(
             "The key is not valid, or was revoked.",
-            remedy="Send a key of this platform as `Authorization: Bearer KEY`; make one with `a2a keys create`.",
+            remedy="Send a key of this platform as `Authorization: Bearer KEY`; `a2a keys create` makes one.",
         )
 
     def by_no(self, no: int) -> Principal | None:
@@ -120,102 +132,133 @@ class Identity:
         _admin(by)
         org = org or by.org
         if not _ORG.fullmatch(org):
-            raise InvalidParams(f"{org[:80]!r} is no name for an organisation.", remedy="Use a-z, 0-9, - and _, 63 at most.")
+            raise InvalidParams(
+                f"{org[:80]!r} is no name for an organisation.", remedy="Use a-z, 0-9, - and _, 63 at most."
+            )
         if not _NAME.fullmatch(principal):
             raise InvalidParams(
-                f"{principal[:80]!r} is no name for a principal.", remedy="Use a-z, 0-9 and _ . @ + -, 127 at most."
+                f"{principal[:80]!r} is no name for a principal.",
+                remedy="Use a-z, 0-9 and _ . @ + -, 127 at most.",
             )
         if len(label) > 200:
             raise InvalidParams("The label is longer than 200 characters.")
+        if not label.isprintable():
+            raise InvalidParams("The label has characters that can't be printed.", remedy="Write one line.")
         if org != by.org and by.org != DEFAULT_ORG:
             raise Forbidden(f"Keys for {org} are made by its own admins.")
         return await self._create(principal, org, role, label, by.label)
 
     async def _create(self, principal: str, org: str, role: Role, label: str, by: str) -> tuple[KeyRow, str]:
+        # Whoever waits may give up (a caller that hangs up); what is begun is ended all the same, or
+        # memory would not know what is stored.
+        return await asyncio.shield(self._create_alone(principal, org, role, label, by))
+
+    async def _create_alone(
+        self, principal: str, org: str, role: Role, label: str, by: str
+    ) -> tuple[KeyRow, str]:
+        async with self._making:
+            return await self._store(principal, org, role, label, by)
+
+    async def _store(self, principal: str, org: str, role: Role, label: str, by: str) -> tuple[KeyRow, str]:
         now = self._clock.now()
         ops: list[Op] = []
         org_no = self._orgs.get(org)
-        new_org = org_no is None
         if org_no is None:
-            org_no = max(self._org_names, default=0) + 1
+            org_no = self._reader.last(SYSTEM, "org") + 1
             ops.append((sql.ADD_ORG, (org_no, org, now)))
-            self._orgs[org], self._org_names[org_no] = org_no, org
         no = self._principals.get((org_no, principal))
-        new_principal = no is None
         if no is None:
-            no = max(self._by_no) + 1
+            no = self._reader.last(SYSTEM, "principal") + 1
             ops.append((sql.ADD_PRINCIPAL, (no, org_no, principal, now)))
-            self._remember(no, org_no, principal)
         key_id = self._entropy.bytes(6).hex()
         token = f"a2a_{key_id}_{_url64(self._entropy.bytes(32))}"
         digest = hashlib.sha256(token.encode()).digest()
         ops.append((sql.ADD_KEY, (key_id, org_no, no, role.value, label, digest, now, by)))
-        try:
-            await self._journal.write(ops)
-        except BaseException:
-            if new_principal:
-                self._principals.pop((org_no, principal), None)
-                self._by_no.pop(no, None)
-            if new_org:
-                self._orgs.pop(org, None)
-                self._org_names.pop(org_no, None)
-            raise
+        await self._journal.write(ops)
+        self._orgs[org], self._org_names[org_no] = org_no, org
+        self._remember(no, org_no, principal)
         return KeyRow(key_id, principal, org, role, label, now, None), token
 
     def keys(self, by: Principal) -> list[KeyRow]:
         """Keys of the admin's organisation; the platform's admins see all. Raises Forbidden."""
-        _admin(by)
-        scope = SYSTEM if by.org == DEFAULT_ORG else Scope(org=by.org_no)
-        return [self._row(row) for row in self._reader.keys(scope)]
+        return [self._row(key) for key in self._reader.keys(_governed(by))]
 
-    def _row(self, row: tuple[object, ...]) -> KeyRow:
-        key_id, org, principal, role, label, created, _, revoked = row
-        who = self._by_no[int(principal)]  # type: ignore[call-overload]
-        return KeyRow(str(key_id), who.name, self._org_names[int(org)], Role(role), str(label), float(created), revoked)  # type: ignore[arg-type,call-overload]
+    def _row(self, key: StoredKey) -> KeyRow:
+        who = self._by_no[key.principal]
+        return KeyRow(key.id, who.name, who.org, Role(key.role), key.label, key.created, key.revoked)
 
     async def revoke(self, by: Principal, key_id: str) -> KeyRow:
         """End a key; calls with it are refused from now on. Raises NotFound, Forbidden."""
-        found = next((row for row in self.keys(by) if row.id == key_id), None)
+        scope = _governed(by)
+        found = self._reader.key(scope, key_id)
         if found is None:
-            raise NotFound(f"There is no key {key_id[:40]}.", remedy="See `a2a keys ls`.")
-        now = self._clock.now()
-        await self._journal.write([(sql.REVOKE_KEY, (now, self._orgs[found.org], key_id))])
-        for token in [token for token, who in self._known.items() if who.key_id == key_id]:
+            raise NotFound(f"There is no key {key_id[:40]!r}.", remedy="See `a2a keys ls`.")
+        await asyncio.shield(self._revoke(found))
+        return self._row(self._reader.key(scope, key_id) or found)
+
+    async def _revoke(self, key: StoredKey) -> None:
+        await self._journal.write([(sql.REVOKE_KEY, (self._clock.now(), key.org, key.id))])
+        for token in [token for token, who in self._known.items() if who.key_id == key.id]:
             del self._known[token]
-        return KeyRow(found.id, found.principal, found.org, found.role, found.label, found.created, found.revoked or now)
 
     # --- the first key ------------------------------------------------------------------------------
 
     async def admin_key(self, path: Path) -> str:
-        """The admin key in `path` (0600), made at first start, or again when the file is gone.
+        """The admin key in `path` (0600), made at first start, and again when the file is gone or what
+        is in it is no admin's key of the default organisation any more.
 
-        Raises Unavailable when others may read the file.
+        Raises Unavailable when others may read the file, or it can't be read or written; StorageFull.
         """
+        try:
+            token = self._kept(path)
+            if token is None:
+                _, token = await self._create("admin", DEFAULT_ORG, Role.ADMIN, "made at start", "platform")
+                _keep(path, token)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise (StorageFull if full else Unavailable)(
+                f"{path} can't be read or written: {error.strerror}.",
+                remedy="Free some space on its disk." if full else "Check its owner and its folder's.",
+            ) from error
+        return token
+
+    def _kept(self, path: Path) -> str | None:
         try:
             mode = path.stat().st_mode
             if mode & 0o077:
                 raise Unavailable(f"{path} can be read by others.", remedy=f"Run: chmod 600 {path}")
-            token = path.read_text().strip()
-            self.authenticate(token)
-            return token
+            token = path.read_text("utf-8", "replace").strip()
+            who = self.authenticate(token)
         except (FileNotFoundError, Unauthenticated):
-            pass
-        _, token = await self._create("admin", DEFAULT_ORG, Role.ADMIN, "made at start", "platform")
-        aside = path.with_name(path.name + ".new")
-        with contextlib.suppress(FileNotFoundError):
-            aside.unlink()
-        descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(token + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        return token
+            return None
+        return token if who.role is Role.ADMIN and who.org == DEFAULT_ORG else None
+
+
+def _keep(path: Path, token: str) -> None:
+    """Write the key's file, whole or not at all."""
+    aside = path.with_name(path.name + ".new")
+    with contextlib.suppress(FileNotFoundError):
+        aside.unlink()
+    descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def _governed(by: Principal) -> Scope:
+    """The keys that an admin governs: of their organisation; the platform's admins all."""
+    _admin(by)
+    return SYSTEM if by.org == DEFAULT_ORG else Scope(org=by.org_no)
 
 
 def _admin(by: Principal) -> None:
     if by.role is not Role.ADMIN:
-        raise Forbidden("Keys are made and seen by admins.", remedy="Use an admin's key, such as the one in $A2A_DATA/admin.key.")
+        raise Forbidden(
+            "Keys are made and seen by admins.",
+            remedy="Use an admin's key, such as the one in $A2A_DATA/admin.key.",
+        )
 
 
 def _url64(data: bytes) -> str:

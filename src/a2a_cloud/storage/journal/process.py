@@ -1,4 +1,4 @@
-"""The journal on SQLite with its writer in a process of its own: `python -m a2a_cloud.storage.journal.process`.
+"""The journal on SQLite with its writer in a process of its own, which is this module run with `-m`.
 
 Statements, signatures and commits then run beside the loop and not in turns with it, on another
 core. The two speak over a socket pair: a 4-byte length and msgpack. The writer holds the data
@@ -28,7 +28,7 @@ import msgspec
 
 from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.storage.journal.group import GroupJournal, Settled
-from a2a_cloud.storage.journal.port import Op
+from a2a_cloud.storage.journal.port import Op, Params
 from a2a_cloud.storage.journal.writer import Checkpoints, SqliteWriter, Verdicts, prepare
 from a2a_cloud.storage.sql import statements
 
@@ -39,6 +39,8 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
 #: Groups between looks at the WAL's size.
 CHECKPOINT_GROUPS = 64
+#: Seconds that the writer has to fold the WAL into the database and end.
+CLOSE_SECONDS = 10.0
 #: Writers that may die in a row before the platform gives up.
 MAX_DEATHS = 5
 
@@ -56,7 +58,9 @@ class ProcessCommitter(asyncio.Protocol):
         self._buffer = bytearray()
         self._settled: Settled | None = None
         self._group: list[Sequence[Op]] = []
+        self._bad: dict[int, str] = {}
         self._sent = False
+        self._ready = False
         self._commits = -1
         self._deaths = 0
         self._closing = False
@@ -67,16 +71,25 @@ class ProcessCommitter(asyncio.Protocol):
     def _start(self) -> None:
         task = self._loop.create_task(self._spawn())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._started)
+
+    def _started(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("The journal's writer could not be started: %s", error)
+            self._died()
 
     async def _spawn(self) -> None:
+        if self._closing:
+            return
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         for end in (ours, theirs):
             for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                 end.setsockopt(socket.SOL_SOCKET, option, 1 << 20)
         descriptors = [theirs.fileno(), *([self._lock] if self._lock >= 0 else [])]
-        self._process = subprocess.Popen(  # noqa: ASYNC220 (it forks and returns; nothing is waited for)
+        # ASYNC220: it forks and returns, nothing is waited for. S603: our own interpreter and module.
+        self._process = subprocess.Popen(  # noqa: ASYNC220, S603
             [sys.executable, "-I", "-m", __name__, str(theirs.fileno()), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             pass_fds=descriptors,
@@ -105,14 +118,18 @@ class ProcessCommitter(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The writer is gone: by our wish, or it died."""
         self._transport = None
-        process = self._process
-        if process is not None:
-            self._process = None
-            threading.Thread(target=process.wait, daemon=True).start()
+        self._ready = False
         if self._closing:
             if not self._gone.done():
                 self._gone.set_result(None)
             return
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()  # It may have lost its socket alone; two never write.
+            threading.Thread(target=process.wait, daemon=True).start()
+        self._died()
+
+    def _died(self) -> None:
         self._deaths += 1
         log.critical("The journal's writer died (%d in a row); starting another.", self._deaths)
         if self._deaths > MAX_DEATHS:
@@ -126,11 +143,12 @@ class ProcessCommitter(asyncio.Protocol):
         if kind == "hello":
             settled, before = self._settled, self._commits
             self._commits = number
+            self._ready = True
             if settled is None:
                 return
             if self._sent and before >= 0 and number == before + 1:
                 self._settled = None
-                settled(verdicts or [None] * len(self._group))
+                settled(self._verdicts(verdicts))
             else:
                 self._send()
             return
@@ -143,18 +161,26 @@ class ProcessCommitter(asyncio.Protocol):
             settled(sqlite3.OperationalError(number))
         else:
             self._commits = number
-            settled(verdicts or [None] * len(self._group))
+            settled(self._verdicts(verdicts))
+
+    def _verdicts(self, answered: list[str | None]) -> Verdicts:
+        verdicts: Verdicts = answered or [None for _ in self._group]
+        for place, why in self._bad.items():
+            verdicts[place] = why
+        return verdicts
 
     # --- the committer ------------------------------------------------------------------------------
 
     def commit(self, group: list[Sequence[Op]], settled: Settled) -> None:
         """See the port."""
         self._group, self._settled, self._sent = group, settled, False
-        if self._transport is not None and self._commits >= 0:
+        if self._ready:  # Else it goes out once the writer has said where the database stands.
             self._send()
 
     def _send(self) -> None:
         numbers = _NUMBERS
+        if self._bad:
+            self._bad = {}
         try:
             body = _encoder.encode([[(numbers[op[0]], op[1]) for op in ops] for ops in self._group])
         except (OverflowError, TypeError, ValueError, msgspec.MsgspecError):
@@ -164,14 +190,15 @@ class ProcessCommitter(asyncio.Protocol):
 
     def _send_apart(self) -> bytes:
         """A value in the group has no form on the wire: its write is refused, its neighbours go."""
-        rows: list[Any] = []
-        for ops in self._group:
+        rows: list[list[tuple[int, Params]]] = []
+        for place, ops in enumerate(self._group):
             plain = [(_NUMBERS[op[0]], op[1]) for op in ops]
             try:
                 _encoder.encode(plain)
                 rows.append(plain)
             except (OverflowError, TypeError, ValueError, msgspec.MsgspecError) as error:
-                rows.append(str(error))
+                rows.append([])
+                self._bad[place] = f"{type(error).__name__}: {error}"
         return _encoder.encode(rows)
 
     def _write(self, body: bytes) -> None:
@@ -181,11 +208,18 @@ class ProcessCommitter(asyncio.Protocol):
     async def close(self) -> None:
         """See the port."""
         self._closing = True
-        if self._transport is None:
-            return
-        self._transport.write_eof()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._gone, 10)
+        if self._tasks:  # A writer that is just being started must be there to be told.
+            await asyncio.wait(self._tasks)
+        if self._transport is not None:
+            self._transport.write_eof()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gone, CLOSE_SECONDS)
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(process.wait, CLOSE_SECONDS)
+            process.kill()
+            await asyncio.to_thread(process.wait)
 
 
 class ProcessJournal(GroupJournal):
@@ -233,22 +267,16 @@ def serve(connection: socket.socket, path: Path, seed: bytes) -> None:
     commits, verdicts = writer.last()
     _send(connection, ["hello", commits, verdicts])
     groups = 0
+    kinds = statements.ALL
     while (body := _receive(connection)) is not None:
         rows = _decoder.decode(body)
-        bad = {place: row for place, row in enumerate(rows) if isinstance(row, str)}
-        all_statements = statements.ALL
-        group: list[Sequence[Op]] = [
-            [(all_statements[number], params) for number, params in row] if not isinstance(row, str) else ()
-            for row in rows
-        ]
+        group: list[Sequence[Op]] = [[(kinds[number], params) for number, params in row] for row in rows]
         try:
             verdicts = writer.apply(group)
         except sqlite3.Error as error:
             _send(connection, ["failed", str(error), []])
             continue
-        for place, why in bad.items():
-            verdicts[place] = why
-        plain = not bad and all(verdict is None for verdict in verdicts)
+        plain = all(verdict is None for verdict in verdicts)
         _send(connection, ["done", writer.commits, [] if plain else verdicts])
         groups += 1
         if groups % CHECKPOINT_GROUPS == 0:
@@ -275,6 +303,13 @@ def _receive(connection: socket.socket) -> bytes | None:
 
 
 def _exactly(connection: socket.socket, count: int) -> bytes | None:
+    """`count` bytes, or None when the platform is gone."""
+    with contextlib.suppress(ConnectionError):
+        return _received(connection, count)
+    return None
+
+
+def _received(connection: socket.socket, count: int) -> bytes | None:
     chunk = connection.recv(count)
     if len(chunk) == count:
         return chunk

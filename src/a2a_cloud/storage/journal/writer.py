@@ -49,6 +49,7 @@ def real_commit(connection: sqlite3.Connection) -> None:
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode with our pragmas. Raises Unavailable when it can't be opened."""
+    connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}",
@@ -68,6 +69,8 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
             connection.execute("PRAGMA cache_size=-8000")
             connection.execute("PRAGMA query_only=ON")
     except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
         raise _unusable(path, error) from error
     return connection
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import os
 from pathlib import Path
 
 from a2a_cloud.model.ports import Ids
-from a2a_cloud.model.problem import NotFound, Problem, StorageFull
+from a2a_cloud.model.problem import Internal, NotFound, Problem, StorageFull, Unavailable
 from a2a_cloud.model.task import ObjectRef
 
 
@@ -20,9 +21,14 @@ class FolderObjects:
         self._root = root
         self._ids = ids
         self._aside = root / "aside"
-        self._aside.mkdir(parents=True, exist_ok=True)
-        for leftover in self._aside.iterdir():  # Of a crash in the middle of a write: nobody refers to it.
-            leftover.unlink(missing_ok=True)
+        try:
+            for folder in (self._aside, root / "sha256"):
+                folder.mkdir(parents=True, exist_ok=True)
+            _sync(root)
+            for leftover in self._aside.iterdir():  # Of a crash amid a write: nobody refers to it.
+                leftover.unlink(missing_ok=True)
+        except OSError as error:
+            raise _problem(error) from error
 
     def writer(self) -> FolderWriter:
         """See the port."""
@@ -54,43 +60,45 @@ class FolderWriter:
         try:
             self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise _full(error) from error
+            raise _problem(error) from error
         self._open = True
 
     def write(self, chunk: bytes) -> None:
         """See the port."""
+        assert self._open, "the object is finished, or was given up"
         view = memoryview(chunk)
         try:
             while view:
                 view = view[os.write(self._file, view) :]
         except OSError as error:
             self.abort()
-            raise _full(error) from error
+            raise _problem(error) from error
         self._hash.update(chunk)
         self._size += len(chunk)
 
     async def finish(self) -> ObjectRef:
         """See the port."""
+        assert self._open, "the object is finished, or was given up"
+        # From here on the file is the thread's: whoever waits may give up, and abort does nothing.
+        self._open = False
         ref = ObjectRef(self._hash.hexdigest(), self._size)
         try:
-            await asyncio.to_thread(self._settle, place(self._root, ref.sha256))
+            await asyncio.shield(asyncio.to_thread(self._settle, place(self._root, ref.sha256)))
         except OSError as error:
-            self.abort()
-            raise _full(error) from error
-        self._open = False
-        os.close(self._file)
+            raise _problem(error) from error
         return ref
 
     def _settle(self, place: Path) -> None:
-        os.fsync(self._file)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        self._path.replace(place)
-        for folder in (place.parent, place.parent.parent):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        try:
+            os.fsync(self._file)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            # The same content replaces itself: if what lies there was damaged, it is whole again.
+            self._path.replace(place)
+            _sync(place.parent)
+            _sync(place.parent.parent)
+        finally:
+            os.close(self._file)
+            self._path.unlink(missing_ok=True)
 
     def abort(self) -> None:
         """See the port."""
@@ -111,11 +119,30 @@ def place(root: Path, sha256: str) -> Path:
 def _read(path: Path, offset: int, length: int) -> bytes:
     try:
         with path.open("rb") as file:
-            file.seek(offset)
+            file.seek(max(0, offset))
             return file.read(length)
     except FileNotFoundError:
         raise NotFound("The object is gone.") from None
+    except OSError as error:
+        raise Internal("The object could not be read.", operator=str(error)) from error
 
 
-def _full(error: OSError) -> Problem:
-    return StorageFull(remedy="Free some space on the disk of A2A_DATA.", operator=str(error), retry_after=5)
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _problem(error: OSError) -> Problem:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        return StorageFull(
+            remedy="Free some space on the disk of A2A_DATA.", operator=str(error), retry_after=5
+        )
+    return Unavailable(
+        f"The object store can't be written: {error.strerror}.",
+        remedy="Check the owner of A2A_DATA, and how many files may be open.",
+        operator=str(error),
+        retry_after=5,
+    )

@@ -12,11 +12,11 @@ class ObjectWriter(Protocol):
     """An object in the making."""
 
     def write(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises StorageFull."""
+        """Take the next bytes. Raises StorageFull, Unavailable."""
         ...
 
     async def finish(self) -> ObjectRef:
-        """Make what was written durable; returns its address. Raises StorageFull."""
+        """Make what was written durable; returns its address. Raises StorageFull, Unavailable."""
         ...
 
     def abort(self) -> None:
@@ -32,9 +32,10 @@ class ObjectStore(Protocol):
         ...
 
     async def put(self, data: bytes) -> ObjectRef:
-        """Store `data` whole."""
+        """Store `data` whole. Raises StorageFull, Unavailable."""
         ...
 
     async def read(self, ref: ObjectRef, offset: int = 0, length: int = -1) -> bytes:
-        """Up to `length` bytes (all: -1) from `offset`. Raises NotFound when there is no such object."""
+        """Up to `length` bytes (all: -1) from `offset`. Raises NotFound when there is no such object,
+        and for what is no hash."""
         ...

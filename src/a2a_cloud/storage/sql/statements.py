@@ -10,7 +10,9 @@ ADD_KEY = Statement(
     "add_key",
     "INSERT INTO api_key(id, org, principal, role, label, hash, created, created_by) VALUES(?,?,?,?,?,?,?,?)",
 )
-REVOKE_KEY = Statement("revoke_key", "UPDATE api_key SET revoked=COALESCE(revoked, ?) WHERE org=? AND id=?", 1)
+REVOKE_KEY = Statement(
+    "revoke_key", "UPDATE api_key SET revoked=COALESCE(revoked, ?) WHERE org=? AND id=?", 1
+)
 
 ADD_AGENT = Statement("add_agent", "INSERT INTO agent(no, org, name, created) VALUES(?,?,?,?)")
 ADD_RELEASE = Statement(

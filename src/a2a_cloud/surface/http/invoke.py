@@ -195,9 +195,11 @@ def _value(text: str) -> Any:
 
 
 def _filename(request: Request) -> str:
-    found = _FILENAME.search(request.content_disposition.decode("utf-8", "replace"))
-    if found is None:
+    every = list(_FILENAME.finditer(request.content_disposition.decode("utf-8", "replace")))
+    if not every:
         return ""
+    # `filename*` says it exactly and wins over `filename`, whichever comes first (RFC 6266, 4.3).
+    found = next((one for one in every if one[1]), every[0])
     name = unquote(found[1]) if found[1] else found[2] or found[3] or ""
     return "".join(c for c in name.replace("\\", "/").rpartition("/")[2] if c.isprintable())[:255]
 
