@@ -2,6 +2,7 @@
 # A worker in another language, written from docs/worker-protocol.md alone, with the core of Perl alone.
 use strict;
 use warnings;
+use utf8;
 use Encode qw(encode_utf8 decode_utf8);
 use JSON::PP;
 use IO::Handle;
@@ -183,11 +184,11 @@ if ($hello->[0] ne 'hello' || $hello->[1] != 1) {
     write_frame('broken', str('This worker speaks version 1.'), str(''));
     exit 1;
 }
-if ($hello->[5] eq 'broken.pl') {
+if ($hello->[5] eq 'broken.py') {
     write_frame('broken', str('It does not compile.'), str("line one\nline two"));
     exit 1;
 }
-my $version = $hello->[5] eq 'future.pl' ? 2 : 1;
+my $version = $hello->[5] eq 'future.py' ? 2 : 1;
 write_frame('ready', int_($version), str('perl'), int_($$), bin($json->encode(\@skills)), bool(0));
 STDOUT->autoflush(1);
 print "perl is ready for $hello->[2]\n";

@@ -192,8 +192,7 @@ def said(stored: RunEvent, kind: str, data: dict[str, Any]) -> bool:
 
 def settle(world: World) -> Ledger:
     """Wait until nothing is submitted or working that nobody holds, as promised after a restart."""
-    left = PROMISED - (0.0 if not world.ready_at else 0.0)
-    world.until(lambda: not Ledger(world.data).unsettled, left, "every run that was caught has its fate")
+    world.until(lambda: not Ledger(world.data).unsettled, PROMISED, "every run that was caught has its fate")
     return Ledger(world.data)
 
 
@@ -214,3 +213,4 @@ def verify(world: World, witness: Witness, ledger: Ledger, known: set[str]) -> N
         assert body is not None
         assert (body.run_id, body.status) == (run.id, run.state.short)
         assert body.attempts == run.attempts, (run.id, body.attempts, run.events)
+        assert (body.task_id is msgspec.UNSET) == (run.task_id not in ledger.tasks)

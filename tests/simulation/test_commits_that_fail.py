@@ -139,6 +139,18 @@ def test_death_at_every_commit(scenario: Scenario, world: World, witness: Witnes
     assert deaths >= 2
 
 
+def test_death_at_every_commit_of_a_first_start(world: World, witness: Witness) -> None:
+    for boundary in range(1, MANY):
+        world.control.arm((Fault.DIES_BEFORE, Fault.DIES_AFTER)[boundary % 2], (boundary + 1) // 2)
+        if world.start(expect=False):
+            break
+        assert world.wait_dead() == -9
+    assert boundary >= 4  # The key and the release have died twice.
+    world.control.disarm()
+    assert witness.invoke("say", "key", text="hello").json == "HELLO"
+    settle(world).check()
+
+
 @pytest.mark.parametrize("fault", [Fault.FULL, Fault.FAILS_BEFORE, Fault.FAILS_AFTER], ids=lambda fault: fault.name)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_commit_that_fails(scenario: Scenario, fault: Fault, world: World, witness: Witness) -> None:

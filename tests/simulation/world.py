@@ -9,11 +9,15 @@ either side of a chosen COMMIT or whenever the test says so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import mmap
 import multiprocessing
+import os
 import signal
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -108,8 +112,6 @@ class TurnedClock(SystemClock):
 
 def live(data: str, control_path: str, log: str, folders: list[str], hold: float) -> None:
     """One life: as `python -m a2a_cloud.app` with ports of ours."""
-    import os
-
     import uvloop
 
     from a2a_cloud.runtime import frames
@@ -134,32 +136,75 @@ def live(data: str, control_path: str, log: str, folders: list[str], hold: float
         runner.run(serve())
 
 
-class World:
-    """A data folder, and the platform's lives on it."""
+class Real:
+    """`python -m a2a_cloud.app` as a user starts it; looks like a multiprocessing Process."""
 
-    def __init__(self, home: Path, agents: tuple[str, ...] = ("crash",), hold: float = 0.5) -> None:
+    def __init__(self, world: World, *before: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("A2A_")}
+        environment |= {
+            "A2A_PORT": "0",
+            "A2A_DATA": str(world.data),
+            "HOME": str(world.home),
+            "XDG_CONFIG_HOME": str(world.home / "config"),
+            "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
+        }
+        command = [*before, sys.executable, "-m", "a2a_cloud.app", *world.folders]
+        with world.log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=world.home)
+        self.pid = self._process.pid
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def join(self, seconds: float) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+
+    @property
+    def exitcode(self) -> int | None:
+        return self._process.poll()
+
+
+class World:
+    """A data folder, and the platform's lives on it. `real`: as a user starts it, without our ports;
+    `before` is then a command that it runs under."""
+
+    def __init__(
+        self,
+        home: Path,
+        folders: tuple[Path, ...] = (AGENTS / "crash",),
+        *,
+        hold: float = 0.5,
+        real: bool = False,
+        before: tuple[str, ...] = (),
+    ) -> None:
         self.home = home
+        self.real, self.before = real, before
         self.data = home / "data"
         self.log = home / "platform.log"
         self.control = Control(home / "control")
         self.process: Any = None
-        self.folders = [str(AGENTS / name) for name in agents]
+        self.folders = [str(folder) for folder in folders]
         self.hold = hold
         self.host, self.port, self.key = "127.0.0.1", 0, ""
-        self.ready_at = 0.0
 
     def start(self, *, expect: bool = True) -> bool:
         """Begin a life; False when it died before it was ready (`expect`: that fails the test)."""
         (self.data / "server.json").unlink(missing_ok=True)
-        paths = str(self.data), str(self.home / "control"), str(self.log)
-        self.process = _forks.Process(target=live, args=(*paths, self.folders, self.hold), daemon=True)
-        self.process.start()
+        if self.real:
+            self.process = Real(self, *self.before)
+        else:
+            paths = str(self.data), str(self.home / "control"), str(self.log)
+            self.process = _forks.Process(target=live, args=(*paths, self.folders, self.hold), daemon=True)
+            self.process.start()
         server = self.data / "server.json"
         self.until(lambda: not self.process.is_alive() or server.exists(), 30, "it was ready")
         if not server.exists():
             assert not expect, self.log.read_text()
             return False
-        self.ready_at = time.monotonic()
         self.port = urlsplit(json.loads(server.read_bytes())["url"]).port or 0
         self.key = (self.data / "admin.key").read_text().strip()
         return True
@@ -188,17 +233,25 @@ class World:
 
     def stop(self) -> int:
         """Ctrl-C; its exit code."""
-        self.process.terminate if self.dead else self._interrupt()
-        return self.wait_dead()
-
-    def _interrupt(self) -> None:
-        import os
-
         os.kill(self.process.pid, signal.SIGINT)
+        return self.wait_dead(30)
 
     def close(self) -> None:
-        self.kill() if self.process is not None else None
+        if self.process is not None:
+            self.kill()
         self.control.close()
+
+    @property
+    def workers(self) -> list[int]:
+        """Process ids of the workers on record."""
+        return [int(path.name) for path in (self.data / "workers").iterdir() if path.name.isdigit()]
+
+    def kill_worker(self) -> None:
+        """`kill -9` of the only worker, once there is one."""
+        self.until(lambda: self.workers, 10, "there is a worker")
+        (pid,) = self.workers
+        os.kill(pid, signal.SIGKILL)
+        self.until(lambda: pid not in self.workers, 10, "the worker's end was seen")
 
     def until(self, true: Callable[[], Any], seconds: float, what: str) -> None:
         """Wait for something that nothing tells of."""

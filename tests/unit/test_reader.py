@@ -35,7 +35,6 @@ SCOPED: dict[str, list[Call]] = {
     "key": [lambda r, s: r.key(s, "key1")],
     "agents": [lambda r, s: r.agents(s)],
     "releases": [lambda r, s: r.releases(s, 1)],
-    "leaves": [lambda r, s: r.leaves(s)],
     "task": [lambda r, s: r.task(s, "task_1"), lambda r, s: r.task(s, "task_1", 1)],
     "tasks": [
         lambda r, s: r.tasks(s, 1),
@@ -54,6 +53,7 @@ SCOPED: dict[str, list[Call]] = {
     ],
     "run": [lambda r, s: r.run(s, "run_1")],
     "run_by_no": [lambda r, s: r.run_by_no(s, 1)],
+    "children": [lambda r, s: r.children(s, 1)],
     "runs_of_task": [lambda r, s: r.runs_of_task(s, 1)],
     "runs": [
         lambda r, s, a=a, st=st, d=d, b=b: r.runs(s, agent=a, state=st, dead=d, before=b)
@@ -96,7 +96,6 @@ OF_THE_ORGANISATION = {
     "key",
     "agents",
     "releases",
-    "leaves",
     "idempotency",
     "events",
     "receipt",
@@ -105,7 +104,9 @@ OF_THE_ORGANISATION = {
 }
 
 
-def rows(no: int, org: int, owner: int, agent: int, state: str = DONE, *, dead: int = 0) -> list[Op]:
+def rows(
+    no: int, org: int, owner: int, agent: int, state: str = DONE, *, dead: int = 0, parent: int | None = None
+) -> list[Op]:
     """A task with one run, its event, receipt, log line and key; all numbered `no`."""
     live = state in (SUBMITTED, WORKING, PARKED)
     ops: list[Op] = [
@@ -114,7 +115,7 @@ def rows(no: int, org: int, owner: int, agent: int, state: str = DONE, *, dead: 
             sql.ADD_RUN,
             (
                 *(no, f"run_{no}", org, owner, agent, 1, no, f"task_{no}", 1, "ctx", "echo"),
-                *(SUBMITTED, 1, float(no), b"call", None),
+                *(SUBMITTED, 1, float(no), b"call", parent),
             ),
         ),
         (sql.ADD_EVENT, (no << SEQ_BITS | 1, org, b"event")),
@@ -150,7 +151,7 @@ def path(tmp_path: Path) -> Path:
     ]
     ops += rows(1, 1, 1, 1, dead=1)
     for no, state in enumerate((FAILED, PARKED, WORKING, SUBMITTED), 2):
-        ops += rows(no, 1, 1, 1, state)
+        ops += rows(no, 1, 1, 1, state, parent=1)
     verdicts = writer.apply([[op] for op in ops])
     assert set(verdicts) == {None}
     writer.close()
@@ -183,7 +184,7 @@ def empty(answer: Any) -> bool:
 
 def test_every_method_is_covered_here() -> None:
     methods = {name for name, _ in inspect.getmembers(SqliteReader, inspect.isfunction) if name[0] != "_"}
-    assert methods - {"close"} == set(SCOPED) | set(FOR_THE_SYSTEM)
+    assert methods - {"close", "snapshot"} == set(SCOPED) | set(FOR_THE_SYSTEM)
     assert methods == {name for name, _ in inspect.getmembers(Reader, inspect.isfunction) if name[0] != "_"}
 
 
@@ -230,8 +231,6 @@ def test_what_belongs_to_one_owner_is_asked_for_with_one(reader: SqliteReader, n
 def test_lists_of_runs_are_of_one_organisation(reader: SqliteReader) -> None:
     with pytest.raises(Internal):
         reader.runs(SYSTEM)
-    with pytest.raises(Internal):
-        reader.leaves(SYSTEM)
 
 
 @pytest.mark.parametrize("name", FOR_THE_SYSTEM)
@@ -430,6 +429,21 @@ def test_what_can_be_no_stored_value_finds_nothing(reader: SqliteReader) -> None
     assert reader.count_tasks(owned, 1, context="\ud800") == 0
     assert reader.receipt_ids(owned, []) == {}
     assert reader.receipt_ids(owned, list(range(100_000))) == {1: b"id"}
+
+
+def test_a_snapshot_shows_one_moment(reader: SqliteReader, path: Path) -> None:
+    writer = SqliteWriter(path)
+    owned = Scope(org=1, owner=1)
+    with reader.snapshot(), reader.snapshot():
+        assert len(reader.runs(owned)) == 5
+        writer.apply([rows(10, 1, 1, 1)])
+        assert len(reader.runs(owned)) == 5
+    assert len(reader.runs(owned)) == 6
+    with pytest.raises(KeyError), reader.snapshot():
+        raise KeyError
+    writer.apply([rows(11, 1, 1, 1)])
+    assert len(reader.runs(owned)) == 7
+    writer.close()
 
 
 def test_pages_follow_each_other_without_gap_or_double(reader: SqliteReader, path: Path) -> None:

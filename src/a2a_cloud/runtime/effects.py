@@ -204,9 +204,12 @@ class Record:
 
     def stuck(self) -> str:
         """What the replay did and can't get past, in a few words; "" when it waits for nothing here."""
-        if self.held:
-            return describe_frame(self.held[0])
         first = self._first()
+        if self.held:
+            frame, due = self.held[0], self._todo.get(first)
+            same = isinstance(frame, Effect) and isinstance(due, EffectStarted)
+            other = same and (frame.kind, frame.name) == (due.kind, due.name)  # type: ignore[union-attr]
+            return describe_frame(frame) + (" with other arguments" if other else "")
         for _, end in self._ends:
             if end.effect in self.n_of and end.effect > first:
                 return f"did {describe(self.started[end.effect])}"

@@ -112,6 +112,7 @@ class Run:
         "request_sha256",
         "salts",
         "sealed",
+        "sealing",
         "seq",
         "slot",
         "spec",
@@ -136,6 +137,7 @@ class Run:
         self.state = TaskState.SUBMITTED
         self.reply: Message | None = None
         self.receipt_id = ""
+        self.sealing = ""
         self.attempt = 1
         self.created = 0.0
         self.started: float | None = None
@@ -278,6 +280,10 @@ class Run:
     def replayable(self) -> bool:
         """It may be run again with its recorded effects, to go on after a question."""
         return self.spec is None or self.spec.replayable or self.spec.durable
+
+    def replies(self, outcome: Outcome) -> bool:
+        """The answer is a message and no task: none has been shown before."""
+        return outcome.reply is not None and not self.call.shown and self.ordinal == 1
 
     # --- events ---------------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ class Notary:
             skill=skills.get(call.skill, UNSET),
             started_at=stamp(run.started or run.created),
             status=outcome.state.short,  # type: ignore[arg-type]
-            task_id=UNSET if run.reply is not None else task.id,
+            task_id=UNSET if run.replies(outcome) else task.id,
             trace_id=call.trace_id or UNSET,
             usage=[
                 Usage(meter=meter, qty=_decimal(qty), unit=unit)

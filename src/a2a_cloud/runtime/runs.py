@@ -577,11 +577,10 @@ class Runs:
         if outcome.value is not None:
             run.append(ResultEvent(value=outcome.value))
         if outcome.reply is not None:
-            if run.call.shown or run.ordinal > 1:
-                message = outcome.reply
-            else:
+            if run.replies(outcome):
                 run.append(ReplyEvent(message=outcome.reply))
-                run.reply = outcome.reply
+            else:
+                message = outcome.reply
         problem = outcome.problem
         run.append(
             StatusEvent(
@@ -617,8 +616,14 @@ class Runs:
         """Commit what is pending with the journal's next group."""
         if not run.writing:
             run.writing = True
+            # What is still to come joins the write until its group forms; after a run's end nothing
+            # comes, so its receipt is made now, while the writer works on another group.
+            whole = run.over and run.is_accepted
             run.write = Write(
-                collect=lambda: self._collect(run), done=lambda error: self._written(run, error), must=True
+                self._collect(run) if whole else None,
+                lambda error: self._written(run, error),
+                collect=None if whole else lambda: self._collect(run),
+                must=True,
             )
             self.journal.submit(run.write)
 
@@ -645,22 +650,24 @@ class Runs:
         outcome = run.ending if run.over else None
         response = b""
         state: StatusEvent | None = None
-        attempted = False
+        attempted = replied = False
         for seq, event in flight:
             body = encode_event(event)
             digest.add(body)
             ops.append((sql.ADD_EVENT, (base | seq, org, body)))
             if type(event) is StatusEvent:
                 state = event
-            elif type(event) is ResultEvent or type(event) is ReplyEvent:
+            elif type(event) is ResultEvent:
                 response = body
+            elif type(event) is ReplyEvent:
+                response, replied = body, True
             elif type(event) is AttemptEvent:
                 attempted = True
         if outcome is not None and not run.sealed:
             run.sealed = True
             ended = run.ended or self.clock.now()
             sealed, op = self.notary.seal(run, outcome, digest.hexdigest(), response, ended)
-            run.receipt_id = sealed.id
+            run.sealing = sealed.id
             problem = outcome.problem
             ops.append(op)
             ops.append(
@@ -685,7 +692,7 @@ class Runs:
                 ops.append((sql.SET_TASK, (waits.value, ended, task.no, org)))
             else:
                 task.closing = run.closes = True
-                if run.reply is not None and task.total == 1:
+                if replied and task.total == 1:
                     ops.append((sql.DROP_TASK, (task.no, org)))
                 else:
                     ops.append((sql.SET_TASK, (outcome.state.value, ended, task.no, org)))
@@ -715,10 +722,14 @@ class Runs:
         flight, run.flight = run.flight, []
         task = run.task
         ended = run.sealed
+        if ended:
+            run.receipt_id = run.sealing
         for seq, event in flight:
             if event.visible:
                 if type(event) is StatusEvent:
                     run.state = event.state
+                elif type(event) is ReplyEvent:
+                    run.reply = event.message
                 run.keep(seq, event)
         if task.sinks and flight:
             self.bus.deliver(task, run, flight)
@@ -746,7 +757,7 @@ class Runs:
         run.pending, run.flight, run.ops, run.idle, run.digest = [], [], [], [], None
         run.seq = max((seq for seq, _ in self.reader.events(Scope(org=run.task.org_no), run.no)), default=0)
         run.sealed = run.over = run.closes = run.task.closing = False
-        run.receipt_id, run.reply, run.ending = "", None, None
+        run.ending = None
         run.wake(problem)
         if not run.refused:
             run.refused = True

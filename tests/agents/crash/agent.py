@@ -137,6 +137,13 @@ async def nap(ctx: Context, seconds: float) -> str:
     return "rested"
 
 
+@skill
+async def nap_then_call(ctx: Context, seconds: float) -> str:
+    """Sleep, then call."""
+    await ctx.sleep(seconds)
+    return str(await ctx.call("crash", "say", text="called"))
+
+
 @skill(durable=True)
 async def long_nap(ctx: Context, seconds: float) -> str:
     """Sleep, also over a restart."""
@@ -153,6 +160,17 @@ async def beat(ctx: Context, trace: str, seconds: float = 60) -> str:
         mark(trace, "beat")
         await asyncio.sleep(0.02)
     return "beaten"
+
+
+@skill
+async def breed(ctx: Context, trace: str) -> str:
+    """Leave a process of its own running, and wait."""
+    await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", f"while true; do echo bred $$ >> {trace}; sleep 0.02; done"
+    )
+    await ctx.text("bred")
+    await asyncio.sleep(60)
+    return "old"
 
 
 @skill(retries=2)
@@ -196,6 +214,18 @@ async def outer(ctx: Context, trace: str = "", gate: str = "") -> str:
         return f"child {await ctx.call('crash', 'pour', trace=trace, gate=gate)}"
     except Problem as problem:
         return f"child failed: {problem.code}"
+
+
+@skill
+async def family_of_slow(ctx: Context, trace: str = "", gate: str = "") -> str:
+    """Not durable, and waits in a call."""
+    return f"child {await ctx.call('crash', 'pour', trace=trace, gate=gate)}"
+
+
+@skill
+async def hop(ctx: Context, levels: int) -> str:
+    """The other end of `there_and_back`."""
+    return str(await ctx.call("narrow", "there_and_back", levels=levels))
 
 
 @skill(durable=True)

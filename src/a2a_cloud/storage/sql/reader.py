@@ -172,10 +172,6 @@ class Reader(Protocol):
         """The highest number given in `table`, 0 for none. System only."""
         ...
 
-    def leaves(self, scope: Scope) -> int:
-        """How many receipts the organisation's log has: the next leaf's index."""
-        ...
-
     # --- tasks and runs -------------------------------------------------------------------------
 
     def task(self, scope: Scope, task_id: str, agent: int | None = None) -> TaskRow | None:

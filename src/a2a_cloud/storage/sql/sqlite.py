@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class SqliteReader:
         self._connection.close()
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> Generator[None]:
         """See the port."""
         if self._connection.in_transaction:
             yield
@@ -175,11 +175,6 @@ class SqliteReader:
         column = "run" if table == "receipt" else "no"
         assert table in {"org", "principal", "agent", "release", "task", "run", "log", "receipt"}
         return int(self._all(f"SELECT COALESCE(MAX({column}), 0) FROM {table}")[0][0])
-
-    def leaves(self, scope: Scope) -> int:
-        """See the port."""
-        _narrow(scope)
-        return int(self._all("SELECT COALESCE(MAX(leaf)+1, 0) FROM receipt WHERE org=?", (scope.org,))[0][0])
 
     # --- tasks ----------------------------------------------------------------------------------
 
