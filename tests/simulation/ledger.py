@@ -203,7 +203,8 @@ def verify(world: World, witness: Witness, ledger: Ledger, known: set[str]) -> N
         if run.ended is None or run.id in known:
             continue
         known.add(run.id)
-        document = witness.request("GET", f"/agents/{witness.agent}/runs/{run.id}/receipt")
+        agent = witness.run(run.id)["agent"]
+        document = witness.request("GET", f"/agents/{agent}/runs/{run.id}/receipt")
         assert document.status == 200, document.body
         verdict = verify_receipt(document.body, jwks)
         assert verdict.outcome is Outcome.VALID, verdict.sentence

@@ -175,8 +175,7 @@ def test_an_answer_may_be_repeated(client: Witness, house: World) -> None:
     assert state(first) == state(again) == "completed"
     assert len(runs_of(house, task)) == 1
     other = client.send("repeat-answer", "blue", task=task)
-    assert other.status == 400
-    assert other.code == "idempotency_conflict"
+    assert (other.status, other.code) == (409, "idempotency_conflict")
 
 
 def test_an_answer_that_does_not_fit_leaves_the_question_open(client: Witness) -> None:

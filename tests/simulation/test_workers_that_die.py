@@ -99,10 +99,12 @@ def test_a_parked_run_that_keeps_its_worker_is_lost_with_it(client: Witness) -> 
     assert client.send("answer", "hm", task=task).status == 200  # With its worker it goes on as any other.
     task = client.skill("ask again", "kept").json["task"]["id"]
     client.world.kill_worker()
+    client.world.until(lambda: run_of(client.world, task).ended, 5, "it is lost")
     run = after(client, task)
     assert (run.problem, run.dead) == ("worker_lost", True)
     task = client.skill("once more", "kept").json["task"]["id"]
     client.world.restart()
+    client.world.until(lambda: run_of(client.world, task).ended, 5, "it is lost")
     run = after(client, task)
     assert (run.problem, run.dead) == ("worker_lost", True)
 

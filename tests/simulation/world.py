@@ -247,11 +247,12 @@ class World:
         return [int(path.name) for path in (self.data / "workers").iterdir() if path.name.isdigit()]
 
     def kill_worker(self) -> None:
-        """`kill -9` of the only worker, once there is one."""
+        """`kill -9` of all workers, once there are some."""
         self.until(lambda: self.workers, 10, "there is a worker")
-        (pid,) = self.workers
-        os.kill(pid, signal.SIGKILL)
-        self.until(lambda: pid not in self.workers, 10, "the worker's end was seen")
+        killed = set(self.workers)
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        self.until(lambda: not killed & set(self.workers), 10, "the worker's end was seen")
 
     def until(self, true: Callable[[], Any], seconds: float, what: str) -> None:
         """Wait for something that nothing tells of."""

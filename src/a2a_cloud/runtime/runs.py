@@ -154,7 +154,7 @@ class Runs:
             digest = _key_digest(call.release, call.principal, call.key)
             # A new call's key is looked up by the insert itself; only where a repeat must not even
             # be tried (answers, children, what may begin before it is stored) is it looked up before.
-            look = bool(call.task_id) or call.parent is not None or self._eager(call)
+            look = bool(call.task_id) or call.parent is not None or self.journal.full or self._eager(call)
             known = self._known(call, digest, look=look)
             if known is not None:
                 return known
@@ -567,9 +567,12 @@ class Runs:
         self._conclude(run)
 
     def _conclude(self, run: Run) -> None:
-        """Write the run's end, once its children have theirs: its receipt names their receipts."""
+        """Write the run's end, once its children have theirs, for its receipt names their receipts, and
+        once the runs before it in its task have theirs, so that the last one closes the task."""
         outcome = run.ending
-        if outcome is None or run.over or (run.children and any(child.no in self.live for child in run.children)):
+        if outcome is None or run.over or run is not run.task.current:
+            return
+        if run.children and any(child.no in self.live for child in run.children):
             return
         run.over = True
         now = run.ended = self.clock.now()
@@ -779,7 +782,11 @@ class Runs:
         if run.on_end is not None:
             run.on_end(run)
         following = run.task.current
-        if following is not None and following.is_accepted and following.worker is None and following.ending is None:
+        if following is None:
+            return
+        if following.ending is not None:
+            self._conclude(following)
+        elif following.is_accepted and following.worker is None:
             following.deadline = self.deadline(following)
             self.pool(following.call.release).enqueue(following)
 

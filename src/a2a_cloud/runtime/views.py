@@ -131,7 +131,7 @@ class RunService:
         runs = self._reader.runs_of_task(scope, row.no)
         receipts = self._reader.receipt_ids(Scope(org=row.org), [run.no for run in runs])
         state = TaskState(row.state)
-        if state is TaskState.SUBMITTED and live is not None and live.current is not None and live.current.worker is not None:
+        if state is TaskState.SUBMITTED and live is not None and live.current is not None and live.current.started is not None:
             state = TaskState.WORKING
         return TaskView(
             row.id,
@@ -309,7 +309,7 @@ class RunService:
             owner = self._runs.principals.by_no(row.owner)
             live = self._runs.live.get(row.no)
             state = TaskState(row.state)
-            if state is TaskState.SUBMITTED and live is not None and live.worker is not None:
+            if state is TaskState.SUBMITTED and live is not None and live.started is not None:
                 state = TaskState.WORKING
             parent = self._reader.run_by_no(Scope(org=row.org), row.parent) if row.parent is not None else None
             facts.append(
