@@ -188,13 +188,15 @@ class Platform:
         return False
 
     async def _register(self, folder: Path, org_no: int) -> Release:
+        drafts: list[int] = []
+
         async def read_skills(draft: Release) -> tuple[bytes, bool]:
             pool = self.runs.pool(draft)
+            drafts.append(draft.no)
             try:
                 ready = await pool.first_ready()
             except RuntimeError as error:
-                del self.runs.pools[draft.no]
-                await pool.close()
+                await self._drop_pools(drafts)
                 await self.journal.write([])  # Its last lines are on disk after this.
                 lines = self.service.agent_logs(draft.org_no, draft.agent_no)
                 trace = "\n".join(f"  {line.line}" for line in lines[-12:] if line.source == "stderr")
@@ -204,7 +206,11 @@ class Platform:
                 ) from None
             return ready.skills, ready.message_handler
 
-        release, new = await self.registry.register(folder, org_no, DEFAULT_ORG, read_skills)
+        try:
+            release, new = await self.registry.register(folder, org_no, DEFAULT_ORG, read_skills)
+        except BaseException:
+            await self._drop_pools(drafts)  # What was never stored serves nobody.
+            raise
         pool = self.runs.pools.get(release.no)
         if new and pool is not None:
             pool.release = release
@@ -212,6 +218,12 @@ class Platform:
             if other.release.agent_no == release.agent_no:
                 other.serving = other.release.no == release.no
         return release
+
+    async def _drop_pools(self, numbers: list[int]) -> None:
+        for number in numbers:
+            pool = self.runs.pools.pop(number, None)
+            if pool is not None:
+                await pool.close()
 
     def _link_key(self) -> bytes:
         path = self.data / "keys" / "links.key"

@@ -1,4 +1,4 @@
-"""A platform whose workers are the one in Perl: `foreign_platform.py FOLDER`, with the platform's settings."""
+"""A platform whose workers are the one in Perl: `foreign_platform.py FOLDER`, with A2A_… settings."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from calling import answer, begin, events, invoke, log_text, request, run_of, wait_for
+
 from conftest import SOURCE, Running
 
 PLATFORM = Path(__file__).with_name("foreign_platform.py")
@@ -53,7 +54,10 @@ def test_it_asks(perl: Running) -> None:
     said = invoke(perl, "perl", "ask")
     assert said.status == 202
     assert said.json["question"] == {"text": "How many?", "schema": {"type": "integer"}}
-    assert answer(perl, "perl", said.json["task_id"], 21).json["task"]["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert (
+        answer(perl, "perl", said.json["task_id"], 21).json["task"]["status"]["state"]
+        == "TASK_STATE_COMPLETED"
+    )
     view = run_of(perl, said.run)
     assert [event["kind"] for event in view["events"]].count("result") == 1
 

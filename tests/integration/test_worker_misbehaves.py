@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from calling import alive, begin, invoke, lines, log_text, request, run_of, wait_for
+
 from conftest import AGENTS, Running, start_platform
 
 
@@ -252,7 +253,16 @@ def test_more_reads_than_are_allowed_end_the_worker(rogue: Running) -> None:
 
 def test_the_environment_is_clean_and_the_limits_stand_before_the_code_runs(rogue: Running) -> None:
     seen = invoke(rogue, "rogue", "look").json
-    assert seen["environ"].keys() <= {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+    assert seen["environ"].keys() <= {
+        "PATH",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "TZ",
+        "HOME",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+    }
     assert rogue.key not in str(seen["environ"])
     assert seen["limits"]["RLIMIT_NOFILE"] == seen["early"] == 64
     assert seen["limits"]["RLIMIT_CORE"] == 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from calling import Said, alive, answer, begin, invoke, log_text, request, wait_for
+
 from conftest import Running
 
 Start = Callable[..., Running]
@@ -65,7 +67,8 @@ def test_a_full_queue_is_refused_with_retry_after(platform: Start, tmp_path: Pat
 
 
 def _runs(running: Running) -> int:
-    return len(request(running, "GET", "/api/v1/runs?state=working").json["runs"])
+    runs = request(running, "GET", "/api/v1/runs").json["runs"]
+    return sum(1 for run in runs if run["state"] == "working")
 
 
 # --- starts -----------------------------------------------------------------------------------------
@@ -85,7 +88,7 @@ GOOD = "from a2a_cloud import skill\n@skill\ndef hello() -> str:\n    'Hello.'\n
 @pytest.mark.parametrize(
     ("code", "limits", "why", "trace"),
     [
-        ("import a2a_none\n", "", "No module named 'a2a_none'", "agent.py\", line 1"),
+        ("import a2a_none\n", "", "No module named 'a2a_none'", 'agent.py", line 1'),
         ("def f():\n    return 1 / 0\nf()\n", "", "ZeroDivisionError", "line 2, in f"),
         ("x = (\n", "", "SyntaxError", "line 1"),
         ("x = 1\n", "", "declares no skill", ""),
@@ -105,7 +108,7 @@ def test_a_start_that_fails_says_why(
     assert trace in said
     assert "a2a_cloud/agent" not in said
     assert "a2a_cloud/app.py" not in said
-    assert len(said) < 10_000
+    assert len(said) < 20_000
 
 
 def test_a_worker_that_fails_to_start_later_fails_calls_and_is_tried_again(
@@ -126,17 +129,13 @@ def test_a_worker_that_fails_to_start_later_fails_calls_and_is_tried_again(
     assert wait_for(lambda: invoke(running, "made", "hello").status == 200)
 
 
-def test_a_worker_that_ends_by_itself_is_not_restarted_at_full_speed(
-    platform: Start, tmp_path: Path
-) -> None:
+def test_a_worker_that_ends_by_itself_is_not_restarted_at_full_speed(platform: Start, tmp_path: Path) -> None:
     starts = tmp_path / "starts"
     code = f"import os, threading\nopen({str(starts)!r}, 'a').write('.')\n"
     code += "threading.Timer(0.05, os._exit, [9]).start()\n" + GOOD
     running = platform([folder(tmp_path, code)])
     wait_for(lambda: len(starts.read_text()) >= 3)
     # Each start waits longer than the one before: by now many would have been made.
-    import time
-
     time.sleep(1.0)
     assert len(starts.read_text()) <= 6
     assert request(running, "GET", "/healthz").status == 200

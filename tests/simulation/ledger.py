@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from witness import Witness
+from world import PROMISED, World
 
 from a2a_cloud.model.run import (
     AnswerEvent,
@@ -28,8 +30,6 @@ from a2a_cloud.model.task import TERMINAL, TaskState
 from a2a_cloud.storage.sql.schema import SEQ_BITS
 from a2a_cloud.wire.jws import read_jwks
 from a2a_cloud.wire.proof import Outcome, verify_receipt
-from witness import Witness
-from world import PROMISED, World
 
 OPEN = {TaskState.SUBMITTED, TaskState.WORKING}
 
@@ -74,7 +74,15 @@ class Ledger:
             for number, body in read("SELECT id, body FROM event ORDER BY id"):
                 events[number >> SEQ_BITS].append((number & ((1 << SEQ_BITS) - 1), decode_event(body)))
             self.runs = [
-                Row(*row[:6], TaskState(row[6]), row[7], row[8] or "", bool(row[9]), row[10], events.pop(row[0], []))
+                Row(
+                    *row[:6],
+                    TaskState(row[6]),
+                    row[7],
+                    row[8] or "",
+                    bool(row[9]),
+                    row[10],
+                    events.pop(row[0], []),
+                )
                 for row in read(
                     "SELECT no, id, task, task_id, ordinal, skill, state, ended, problem, dead, parent"
                     " FROM run ORDER BY no"
@@ -104,7 +112,9 @@ class Ledger:
             sealed[org].append(leaf)
         for leaves in sealed.values():
             assert leaves == list(range(len(leaves))), f"the log has gaps: {leaves}"
-        assert sorted(run for run, *_ in self.receipts) == [run.no for run in self.runs if run.ended is not None]
+        assert sorted(run for run, *_ in self.receipts) == [
+            run.no for run in self.runs if run.ended is not None
+        ]
         by_task: dict[str, list[Row]] = defaultdict(list)
         for run in self.runs:
             by_task[run.task_id].append(run)
@@ -133,7 +143,9 @@ class Ledger:
             elif isinstance(event, EffectStarted) and event.kind != "now":
                 open_effects[seq] = event.kind
             elif isinstance(event, EffectEnded):
-                assert event.effect in open_effects, f"{run.id}: effect {event.effect} ended twice, or never began"
+                assert event.effect in open_effects, (
+                    f"{run.id}: effect {event.effect} ended twice, or never began"
+                )
                 del open_effects[event.effect]
 
     def _check_task(self, task: str, runs: list[Row]) -> None:
@@ -145,7 +157,11 @@ class Ledger:
             return
         living = [run for run in runs if run.ended is None]
         if not living:
-            assert state is max(runs, key=lambda run: (run.ended or 0, run.ordinal)).state, (task, state, runs)
+            assert state is max(runs, key=lambda run: (run.ended or 0, run.ordinal)).state, (
+                task,
+                state,
+                runs,
+            )
         elif living[0].state is TaskState.INPUT_REQUIRED:
             assert state is TaskState.INPUT_REQUIRED, (task, state, living)
         else:

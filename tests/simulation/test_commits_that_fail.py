@@ -151,7 +151,9 @@ def test_death_at_every_commit_of_a_first_start(world: World, witness: Witness) 
     settle(world).check()
 
 
-@pytest.mark.parametrize("fault", [Fault.FULL, Fault.FAILS_BEFORE, Fault.FAILS_AFTER], ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    "fault", [Fault.FULL, Fault.FAILS_BEFORE, Fault.FAILS_AFTER], ids=lambda fault: fault.name
+)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_commit_that_fails(scenario: Scenario, fault: Fault, world: World, witness: Witness) -> None:
     """The platform lives on: new work is refused, or what runs loses nothing."""
@@ -235,4 +237,6 @@ def finished(scenario: Scenario, said: Said, *, crashed: bool, refused: bool = F
 def result_of(body: dict[str, Any]) -> Any:
     """The value of the task's last data part."""
     artifacts = body["task"]["artifacts"]
-    return next(part["data"] for artifact in reversed(artifacts) for part in artifact["parts"] if "data" in part)
+    return next(
+        part["data"] for artifact in reversed(artifacts) for part in artifact["parts"] if "data" in part
+    )

@@ -117,6 +117,12 @@ def test_on_disk_before_anybody_sees_it(trace: tuple[Path, dict[str, list[str]]]
         durable_first(steps, word)
 
 
+def test_without_the_sync_this_would_fail(trace: tuple[Path, dict[str, list[str]]]) -> None:
+    steps = [step for step in read(trace[0]) if not step.synced]
+    with pytest.raises(AssertionError, match="before it was on disk"):
+        durable_first(steps, trace[1]["send"][0])
+
+
 def test_receipts_are_on_disk_before_they_are_named(trace: tuple[Path, dict[str, list[str]]]) -> None:
     steps = read(trace[0])
     seen = {}

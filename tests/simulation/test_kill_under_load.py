@@ -21,7 +21,13 @@ CLIENTS = 16
 CALLS = 12
 
 #: What a call has to come to when nothing caught it; a durable or idempotent one always has to.
-EXPECTED = {"say": "HELLO", "again": "done", "pour": "poured", "family": "parent of A CHILD", "quick": "quick"}
+EXPECTED = {
+    "say": "HELLO",
+    "again": "done",
+    "pour": "poured",
+    "family": "parent of A CHILD",
+    "quick": "quick",
+}
 SURE = {"lasting", "again", "quick"}
 
 

@@ -15,7 +15,7 @@ from world import World
 
 from a2a_cloud.model.task import TaskState
 
-CODE = '''
+CODE = """
 import asyncio
 from pathlib import Path
 
@@ -66,39 +66,91 @@ def survey_sync(ctx: Context, trace: str) -> list[str]:
     answer = ctx.ask("Go on?")
     ctx.text("Done.")
     return [first, second, answer]
-'''
+"""
 
 THIRD = '    third = await ctx.step(look, trace, "third", name="third")\n'
 GATHER = CODE[CODE.index("    first, second = await asyncio.gather(") : CODE.index(THIRD)]
 
 #: What is edited while the run is parked, and the difference that is named.
 EDITS: dict[str, tuple[str, str, str]] = {
-    "renamed step": ('name="third"', 'name="other"', r"record has step 'third' at event \d+; the replay did step 'other'"),
+    "renamed step": (
+        'name="third"',
+        'name="other"',
+        r"record has step 'third' at event \d+; the replay did step 'other'",
+    ),
     "other arguments": (
         'trace, "third", name',
         'trace, "3rd", name',
         r"record has step 'third' at event \d+; the replay did step 'third' with other arguments",
     ),
-    "missing step": (THIRD, '    third = "saw third"\n', r"record has step 'third' at event \d+; the replay "),
+    "missing step": (
+        THIRD,
+        '    third = "saw third"\n',
+        r"record has step 'third' at event \d+; the replay ",
+    ),
     "extra step": (
         "    answer = await",
         '    await ctx.step(look, trace, "extra", name="extra")\n    answer = await',
         r"record has ask at event \d+; the replay did step 'extra'",
     ),
-    "changed order": (GATHER + THIRD, THIRD + GATHER, r"record has step 'first' at event \d+; the replay did step 'third'"),
-    "changed progress": ('"looking"', '"staring"', r"record has progress 'look' \(looking\) at event 1; the replay sent progress 'look' \(staring\)"),
-    "missing progress": ('    ctx.progress("look", 20, "looking")\n    await', "    await", r"record has progress 'look' \(looking\) at event 1; the replay "),
-    "changed text": ('await ctx.text("Now. ")', 'await ctx.text("Then. ")', r"the replay sent the text 'Then. '"),
-    "missing text": ('    await ctx.text("Now. ")\n', "", r"record goes on with the text 'Now. '; the replay "),
-    "changed artifact": ('"third: "', '"three: "', r"record has artifact 'note.txt' at event \d+; the replay sent another artifact"),
-    "changed log": ('"all seen"', '"all known"', r"record has the log line 'all seen' at event \d+; the replay sent the log line 'all known'"),
-    "other question": ('"Go on?"', '"Go on now?"', r"record has ask at event \d+; the replay did ask with other arguments"),
+    "changed order": (
+        GATHER + THIRD,
+        THIRD + GATHER,
+        r"record has step 'first' at event \d+; the replay did step 'third'",
+    ),
+    "changed progress": (
+        '"looking"',
+        '"staring"',
+        r"record has progress 'look' \(looking\) at event 1; the replay sent progress 'look' \(staring\)",
+    ),
+    "missing progress": (
+        '    ctx.progress("look", 20, "looking")\n    await',
+        "    await",
+        r"record has progress 'look' \(looking\) at event 1; the replay ",
+    ),
+    "changed text": (
+        'await ctx.text("Now. ")',
+        'await ctx.text("Then. ")',
+        r"the replay sent the text 'Then. '",
+    ),
+    "missing text": (
+        '    await ctx.text("Now. ")\n',
+        "",
+        r"record goes on with the text 'Now. '; the replay ",
+    ),
+    "changed artifact": (
+        '"third: "',
+        '"three: "',
+        r"record has artifact 'note.txt' at event \d+; the replay sent another artifact",
+    ),
+    "changed log": (
+        '"all seen"',
+        '"all known"',
+        r"record has the log line 'all seen' at event \d+; the replay sent the log line 'all known'",
+    ),
+    "other question": (
+        '"Go on?"',
+        '"Go on now?"',
+        r"record has ask at event \d+; the replay did ask with other arguments",
+    ),
     "no clock": ("    began = ctx.now()\n", "", r"record has now at event \d+; the replay "),
-    "early end": ("    answer = await", '    return ["early"]\n    answer = await', r"record has ask at event \d+; the replay ended \(ok\)"),
-    "failure": ("    answer = await", '    raise ValueError("no")\n    answer = await', r"record has ask at event \d+; the replay ended \(failed\)"),
+    "early end": (
+        "    answer = await",
+        '    return ["early"]\n    answer = await',
+        r"record has ask at event \d+; the replay ended \(ok\)",
+    ),
+    "failure": (
+        "    answer = await",
+        '    raise ValueError("no")\n    answer = await',
+        r"record has ask at event \d+; the replay ended \(failed\)",
+    ),
 }
 SYNC_EDITS: dict[str, tuple[str, str, str]] = {
-    "renamed step": ('"second", name="second"', '"second", name="other"', r"record has step 'second' at event \d+; the replay did step 'other'"),
+    "renamed step": (
+        '"second", name="second"',
+        '"second", name="other"',
+        r"record has step 'second' at event \d+; the replay did step 'other'",
+    ),
     "changed text": ('    ctx.text("Now. ")', '    ctx.text("Then. ")', r"the replay sent the text 'Then. '"),
     "missing step": (
         '    second = ctx.step(see, trace, "second", name="second")\n',
@@ -149,7 +201,9 @@ def edit(world: World, old: str, new: str) -> None:
 
 def value(said: Said) -> Any:
     artifacts = said.json["task"]["artifacts"]
-    return next(part["data"] for artifact in reversed(artifacts) for part in artifact["parts"] if "data" in part)
+    return next(
+        part["data"] for artifact in reversed(artifacts) for part in artifact["parts"] if "data" in part
+    )
 
 
 def test_each_step_runs_once_after_a_kill(surveyor: Witness, trace: Path) -> None:

@@ -76,7 +76,10 @@ def test_an_idempotent_run_is_restarted(client: Witness, tmp_path: Path) -> None
     gate.touch()
     run = after(client, task)
     assert (run.state, run.result, run.attempts) == (TaskState.COMPLETED, "done", 2)
-    kinds = [kind for (_, _), (kind, _) in sorted(client.events.items(), key=lambda item: int(item[0][1].split(".")[1]))]
+    kinds = [
+        kind
+        for (_, _), (kind, _) in sorted(client.events.items(), key=lambda item: int(item[0][1].split(".")[1]))
+    ]
     assert kinds.index("attempt") < len(kinds) - 1 - kinds[::-1].index("text")
 
 

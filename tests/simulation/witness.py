@@ -42,7 +42,9 @@ class Witness:
     runs: set[str] = field(default_factory=set[str])
     receipts: set[str] = field(default_factory=set[str])
     #: (task, position) → (kind, data) of every event seen.
-    events: dict[tuple[str, str], tuple[str, Any]] = field(default_factory=dict[tuple[str, str], tuple[str, Any]])
+    events: dict[tuple[str, str], tuple[str, Any]] = field(
+        default_factory=dict[tuple[str, str], tuple[str, Any]]
+    )
     #: run → its result, where one was shown.
     results: dict[str, Any] = field(default_factory=dict[str, Any])
     threads: list[threading.Thread] = field(default_factory=list[threading.Thread])
@@ -97,7 +99,9 @@ class Witness:
         assert said.status in (200, 202), said.body
         return said.headers["a2a-task"]
 
-    def send(self, key: str, text: str | None = None, *, task: str = "", data: Any = None, now: bool = False) -> Said:
+    def send(
+        self, key: str, text: str | None = None, *, task: str = "", data: Any = None, now: bool = False
+    ) -> Said:
         """SendMessage, blocking unless `now`."""
         part = {"text": text} if text is not None else {"data": data}
         message: dict[str, Any] = {"messageId": key, "role": "ROLE_USER", "parts": [part]}
@@ -136,7 +140,11 @@ class Witness:
 
     def _headers(self, said: Said) -> None:
         with self.lock:
-            for name, kept in (("a2a-task", self.tasks), ("a2a-run", self.runs), ("a2a-receipt", self.receipts)):
+            for name, kept in (
+                ("a2a-task", self.tasks),
+                ("a2a-run", self.runs),
+                ("a2a-receipt", self.receipts),
+            ):
                 if value := said.headers.get(name):
                     kept.add(value)
 

@@ -110,13 +110,15 @@ class TurnedClock(SystemClock):
         return time.time() + self._control.offset
 
 
-def live(data: str, control_path: str, log: str, folders: list[str], hold: float) -> None:
+def live(data: str, control_path: str, log: str, folders: list[str], hold: float, drain: float) -> None:
     """One life: as `python -m a2a_cloud.app` with ports of ours."""
     import uvloop
 
     from a2a_cloud.runtime import frames
+    from a2a_cloud.storage.journal import group
 
     frames.HOLD_SECONDS = hold
+    group.RETRY_SECONDS = 0.1
     output = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -130,7 +132,7 @@ def live(data: str, control_path: str, log: str, folders: list[str], hold: float
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
         await plat.start([Path(folder) for folder in folders])
         await stop.wait()
-        await plat.stop()
+        await plat.stop(drain)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())
@@ -170,7 +172,8 @@ class Real:
 
 class World:
     """A data folder, and the platform's lives on it. `real`: as a user starts it, without our ports;
-    `before` is then a command that it runs under."""
+    `before` is then a command that it runs under. `hold`: how long a replay may stand still; `drain`: how
+    long running calls have when it is stopped."""
 
     def __init__(
         self,
@@ -189,6 +192,7 @@ class World:
         self.process: Any = None
         self.folders = [str(folder) for folder in folders]
         self.hold = hold
+        self.drain = 10.0
         self.host, self.port, self.key = "127.0.0.1", 0, ""
 
     def start(self, *, expect: bool = True) -> bool:
@@ -198,7 +202,9 @@ class World:
             self.process = Real(self, *self.before)
         else:
             paths = str(self.data), str(self.home / "control"), str(self.log)
-            self.process = _forks.Process(target=live, args=(*paths, self.folders, self.hold), daemon=True)
+            self.process = _forks.Process(
+                target=live, args=(*paths, self.folders, self.hold, self.drain), daemon=True
+            )
             self.process.start()
         server = self.data / "server.json"
         self.until(lambda: not self.process.is_alive() or server.exists(), 30, "it was ready")

@@ -13,7 +13,7 @@ import inspect
 import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation, localcontext
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
@@ -334,7 +334,7 @@ def _decimal(qty: float | int | str | Decimal) -> str:
             number = Decimal(str(qty).strip())
             if number.is_finite() and abs(number) < 10**30:
                 return format(round(number, 18) if number != round(number, 18) else number, "f")
-        except InvalidOperation:
+        except ArithmeticError:
             pass
     raise Problem(f"ctx.usage needs a decimal quantity, not {str(qty)[:40]!r}.")
 

@@ -64,6 +64,7 @@ class Session(asyncio.Protocol):
         self._thread = threading.get_ident()
         self._out: list[bytes] = []
         self._size = 0
+        self._lock = threading.RLock()  # A destructor may print while this thread holds it.
         self._free = threading.Event()
         self._free.set()
         self._stopping = False
@@ -154,27 +155,28 @@ class Session(asyncio.Protocol):
             data = encode(frame)
         except BadFrame as error:
             raise ValueError(str(error)) from None
-        if threading.get_ident() == self._thread:
+        here = threading.get_ident() == self._thread
+        if here:
             lagging = self._size > HIGH or not self._free.is_set()
             if lagging and self.waiting > MAX_WAITING and type(frame) is not Result:
                 raise Problem(
                     "The skill puts out more than can be recorded.",
                     remedy="Await something in between, such as ctx.text or asyncio.sleep(0).",
                 )
-            self._queue(data)
-        else:
-            if not self._free.is_set():
-                self._free.wait(PATIENCE)
-            self.loop.call_soon_threadsafe(self._queue, data)
-
-    def _queue(self, data: bytes) -> None:
-        if not self._out:
-            self.loop.call_soon(self._flush)
-        self._out.append(data)
-        self._size += len(data)
+        elif not self._free.is_set():
+            self._free.wait(PATIENCE)
+        with self._lock:
+            # In the order of sending, whichever thread it is: what a thread has said comes before
+            # the result of the run that waited for it.
+            first = not self._out
+            self._out.append(data)
+            self._size += len(data)
+        if first:
+            (self.loop.call_soon if here else self.loop.call_soon_threadsafe)(self._flush)
 
     def _flush(self) -> None:
-        if self._out and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(self._out) if len(self._out) > 1 else self._out[0])
-        self._out.clear()
-        self._size = 0
+        with self._lock:
+            out, self._out = self._out, []
+            self._size = 0
+        if out and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(out) if len(out) > 1 else out[0])

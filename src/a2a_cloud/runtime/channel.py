@@ -48,12 +48,14 @@ class Channel(asyncio.Protocol):
         self.close("it stopped reading")
 
     def send(self, frame: ToWorker) -> None:
-        """Queue a frame; frames of one turn of the loop leave in one write."""
+        """Queue a frame; frames of one turn of the loop leave in one write. Raises BadFrame when it is
+        too large."""
         if self._closed:
             return
+        data = encode(frame)
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(encode(frame))
+        self._out.append(data)
 
     def _flush(self) -> None:
         if self._transport is not None and not self._closed:

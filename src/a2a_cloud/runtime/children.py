@@ -67,7 +67,12 @@ class Children:
     def _child(self, run: Run, seq: int, started: EffectStarted) -> Run:
         call = self._child_call(run, seq, started)
         known = self._runs.key_run(call)
-        if known is not None and run.attempt > 1 and known.terminal and known.state is not TaskState.COMPLETED:
+        if (
+            known is not None
+            and run.attempt > 1
+            and known.terminal
+            and known.state is not TaskState.COMPLETED
+        ):
             # A further attempt is no further attempt when what failed in the last one stays failed.
             call.key = f"{call.key}:{run.attempt}"
             known = self._runs.key_run(call)
@@ -75,7 +80,9 @@ class Children:
             return known
         limits = run.call.release.manifest.limits
         if call.depth > limits.depth:
-            raise InvalidParams(f"Calls between agents go {limits.depth} deep at most.", remedy="Raise `depth` in [limits].")
+            raise InvalidParams(
+                f"Calls between agents go {limits.depth} deep at most.", remedy="Raise `depth` in [limits]."
+            )
         if len(run.children or ()) >= limits.children:
             raise InvalidParams(
                 f"A run makes {limits.children} calls at most.", remedy="Raise `children` in [limits]."
@@ -102,7 +109,11 @@ class Children:
             message_id=f"{run.id}-{seq}",
             role=Role.USER,
             parts=[
-                Part(data=msgspec.Raw(msgspec.json.encode({"skill": asked.skill, "arguments": asked.arguments}))),
+                Part(
+                    data=msgspec.Raw(
+                        msgspec.json.encode({"skill": asked.skill, "arguments": asked.arguments})
+                    )
+                ),
                 *(
                     Part(object=one.object, filename=one.name, media_type=one.media_type)
                     for one in files
@@ -150,7 +161,11 @@ class Children:
                 return bytes(event.value)
             if isinstance(event, TextEvent):
                 text.append(event.delta)
-            if isinstance(event, StatusEvent) and event.state is TaskState.COMPLETED and event.message is not None:
+            if (
+                isinstance(event, StatusEvent)
+                and event.state is TaskState.COMPLETED
+                and event.message is not None
+            ):
                 return _said(event.message)
         return msgspec.json.encode("".join(text)) if text else b"null"
 

@@ -85,6 +85,7 @@ class Pool:
         self._loop = asyncio.get_running_loop()
         self._first_ready: asyncio.Future[Ready] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._one_gone = asyncio.Event()
 
     @property
     def queued(self) -> int:
@@ -123,6 +124,7 @@ class Pool:
             await worker.start()
         except OSError as error:
             self.workers.remove(worker)
+            self._one_gone.set()
             self._start_failed(f"its process could not be started: {error}")
             return
         if self.closed:
@@ -287,6 +289,7 @@ class Pool:
         """See WorkerOwner."""
         if worker in self.workers:
             self.workers.remove(worker)
+        self._one_gone.set()
         runs = list(worker.runs.values())
         worker.runs.clear()
         worker.resumes.clear()
@@ -336,5 +339,6 @@ class Pool:
         self.closed = True
         for worker in list(self.workers):
             worker.kill("the platform stops")
-        while any(not worker.gone for worker in self.workers) and self.workers:
-            await asyncio.sleep(0.01)
+        while self.workers:
+            self._one_gone.clear()
+            await self._one_gone.wait()

@@ -442,7 +442,7 @@ class Runs:
         """See PoolOwner."""
         run = worker.runs.get(frame.run)  # type: ignore[union-attr]
         if run is None:
-            if type(frame) is LogFrame and not frame.run:
+            if type(frame) is LogFrame:  # Of no run, or of a thread that outlived its run.
                 self.log_line(worker.release, 0, frame.level, frame.source, frame.line)
             return  # A late word of a run that has ended.
         if type(frame) is Result:

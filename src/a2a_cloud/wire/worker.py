@@ -11,8 +11,9 @@ import msgspec
 from msgspec import Struct
 
 PROTOCOL = 1
-#: Larger frames are a breach of the protocol; larger payloads travel as objects in chunks.
-MAX_FRAME = 32 << 20
+#: Larger frames are a breach of the protocol; larger payloads travel as objects in chunks. A call of
+#: 16 MB is in its start frame twice: as arguments, and in its message.
+MAX_FRAME = 48 << 20
 #: A payload above this many bytes goes to the object store.
 INLINE_LIMIT = 64 << 10
 #: Bytes per chunk of an object on its way to or from a worker.

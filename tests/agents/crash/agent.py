@@ -14,13 +14,13 @@ from a2a_cloud import Context, Problem, skill
 def mark(trace: str, what: str) -> None:
     """One line, atomically: what ran, in which process."""
     if trace:
-        with open(trace, "a", encoding="utf-8") as file:  # noqa: ASYNC230
+        with open(trace, "a", encoding="utf-8") as file:
             file.write(f"{what} {os.getpid()}\n")
 
 
 async def opened(gate: str) -> None:
     """Wait until the file `gate` exists."""
-    while gate and not Path(gate).exists():  # noqa: ASYNC240
+    while gate and not Path(gate).exists():  # noqa: ASYNC110, ASYNC240
         await asyncio.sleep(0.01)
 
 

@@ -487,6 +487,12 @@ async def copy(ctx: Context, doc: File) -> int:
 
 
 @agent.skill
+async def echo(text: str) -> str:
+    """Say it back."""
+    return text
+
+
+@agent.skill
 async def together(seconds: float) -> int:
     """How many of these run at once."""
     busy["now"] += 1

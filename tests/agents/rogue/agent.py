@@ -77,6 +77,7 @@ def _early() -> int:
 
 
 EARLY = _early()
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 # --- does not stop ----------------------------------------------------------------------------------
@@ -118,7 +119,9 @@ def obedient(ctx: Context) -> str:
 
 
 @skill
-async def crash(how: Literal["exit", "segv", "memory", "memory_thread", "recursion", "sysexit", "kill"]) -> str:
+async def crash(
+    how: Literal["exit", "segv", "memory", "memory_thread", "recursion", "sysexit", "kill"],
+) -> str:
     """End badly."""
     match how:
         case "exit":
@@ -217,7 +220,7 @@ async def unread(ctx: Context) -> str:
 @skill
 async def hog(gate: str) -> str:
     """Read nothing until `gate` exists, and keep the thread that would."""
-    while not Path(gate).exists():  # noqa: ASYNC110, ASYNC240
+    while not Path(gate).exists():  # noqa: ASYNC240
         time.sleep(0.01)  # noqa: ASYNC251
     return "read"
 
@@ -301,7 +304,7 @@ def _framed(value: Any) -> bytes:
 
 
 @skill
-async def breed(how: Literal["child", "deaf", "daemon"], count: int = 1) -> list[int]:
+def breed(how: Literal["child", "deaf", "daemon"], count: int = 1) -> list[int]:
     """Start processes that outlive the call."""
     made = []
     for _ in range(count):
@@ -313,5 +316,4 @@ async def breed(how: Literal["child", "deaf", "daemon"], count: int = 1) -> list
         else:
             script = "setsid sleep 300 >/dev/null 2>&1 & echo $!"
             made.append(int(subprocess.check_output(["sh", "-c", script])))
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return made
