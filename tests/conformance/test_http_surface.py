@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from a2a_cloud.client.events import ServerEvent, SseParser
-from conftest import Running
+from running import Running
 
 
 @pytest.fixture

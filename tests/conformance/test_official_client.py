@@ -13,7 +13,7 @@ from a2a.client.client import Client
 from a2a.types import a2a_pb2 as pb
 from a2a.utils import errors
 
-from conftest import Running
+from running import Running
 
 pytestmark = pytest.mark.parametrize("binding", sdk.BINDINGS)
 

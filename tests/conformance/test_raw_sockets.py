@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from a2a_cloud.client.events import ServerEvent, SseParser
-from conftest import Running
+from running import Running
 
 JSON = "application/json"
 SCHEMAS = "urn:a2a-cloud:skill-schemas:v1"

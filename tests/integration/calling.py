@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from conftest import Running
+from running import Running
 
 
 @dataclass

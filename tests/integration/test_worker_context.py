@@ -28,7 +28,7 @@ from calling import (
     wait_for,
 )
 
-from conftest import AGENTS, Running, start_platform
+from running import AGENTS, Running, start_platform
 
 MB = 1 << 20
 OCTETS = {"Content-Type": "application/octet-stream", "Content-Disposition": 'attachment; filename="a.bin"'}

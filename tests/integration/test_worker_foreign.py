@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from calling import answer, begin, events, invoke, log_text, request, run_of, wait_for
 
-from conftest import SOURCE, Running
+from running import SOURCE, Running
 
 PLATFORM = Path(__file__).with_name("foreign_platform.py")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from calling import alive, begin, invoke, lines, log_text, request, run_of, wait_for
 
-from conftest import AGENTS, Running, start_platform
+from running import AGENTS, Running, start_platform
 
 
 @pytest.fixture(scope="module")

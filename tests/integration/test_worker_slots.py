@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from calling import Said, alive, answer, begin, invoke, log_text, request, wait_for
 
-from conftest import Running
+from running import Running
 
 Start = Callable[..., Running]
 
