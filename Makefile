@@ -23,7 +23,7 @@ up: setup ## start the platform with the examples, in the foreground (A2A_HOST, 
 
 test: setup-dev ## run the tests (ARGS="-k name")
 	@scripts/setup-system
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 bench: setup-dev ## measure against the official SDK's server
 	@$(BIN)/python -m bench.idle; one=$$?; $(BIN)/python -m bench.streams; two=$$?; \

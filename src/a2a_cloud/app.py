@@ -36,6 +36,7 @@ from a2a_cloud.model.problem import Internal, InvalidParams, Problem, Unavailabl
 from a2a_cloud.model.receipt import Environment
 from a2a_cloud.model.release import Release
 from a2a_cloud.ops.system import SystemClock, SystemEntropy, TimeIds
+from a2a_cloud.runtime.drain import drain
 from a2a_cloud.runtime.notary import Notary
 from a2a_cloud.runtime.process import COMMAND
 from a2a_cloud.runtime.recovery import recover
@@ -149,7 +150,7 @@ class Platform:
         """Drain and close everything."""
         self.ready = False
         (self.data / "server.json").unlink(missing_ok=True)
-        await self.runs.drain(seconds)
+        await drain(self.runs, seconds)
         await self.serving.drain(1.0)
         await self.journal.close()
         self.reader.close()

@@ -589,7 +589,7 @@ def test_the_kit_needs_msgspec_alone(tmp_path: Path) -> None:
         assert all(n.startswith(("a2a_cloud.agent", "a2a_cloud.wire")) for n in ours), ours
         """
     )
-    done = subprocess.run(  # noqa: S603 (our own interpreter)
+    done = subprocess.run(
         [sys.executable, "-I", "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr

@@ -14,10 +14,28 @@ class Delivered:
     """An event on its way to subscribers. `closes`: the task has ended with it. `cache` keeps its
     encoded forms by dialect. Position is (ordinal of the run in its task, seq)."""
 
-    __slots__ = ("cache", "closes", "context_id", "event", "ordinal", "receipt_id", "run_id", "seq", "task_id")
+    __slots__ = (
+        "cache",
+        "closes",
+        "context_id",
+        "event",
+        "ordinal",
+        "receipt_id",
+        "run_id",
+        "seq",
+        "task_id",
+    )
 
     def __init__(
-        self, task_id: str, context_id: str, run_id: str, ordinal: int, seq: int, event: RunEvent, closes: bool, receipt_id: str
+        self,
+        task_id: str,
+        context_id: str,
+        run_id: str,
+        ordinal: int,
+        seq: int,
+        event: RunEvent,
+        closes: bool,
+        receipt_id: str,
     ) -> None:
         self.task_id = task_id
         self.context_id = context_id

@@ -66,7 +66,7 @@ class Children:
 
     def _child(self, run: Run, seq: int, started: EffectStarted) -> Run:
         call = self._child_call(run, seq, started)
-        known = self._runs.key_run(call)
+        known = self._runs.keys.run_of(call)
         if (
             known is not None
             and run.attempt > 1
@@ -75,7 +75,7 @@ class Children:
         ):
             # A further attempt is no further attempt when what failed in the last one stays failed.
             call.key = f"{call.key}:{run.attempt}"
-            known = self._runs.key_run(call)
+            known = self._runs.keys.run_of(call)
         if known is not None:
             return known
         limits = run.call.release.manifest.limits

@@ -8,14 +8,13 @@ call and step are on disk before the skill sees them, the others ride the next c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from a2a_cloud.model.problem import InvalidAgentResponse, Problem
 from a2a_cloud.model.principal import ANONYMOUS_NO
+from a2a_cloud.model.problem import InvalidAgentResponse
 from a2a_cloud.model.receipt import is_decimal
 from a2a_cloud.model.run import (
     ArtifactEvent,
@@ -33,16 +32,14 @@ from a2a_cloud.runtime.children import Children
 from a2a_cloud.runtime.effects import Record, args_hash
 from a2a_cloud.runtime.live import LiveTask, Outcome, Question, Run
 from a2a_cloud.runtime.logs import LEVELS
+from a2a_cloud.runtime.transfers import Transfers
 from a2a_cloud.storage.sql import statements as sql
 from a2a_cloud.wire.worker import (
     CHUNK,
-    MAX_READS,
-    MAX_UPLOADS,
     VALUE_LIMIT,
     WINDOW,
     Ack,
     Answer,
-    Data,
     Done,
     Effect,
     Log,
@@ -58,9 +55,7 @@ from a2a_cloud.wire.worker import (
 )
 
 if TYPE_CHECKING:
-    from a2a_cloud.runtime.process import Worker
     from a2a_cloud.runtime.runs import Runs
-    from a2a_cloud.storage.objects.port import ObjectWriter
 
 #: Seconds without movement after which a replay that waits for its record differs from it: long enough
 #: for the skill to compute in between, and for a busy machine.
@@ -106,15 +101,17 @@ class Frames:
         self._runs = runs
         self._children = Children(runs)
         self._loop = asyncio.get_running_loop()
-        self._uploads: dict[tuple[int, int], ObjectWriter] = {}
-        self._reads: dict[Worker, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.transfers = Transfers(runs)
 
     def take(self, run: Run, frame: ToRuntime) -> None:
         """A frame of a run that has not ended."""
         limits = run.call.release.manifest.limits
         if run.seq >= limits.events:
-            self._fail(run, f"The run made more than {limits.events} events.", "Raise `events` in [limits], or make fewer.")
+            self._fail(
+                run,
+                f"The run made more than {limits.events} events.",
+                "Raise `events` in [limits], or make fewer.",
+            )
             return
         try:
             match frame:
@@ -146,9 +143,9 @@ class Frames:
                 case Now():
                     self._now(run, frame)
                 case Read():
-                    self._begin_read(run, frame)
+                    self.transfers.read(run, frame)
                 case Put():
-                    self._begin_put(run, frame)
+                    self.transfers.put(run, frame)
                 case _:
                     self._breach(run, "it sent a frame that does not belong to a run")
             if len(run.pending) > MAX_PENDING:
@@ -170,12 +167,6 @@ class Frames:
 
     def _fail(self, run: Run, detail: str, remedy: str = "") -> None:
         self._runs.finish(run, Outcome(TaskState.FAILED, problem=InvalidAgentResponse(detail, remedy=remedy)))
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     # --- outputs ----------------------------------------------------------------------------------
 
@@ -258,7 +249,9 @@ class Frames:
 
     def _usage(self, run: Run, frame: Usage) -> None:
         if not is_decimal(frame.qty) or not frame.meter or len(frame.meter) > 64 or len(frame.unit) > 32:
-            self._fail(run, f"usage({frame.meter[:64]!r}, {frame.qty[:40]!r}) is no meter and decimal quantity.")
+            self._fail(
+                run, f"usage({frame.meter[:64]!r}, {frame.qty[:40]!r}) is no meter and decimal quantity."
+            )
             return
         if self._output(run, frame, UsageEvent(meter=frame.meter, qty=frame.qty, unit=frame.unit)):
             add_usage(run, frame.meter, frame.qty, frame.unit)
@@ -304,7 +297,12 @@ class Frames:
 
         def look() -> None:
             nonlocal moved
-            if run.ending is not None or run.record is not record or run.worker is None or not record.replaying:
+            if (
+                run.ending is not None
+                or run.record is not record
+                or run.worker is None
+                or not record.replaying
+            ):
                 record.watched = False
                 return
             did = record.stuck() if record.moved == moved else ""
@@ -517,89 +515,6 @@ class Frames:
         if run.state_writes is None:
             run.state_writes = {}
         run.state_writes[name] = value
-
-    # --- objects ----------------------------------------------------------------------------------
-
-    def _begin_read(self, run: Run, frame: Read) -> None:
-        worker = run.worker
-        if worker is None:
-            return
-        reads = self._reads.get(worker, 0)
-        if reads >= MAX_READS:
-            self._breach(run, f"it has more than {MAX_READS} reads open")
-            return
-        self._reads[worker] = reads + 1
-
-        def done(_: object) -> None:
-            left = self._reads[worker] - 1
-            if left:
-                self._reads[worker] = left
-            else:
-                del self._reads[worker]
-
-        self._spawn(self._read(run, frame)).add_done_callback(done)
-
-    def _begin_put(self, run: Run, frame: Put) -> None:
-        worker = run.worker
-        if worker is None:
-            return
-        if len(frame.chunk) > CHUNK:
-            self._breach(run, f"it sent a chunk of {len(frame.chunk)} bytes")
-            return
-        if (run.no, frame.n) not in self._uploads:
-            uploads = sum(1 for number, _ in self._uploads if number in worker.runs)
-            if uploads >= MAX_UPLOADS:
-                self._breach(run, f"it makes more than {MAX_UPLOADS} objects at once")
-                return
-        self._spawn(self._put(run, frame))
-
-    async def _read(self, run: Run, frame: Read) -> None:
-        size = next((size for sha256, size in run.objects if sha256 == frame.sha256), None)
-        if size is None:
-            self._reply(run, Data(run.no, frame.n, b"", Trouble("not_found", "The run has no such file.")))
-            return
-        try:
-            length = min(max(frame.length, 0), CHUNK)
-            data = await self._runs.objects.read(ObjectRef(frame.sha256, size), max(frame.offset, 0), length)
-            self._reply(run, Data(run.no, frame.n, data))
-        except Problem as problem:
-            self._reply(run, Data(run.no, frame.n, b"", Trouble(problem.code, problem.detail, problem.remedy)))
-
-    async def _put(self, run: Run, frame: Put) -> None:
-        if run.ending is not None:
-            return
-        key = (run.no, frame.n)
-        writer = self._uploads.get(key)
-        try:
-            if writer is None:
-                writer = self._uploads[key] = self._runs.objects.writer()
-            run.text += len(frame.chunk)
-            limit = run.call.release.manifest.limits.artifact_bytes
-            if run.text > limit:
-                raise InvalidAgentResponse(f"The artifacts are larger than {limit} bytes.")
-            writer.write(frame.chunk)
-            if not frame.last:
-                self._reply(run, Data(run.no, frame.n, b""))
-                return
-            self._uploads.pop(key, None)
-            ref = await writer.finish()
-            run.text -= ref.size  # Counted again when an artifact refers to it.
-            run.objects = run.objects | {(ref.sha256, ref.size)}
-            self._reply(run, Data(run.no, frame.n, msgspec.json.encode(ref)))
-        except Problem as problem:
-            if writer is not None:
-                writer.abort()
-            self._uploads.pop(key, None)
-            self._reply(run, Data(run.no, frame.n, b"", Trouble(problem.code, problem.detail, problem.remedy)))
-
-    def forget(self, run: Run) -> None:
-        """The run is gone: what it was uploading is too."""
-        for key in [key for key in self._uploads if key[0] == run.no]:
-            self._uploads.pop(key).abort()
-
-    def _reply(self, run: Run, frame: Data) -> None:
-        if run.worker is not None:
-            run.worker.send(frame)
 
 
 def _size(text: str) -> int:

@@ -52,7 +52,19 @@ class Question(Struct):
 class LiveTask:
     """A task with at least one run that has not ended."""
 
-    __slots__ = ("agent_no", "closing", "context_id", "id", "last", "no", "org_no", "owner_no", "runs", "sinks", "total")
+    __slots__ = (
+        "agent_no",
+        "closing",
+        "context_id",
+        "id",
+        "last",
+        "no",
+        "org_no",
+        "owner_no",
+        "runs",
+        "sinks",
+        "total",
+    )
 
     def __init__(self, no: int, id: str, org_no: int, owner_no: int, agent_no: int, context_id: str) -> None:  # noqa: A002
         self.no, self.id = no, id
@@ -131,8 +143,10 @@ class Run:
         "writing",
     )
 
-    def __init__(self, no: int, id: str, task: LiveTask, ordinal: int, call: Call, spec: SkillSpec | None) -> None:  # noqa: A002
-        self.no, self.id, self.task, self.ordinal = no, id, task, ordinal
+    def __init__(
+        self, no: int, run_id: str, task: LiveTask, ordinal: int, call: Call, spec: SkillSpec | None
+    ) -> None:
+        self.no, self.id, self.task, self.ordinal = no, run_id, task, ordinal
         self.call, self.spec = call, spec
         self.state = TaskState.SUBMITTED
         self.reply: Message | None = None

@@ -29,8 +29,8 @@ from a2a_cloud.storage.sql.reader import Reader, ReceiptRow
 from a2a_cloud.wire.jws import Signer
 from a2a_cloud.wire.seal import (
     EMPTY,
-    Salts,
     DraftReceipt,
+    Salts,
     SealedReceipt,
     disclose_payloads,
     disclose_sections,
@@ -68,7 +68,9 @@ class Notary:
         self._env = section(environment)
         self._facts: dict[int, tuple[AgentFacts, dict[str, SkillFacts]]] = {}
 
-    def seal(self, run: Run, outcome: Outcome, bodies_hash: str, response: bytes, now: float) -> tuple[DraftReceipt, Op]:
+    def seal(
+        self, run: Run, outcome: Outcome, bodies_hash: str, response: bytes, now: float
+    ) -> tuple[DraftReceipt, Op]:
         """The run's receipt, and the statement that stores it at the log's next index."""
         call, task = run.call, run.task
         salts = Salts(run.salts)
@@ -104,18 +106,21 @@ class Notary:
         sealed = draft(body)
         org = task.org_no
         kept = Kept(run.salts, self._env, effects, children)
-        return sealed, (
-            sql.ADD_RECEIPT,
+        return (
+            sealed,
             (
-                run.no,
-                org,
-                org,  # Its next leaf.
-                sealed.leaf,
-                bytes.fromhex(sealed.id[5:]),
-                sealed.body,
-                self._signer.protected,
-                None,  # The writer signs, beside the commit.
-                _kept.encode(kept),
+                sql.ADD_RECEIPT,
+                (
+                    run.no,
+                    org,
+                    org,  # Its next leaf.
+                    sealed.leaf,
+                    bytes.fromhex(sealed.id[5:]),
+                    sealed.body,
+                    self._signer.protected,
+                    None,  # The writer signs, beside the commit.
+                    _kept.encode(kept),
+                ),
             ),
         )
 
@@ -145,7 +150,9 @@ class Notary:
                 {
                     spec.id: SkillFacts(
                         id=spec.id,
-                        schema_sha256=sha256(bytes(spec.input_schema) + bytes(spec.output_schema)).hexdigest(),
+                        schema_sha256=sha256(
+                            bytes(spec.input_schema) + bytes(spec.output_schema)
+                        ).hexdigest(),
                         version=version,
                     )
                     for spec in release.skills

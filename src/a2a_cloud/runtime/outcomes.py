@@ -11,6 +11,7 @@ from a2a_cloud.model.problem import (
     Refused,
     SkillFailed,
 )
+from a2a_cloud.model.run import AnswerEvent, AttemptEvent, StatusEvent
 from a2a_cloud.model.task import Message, Role, TaskState
 from a2a_cloud.runtime.live import Outcome, Run
 from a2a_cloud.wire.worker import RESULT_LIMIT, Result, Trouble
@@ -64,6 +65,21 @@ def outcome_of(run: Run, frame: Result) -> Outcome:
     if frame.status == "failed":
         return Outcome(TaskState.FAILED, problem=problem_of(frame.trouble))
     return _bad(f"The worker ended the run with the unknown status {frame.status[:32]!r}.")
+
+
+def reply_of(run: Run, outcome: Outcome, reply: Message) -> Outcome:
+    """What a reply comes to when something was put out before it: an error, unless that was void (of
+    an earlier attempt) or a question, by which the task is known already."""
+    said = run.events_cut
+    for _, event in (*run.events, *run.flight, *run.pending):
+        if type(event) is AttemptEvent:
+            said = False
+        elif type(event) is StatusEvent:
+            run.call.shown = True
+            reply.task_id = run.task_id
+        elif event.visible and type(event) is not AnswerEvent:
+            said = True
+    return _bad("The skill replied after other output; a reply must come first.") if said else outcome
 
 
 def _bad(detail: str) -> Outcome:

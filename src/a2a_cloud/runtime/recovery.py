@@ -111,7 +111,7 @@ def _restore(runs: Runs, row: RunRow) -> tuple[Run, list[tuple[int, RunEvent]]]:
         run.deadline = runs.deadline(run)
     runs.live[run.no] = run
     runs.by_id[run.id] = run
-    runs.remember_key(run)
+    runs.keys.restore(run)
     return run, events
 
 

@@ -18,12 +18,9 @@ from typing import Any
 import msgspec
 
 from a2a_cloud.model.ports import Clock, Entropy, Ids
-from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.problem import (
     Busy,
-    IdempotencyConflict,
     Internal,
-    InvalidAgentResponse,
     Problem,
     ReplayDiffers,
     SkillFailed,
@@ -34,7 +31,6 @@ from a2a_cloud.model.problem import (
 )
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.run import (
-    AnswerEvent,
     AttemptEvent,
     Call,
     ReplyEvent,
@@ -44,14 +40,15 @@ from a2a_cloud.model.run import (
     encode_event,
 )
 from a2a_cloud.model.scope import SYSTEM, Scope
-from a2a_cloud.model.task import TERMINAL, Message, TaskState
+from a2a_cloud.model.task import TERMINAL, TaskState
 from a2a_cloud.runtime.bus import Bus
 from a2a_cloud.runtime.effects import Record
 from a2a_cloud.runtime.frames import Frames
+from a2a_cloud.runtime.keys import Keys, key_digest
 from a2a_cloud.runtime.live import LiveTask, Outcome, Run
 from a2a_cloud.runtime.logs import Logs
 from a2a_cloud.runtime.notary import Notary
-from a2a_cloud.runtime.outcomes import outcome_of
+from a2a_cloud.runtime.outcomes import outcome_of, reply_of
 from a2a_cloud.runtime.pool import Pool
 from a2a_cloud.runtime.ports import Principals, Releases
 from a2a_cloud.runtime.process import COMMAND, Worker
@@ -75,8 +72,6 @@ MAX_LOST = 3
 #: Seconds between looks at deadlines.
 SWEEP_SECONDS = 0.25
 
-#: Repeated keys that are remembered.
-MAX_REPEATED = 4096
 #: Bytes of one run's salts, and how many runs' are drawn at once.
 SALTS = 128
 SALTS_DRAWN = 64
@@ -122,9 +117,7 @@ class Runs:
         self.tasks: dict[str, LiveTask] = {}
         self.live: dict[int, Run] = {}
         self.by_id: dict[str, Run] = {}
-        self.keys: dict[bytes, tuple[Run, bytes]] = {}
-        #: Keys that came again after their run had ended: the next repeat asks the table first.
-        self._repeated: dict[bytes, None] = {}
+        self.keys = Keys(self)
         self._salts = b""
         self._salts_at = 0
         #: No new work; then, when what runs has had its time: nothing begins any more.
@@ -135,8 +128,7 @@ class Runs:
         self._next_run = reader.last(SYSTEM, "run")
         self._next_task = reader.last(SYSTEM, "task")
         self._loop = asyncio.get_running_loop()
-        self._empty: asyncio.Event = asyncio.Event()
-        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        self.sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     # --- taking calls -----------------------------------------------------------------------------
 
@@ -151,11 +143,11 @@ class Runs:
             raise Unavailable("The platform is stopping.", remedy="Try again shortly.", retry_after=5)
         digest = b""
         if call.key:
-            digest = _key_digest(call.release, call.principal, call.key)
+            digest = key_digest(call.release, call.principal, call.key)
             # A new call's key is looked up by the insert itself; only where a repeat must not even
             # be tried (answers, children, what may begin before it is stored) is it looked up before.
             look = bool(call.task_id) or call.parent is not None or self.journal.full or self._eager(call)
-            known = self._known(call, digest, look=look)
+            known = self.keys.known(call, digest, look=look)
             if known is not None:
                 return known
         # A child belongs to work that was taken before: it waits for room, as everything of that does.
@@ -240,8 +232,7 @@ class Runs:
             )
         if digest:
             ops.append((sql.ADD_IDEMPOTENCY, (digest, task.org_no, run.no, call.fingerprint)))
-            self.keys[digest] = (run, call.fingerprint)
-            run.keys = (digest,)
+            self.keys.remember(run, digest, call.fingerprint)
         task.runs.append(run)
         self.tasks[task.id] = task
         self.live[run.no] = run
@@ -270,7 +261,7 @@ class Runs:
             earlier: Run | None = None
             if digest:
                 try:
-                    earlier = self._repeat(run, digest)
+                    earlier = self.keys.repeat(run, digest)
                 except Problem as problem:
                     run.accept_error = problem
             run.ending = run.ending or Outcome(TaskState.FAILED)
@@ -300,7 +291,7 @@ class Runs:
 
     def _close_after(self, task: LiveTask) -> None:
         """A follow-up was not stored after all: if the run before it has just ended, so has the task."""
-        if task.closing or len(task.runs) > 1 or task.last is None and not task.runs:
+        if task.closing or len(task.runs) > 1 or (task.last is None and not task.runs):
             return
         last = task.last
         if task.runs:
@@ -311,67 +302,16 @@ class Runs:
             last = run.ending.state
         assert last is not None
         task.closing = True
-        self.journal.submit(Write([(sql.SET_TASK, (last.value, self.clock.now(), task.no, task.org_no))], must=True))
+        self.journal.submit(
+            Write([(sql.SET_TASK, (last.value, self.clock.now(), task.no, task.org_no))], must=True)
+        )
 
     def _eager(self, call: Call) -> bool:
         spec = call.release.skill(call.skill) if call.skill else None
         return spec is not None and spec.idempotent
 
-    def used(self, release: Release, principal: Principal, key: str) -> bool:
-        """Whether a call or an answer of that principal to that agent came under this key before."""
-        digest = _key_digest(release, principal, key)
-        return digest in self.keys or self.reader.idempotency(Scope(org=release.org_no), digest) is not None
-
-    def key_run(self, call: Call) -> Run | None:
-        """The run that used the call's key, living or stored. Raises IdempotencyConflict."""
-        return self._known(call, _key_digest(call.release, call.principal, call.key), look=True) if call.key else None
-
-    def _known(self, call: Call, digest: bytes, *, look: bool) -> Run | None:
-        """The run that used this key before: one that lives, or (`look`) a stored one."""
-        entry = self.keys.get(digest)
-        if entry is not None:
-            run, fingerprint = entry
-        else:
-            if not look and digest not in self._repeated:
-                return None
-            row = self.reader.idempotency(Scope(org=call.release.org_no), digest)
-            if row is None:
-                return None
-            fingerprint = row[1]
-            run = self.live.get(row[0]) or self.talk.restored(row[0])
-        if fingerprint != call.fingerprint:
-            raise IdempotencyConflict(
-                "This messageId or Idempotency-Key was used before for another call.",
-                remedy="Use a new one for a new call; repeat the old call unchanged to get its outcome.",
-                info={"run": run.id} if run.is_accepted else None,
-            )
-        return run
-
-    def _repeat(self, run: Run, digest: bytes) -> Run | None:
-        """The earlier run whose key refused this one's acceptance. Raises IdempotencyConflict."""
-        self.keys.pop(digest, None)
-        if len(self._repeated) >= MAX_REPEATED:
-            self._repeated.clear()
-        self._repeated[digest] = None
-        return self._known(run.call, digest, look=True)
-
-    def remember_key(self, run: Run) -> None:
-        """A restored run's key leads to it again."""
-        if run.call.key:
-            digest = _key_digest(run.call.release, run.call.principal, run.call.key)
-            row = self.reader.idempotency(Scope(org=run.task.org_no), digest)
-            if row is not None and row[0] == run.no:
-                self.keys[digest] = (run, row[1])
-                run.keys = (digest,)
-
-    def answered_keys(self, run: Run, digest: bytes, fingerprint: bytes) -> None:
-        """Remember that an answer used this key, until the run ends."""
-        self.keys[digest] = (run, fingerprint)
-        run.keys = (*run.keys, digest)
-
-
     def draw_salts(self) -> bytes:
-        """New salts for a run. Drawn for many at once: a system call each would be a tenth of a call's cost."""
+        """New salts for a run. Drawn for many at once: each draw is a system call."""
         at = self._salts_at
         if at >= len(self._salts):
             self._salts = self.entropy.bytes(SALTS * SALTS_DRAWN)
@@ -485,7 +425,10 @@ class Runs:
         def go() -> None:
             if run.ending is not None or run.worker is not None or run in self.pool(run.call.release).waiting:
                 return  # Somebody else had it replayed in the meantime.
-            events = [(seq, decode_event(body)) for seq, body in self.reader.events(Scope(org=run.task.org_no), run.no)]
+            events = [
+                (seq, decode_event(body))
+                for seq, body in self.reader.events(Scope(org=run.task.org_no), run.no)
+            ]
             run.record = Record.replay(events)
             self._requeue(run, 0.0)
 
@@ -552,7 +495,7 @@ class Runs:
         if run.ending is not None:
             return
         if outcome.reply is not None and run.seq:
-            outcome = _reply_of(run, outcome, outcome.reply)
+            outcome = reply_of(run, outcome, outcome.reply)
         run.ending = outcome
         run.question = None
         run.parked = False
@@ -606,7 +549,9 @@ class Runs:
 
     def _stuck(self, run: Run, worker: Worker) -> None:
         if run.worker is worker and not worker.gone:
-            self.log_line(run.call.release, run.no, "error", "platform", "The run did not stop when it was told to.")
+            self.log_line(
+                run.call.release, run.no, "error", "platform", "The run did not stop when it was told to."
+            )
             self.pools[run.call.release.no].replace(worker, "a run did not stop when it was told to")
 
     def cancel_run(self, run: Run) -> None:
@@ -794,30 +739,31 @@ class Runs:
         task = run.task
         self.live.pop(run.no, None)
         self.by_id.pop(run.id, None)
-        for key in run.keys:
-            self.keys.pop(key, None)
-        self.frames.forget(run)
+        self.keys.forget(run)
+        self.frames.transfers.forget(run)
         if run in task.runs:
             task.runs.remove(run)
         if not task.runs:
             self.tasks.pop(task.id, None)
-        if not self.live:
-            self._empty.set()
 
     # --- time -------------------------------------------------------------------------------------
 
     def _sweep(self) -> None:
-        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        self.sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
         now = self.clock.monotonic()
         overdue = [run for run in self.live.values() if run.deadline < now and run.ending is None]
         for run in overdue:
             waited = run.worker is None
-            detail = "The run waited too long for a free worker." if waited else "The run took longer than it may."
+            detail = (
+                "The run waited too long for a free worker." if waited else "The run took longer than it may."
+            )
             self.finish(
                 run,
                 Outcome(
                     TaskState.FAILED,
-                    problem=TimedOut(detail, remedy="Raise `timeout` of the skill or in [limits] if it needs more."),
+                    problem=TimedOut(
+                        detail, remedy="Raise `timeout` of the skill or in [limits] if it needs more."
+                    ),
                 ),
             )
         for pool in list(self.pools.values()):
@@ -837,67 +783,3 @@ class Runs:
     def log_dropped(self, release: Release, lines: int) -> None:
         """See PoolOwner."""
         self.logs.drop(release, lines)
-
-    # --- the end ----------------------------------------------------------------------------------
-
-    async def drain(self, seconds: float) -> None:
-        """Take no new work, give running calls `seconds`, then stop the workers.
-
-        What may go on after a restart (durable, idempotent, parked), and what waits behind it, stays
-        open for it; the rest fails with `worker_lost`.
-        """
-        self.draining = True
-        end = self.clock.monotonic() + seconds
-        while self.clock.monotonic() < end and any(self._active(run) for run in self.live.values()):
-            await asyncio.sleep(0.02)
-        self.stopped = True
-        for run in list(self.live.values()):
-            current = run.task.current
-            if current is None or not self._goes_on(current):
-                self.lose(run, "The platform was stopped while it ran.")
-        end = self.clock.monotonic() + 5
-        while self.clock.monotonic() < end and any(run.ending is not None for run in self.live.values()):
-            await asyncio.sleep(0.01)
-        self._sweeper.cancel()
-        for run in list(self.live.values()):
-            run.ending = run.ending or Outcome(TaskState.WORKING)  # Nothing more is written for it in this life.
-        for pool in self.pools.values():
-            await pool.close()
-
-    def _active(self, run: Run) -> bool:
-        """Whether a drain waits for the run: not where nothing would come of it."""
-        if run.ending is not None:
-            return True
-        if run is not run.task.current or (run.parked and run.question is not None):
-            return False
-        waits = run.worker is not None and not run.slot
-        return not (waits and run.spec is not None and run.spec.durable)
-
-    def _goes_on(self, run: Run) -> bool:
-        """Whether a restart takes the run up where it is, or from the beginning."""
-        if run.parked and run.question is not None:
-            return run.replayable
-        return run.spec is not None and (run.spec.durable or run.spec.idempotent)
-
-
-def _key_digest(release: Release, principal: Principal, key: str) -> bytes:
-    parts = f"{release.org_no}\0{principal.no}\0{release.agent_no}\0{key}"
-    return hashlib.blake2b(parts.encode(), digest_size=16).digest()
-
-
-def _reply_of(run: Run, outcome: Outcome, reply: Message) -> Outcome:
-    """What a reply comes to when something was put out before it: an error, unless that was void (of
-    an earlier attempt) or a question, by which the task is known already."""
-    said = run.events_cut
-    for _, event in (*run.events, *run.flight, *run.pending):
-        if type(event) is AttemptEvent:
-            said = False
-        elif type(event) is StatusEvent:
-            run.call.shown = True
-            reply.task_id = run.task_id
-        elif event.visible and type(event) is not AnswerEvent:
-            said = True
-    if not said:
-        return outcome
-    problem = InvalidAgentResponse("The skill replied after other output; a reply must come first.")
-    return Outcome(TaskState.FAILED, problem=problem)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from a2a_cloud.model.problem import InvalidParams, Internal, TaskNotFound, UnsupportedOperation
+from a2a_cloud.model.problem import Internal, InvalidParams, TaskNotFound, UnsupportedOperation
 from a2a_cloud.model.run import (
     AnswerEvent,
     AttemptEvent,
@@ -143,7 +143,7 @@ class Talk:
         run.append(StatusEvent(state=TaskState.WORKING, at=now))
         if digest:
             run.ops.append((sql.ADD_IDEMPOTENCY, (digest, run.task.org_no, run.no, call.fingerprint)))
-            self._runs.answered_keys(run, digest, call.fingerprint)
+            self._runs.keys.remember(run, digest, call.fingerprint)
         record = run.record
         n = None
         if record is not None:
@@ -184,7 +184,9 @@ class Talk:
 
     def stored_events(self, org_no: int, run_no: int) -> list[tuple[int, RunEvent]]:
         """A run's committed visible events, from the journal."""
-        events = ((seq, decode_event(body)) for seq, body in self._runs.reader.events(Scope(org=org_no), run_no))
+        events = (
+            (seq, decode_event(body)) for seq, body in self._runs.reader.events(Scope(org=org_no), run_no)
+        )
         return [(seq, event) for seq, event in events if event.visible]
 
     def history(self, run: Run) -> bytes:
@@ -203,9 +205,7 @@ class Talk:
         body = self._runs.reader.call(Scope(org=row.org), row.no)
         said = [message_of(body)] if body is not None else []
         for _, event in self.stored_events(row.org, row.no):
-            if isinstance(event, StatusEvent) and event.message is not None:
-                said.append(event.message)
-            elif isinstance(event, AnswerEvent | ReplyEvent):
+            if isinstance(event, StatusEvent | AnswerEvent | ReplyEvent) and event.message is not None:
                 said.append(event.message)
         return said
 
@@ -298,7 +298,11 @@ def answer_value(question: Question, message: Message) -> bytes:
     texts = [part.text for part in message.parts if isinstance(part.text, str)]
     if data is not None:
         value = _any.decode(bytes(data))
-        if not fits(schema, value) and isinstance(value, dict) and list(cast("dict[str, Any]", value)) == ["answer"]:
+        if (
+            not fits(schema, value)
+            and isinstance(value, dict)
+            and list(cast("dict[str, Any]", value)) == ["answer"]
+        ):
             value = cast("dict[str, Any]", value)["answer"]
     elif texts:
         value = _from_text(schema, "\n".join(texts))

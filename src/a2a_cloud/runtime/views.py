@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from a2a_cloud.model.problem import InvalidParams, ReceiptPending, RunNotFound, TaskNotCancelable, TaskNotFound
+from a2a_cloud.model.problem import (
+    InvalidParams,
+    ReceiptPending,
+    RunNotFound,
+    TaskNotCancelable,
+    TaskNotFound,
+)
 from a2a_cloud.model.run import RunEvent, StatusEvent, decode_event
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import TERMINAL, Message, TaskState
@@ -102,7 +108,7 @@ class RunService:
         self._runs = runs
         self._reader = runs.reader
         self.submit = runs.submit
-        self.used = runs.used
+        self.used = runs.keys.used
 
     # --- tasks ------------------------------------------------------------------------------------
 
@@ -112,7 +118,9 @@ class RunService:
             row = self._reader.task(scope, task_id, agent_no)
             if row is not None:
                 return self._view(scope, row)
-        raise TaskNotFound(f"There is no task {task_id}.", remedy="Check the id, and that the key is its owner's.")
+        raise TaskNotFound(
+            f"There is no task {task_id}.", remedy="Check the id, and that the key is its owner's."
+        )
 
     def view(self, run: object) -> TaskView | None:
         """The view of a run's task from memory, where the run (of `submit`) is all that there is of it."""
@@ -131,7 +139,12 @@ class RunService:
         runs = self._reader.runs_of_task(scope, row.no)
         receipts = self._reader.receipt_ids(Scope(org=row.org), [run.no for run in runs])
         state = TaskState(row.state)
-        if state is TaskState.SUBMITTED and live is not None and live.current is not None and live.current.started is not None:
+        if (
+            state is TaskState.SUBMITTED
+            and live is not None
+            and live.current is not None
+            and live.current.started is not None
+        ):
             state = TaskState.WORKING
         return TaskView(
             row.id,
@@ -209,7 +222,12 @@ class RunService:
         return subscription
 
     def _backlog(
-        self, scope: Scope, row: TaskRow, live: LiveTask | None, subscription: Subscription, after: tuple[int, int]
+        self,
+        scope: Scope,
+        row: TaskRow,
+        live: LiveTask | None,
+        subscription: Subscription,
+        after: tuple[int, int],
     ) -> None:
         runs = self._reader.runs_of_task(scope, row.no)
         receipts = self._reader.receipt_ids(Scope(org=row.org), [run.no for run in runs])
@@ -249,7 +267,9 @@ class RunService:
             raise TaskNotFound(f"There is no task {task_id}.")
         runs = list(task.runs)
         if task.closing or not runs or all(run.ending is not None for run in runs):
-            raise TaskNotCancelable("The task is just ending.", remedy="Ask for the task to see how it ended.")
+            raise TaskNotCancelable(
+                "The task is just ending.", remedy="Ask for the task to see how it ended."
+            )
         for run in runs:
             self._runs.cancel_run(run)
         for run in runs:
@@ -267,7 +287,9 @@ class RunService:
     def _row(self, scope: Scope, run_id: str) -> RunRow:
         row = self._reader.run(scope, run_id)
         if row is None:
-            raise RunNotFound(f"There is no run {run_id}.", remedy="Check the id, and that the key is its owner's.")
+            raise RunNotFound(
+                f"There is no run {run_id}.", remedy="Check the id, and that the key is its owner's."
+            )
         return row
 
     def runs(
@@ -292,9 +314,13 @@ class RunService:
         before = None
         if cursor:
             if not cursor.isdecimal() or len(cursor) > 18:
-                raise InvalidParams("That cursor is none that this platform gave out.", remedy="Begin without one.")
+                raise InvalidParams(
+                    "That cursor is none that this platform gave out.", remedy="Begin without one."
+                )
             before = int(cursor)
-        rows = self._reader.runs(scope, agent=agent_no, state=state, dead=dead, before=before, limit=limit + 1)
+        rows = self._reader.runs(
+            scope, agent=agent_no, state=state, dead=dead, before=before, limit=limit + 1
+        )
         more = len(rows) > limit
         rows = rows[:limit]
         return RunPage(self._facts(rows), str(rows[-1].no) if more else "")
@@ -311,7 +337,9 @@ class RunService:
             state = TaskState(row.state)
             if state is TaskState.SUBMITTED and live is not None and live.started is not None:
                 state = TaskState.WORKING
-            parent = self._reader.run_by_no(Scope(org=row.org), row.parent) if row.parent is not None else None
+            parent = (
+                self._reader.run_by_no(Scope(org=row.org), row.parent) if row.parent is not None else None
+            )
             facts.append(
                 RunFacts(
                     row.id,
@@ -367,7 +395,10 @@ class RunService:
             if row.run is not None and row.run not in names:
                 found = self._reader.run_by_no(Scope(org=org_no), row.run)
                 names[row.run] = found.id if found is not None else ""
-        return [LogLine(row.no, row.at, row.level, row.source, row.line, names.get(row.run or 0, "")) for row in rows]
+        return [
+            LogLine(row.no, row.at, row.level, row.source, row.line, names.get(row.run or 0, ""))
+            for row in rows
+        ]
 
     def receipt(self, scope: Scope, run_id: str) -> bytes:
         """The receipt document: whole for a scope over the organisation, else the owner's view.
@@ -377,7 +408,9 @@ class RunService:
         row = self._row(scope, run_id)
         receipt = self._reader.receipt(Scope(org=row.org), row.no)
         if receipt is None:
-            raise ReceiptPending(f"Run {run_id} has not ended.", remedy="Ask again when it has.", retry_after=1)
+            raise ReceiptPending(
+                f"Run {run_id} has not ended.", remedy="Ask again when it has.", retry_after=1
+            )
         call = self._reader.call(Scope(org=row.org), row.no)
         key = msgspec.json.decode(call, type=StoredCall).key if call is not None else ""
         release = self._runs.releases.by_no(row.release)
@@ -402,7 +435,11 @@ def _last(task: LiveTask | None) -> tuple[int, int]:
     if task is None or task.current is None:
         return (1 << 31, 0)
     run = task.current
-    return (run.ordinal, run.events[-1][0] if run.events else 0) if not run.events_cut else (run.ordinal, run.seq)
+    return (
+        (run.ordinal, run.events[-1][0] if run.events else 0)
+        if not run.events_cut
+        else (run.ordinal, run.seq)
+    )
 
 
 def _cursor(at: float, no: int) -> str:

@@ -170,9 +170,7 @@ def draft(body: ReceiptBody) -> DraftReceipt:
     """Hash `body`; who commits it signs its bytes. Raises ValueError for half a surrogate pair."""
     data = _encode(body)
     digest = sha256(data)
-    return DraftReceipt(
-        ID_PREFIX + digest.hexdigest(), data, sha256(b"\x00" + digest.digest()).digest()
-    )
+    return DraftReceipt(ID_PREFIX + digest.hexdigest(), data, sha256(b"\x00" + digest.digest()).digest())
 
 
 def seal(signer: Signer, body: ReceiptBody) -> SealedReceipt:

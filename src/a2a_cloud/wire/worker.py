@@ -251,9 +251,7 @@ class Result(Struct, array_like=True, tag="result"):
 
 
 ToWorker = Hello | Start | Answer | Data | Ack | Cancel | Stop
-ToRuntime = (
-    Ready | Broken | Effect | Done | Text | Progress | Made | Log | Usage | Now | Read | Put | Result
-)
+ToRuntime = Ready | Broken | Effect | Done | Text | Progress | Made | Log | Usage | Now | Read | Put | Result
 
 _encoder = msgspec.msgpack.Encoder()
 _to_runtime: msgspec.msgpack.Decoder[ToRuntime] = msgspec.msgpack.Decoder(ToRuntime)
