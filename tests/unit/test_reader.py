@@ -322,6 +322,7 @@ def test_the_second_choice_of_a_list_has_its_index_too(
     reader: SqliteReader, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_reader, "PAGE_STEPS", 1)
+    monkeypatch.setattr(sqlite_reader, "PAGE_TICKS", 1)
     owned = Scope(org=1, owner=1)
     queries: list[str] = []
 
@@ -346,6 +347,17 @@ def test_the_second_choice_of_a_list_has_its_index_too(
     }
     assert [found for found in plans(path, queries) if scans(found[1])] == []
     assert reader.task(owned, "task_1") is not None  # Point reads are never stopped.
+
+
+def test_a_list_that_is_asked_for_again_and_again_keeps_answering(
+    reader: SqliteReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # SQLite counts a statement's steps over its whole life: the limit is on one execution.
+    monkeypatch.setattr(sqlite_reader, "PAGE_STEPS", 2_000)
+    owned = Scope(org=1, owner=1)
+    first = reader.tasks(owned, 1)
+    for _ in range(500):
+        assert reader.tasks(owned, 1) == first
 
 
 def test_no_statement_walks_a_big_table(path: Path) -> None:

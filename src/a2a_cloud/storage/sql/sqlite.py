@@ -29,6 +29,7 @@ from a2a_cloud.storage.sql.schema import RARE, SEQ_BITS
 
 #: Steps of SQLite's machine that a walk may take: some 50 ms, in which nothing else is served.
 PAGE_STEPS = 2_000_000
+PAGE_TICKS = 20
 #: Tasks are counted to here.
 MOST_COUNTED = 10_000
 
@@ -105,9 +106,19 @@ class SqliteReader:
 
     def _page(self, sql: str, indexes: Sequence[str], params: Sequence[Any]) -> Rows:
         """The rows of a list, by the first of `indexes` that finds them in time."""
-        self._connection.set_progress_handler(_enough, PAGE_STEPS)
+        ticks = 0
+
+        def tick() -> int:
+            nonlocal ticks
+            ticks += 1
+            return ticks > PAGE_TICKS
+
+        # SQLite counts the steps over a prepared statement's whole life, so that a tick may come at
+        # once; it is the ticks of this execution that count.
+        self._connection.set_progress_handler(tick, PAGE_STEPS // PAGE_TICKS)
         try:
             for index in indexes:
+                ticks = 0
                 try:
                     return self._all(sql.replace("{index}", index), params)
                 except Internal as error:
@@ -373,7 +384,3 @@ def _task_list(
     states = (state,) if state else _STATES
     sql = " UNION ALL ".join([f"{common} AND state=?{span}"] * len(states))
     return sql, ["task_list"], [value for one in states for value in (*values, one, *bounds)]
-
-
-def _enough() -> int:
-    return 1
