@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from a2a_cloud.model.run import RunEvent, StatusEvent
@@ -85,7 +84,6 @@ class Bus:
     """Delivers what has been committed."""
 
     def __init__(self) -> None:
-        self.taps: list[Callable[[Delivered], None]] = []
         self.delivered = 0
 
     def deliver(self, task: LiveTask, run: Run, flight: list[tuple[int, RunEvent]]) -> None:

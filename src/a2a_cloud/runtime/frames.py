@@ -8,7 +8,7 @@ call and step are on disk before the skill sees them, the others ride the next c
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -538,10 +538,8 @@ def add_usage(run: Run, meter: str, qty: str, unit: str) -> None:
     """Sum what a run used."""
     if run.usage is None:
         run.usage = {}
-    try:
-        run.usage[meter, unit] = run.usage.get((meter, unit), Decimal(0)) + Decimal(qty)
-    except InvalidOperation:
-        return
+    # `qty` was checked where it came in (`is_decimal`).
+    run.usage[meter, unit] = run.usage.get((meter, unit), Decimal(0)) + Decimal(qty)
 
 
 _KINDS = {

@@ -101,7 +101,6 @@ class Run:
         "events",
         "events_cut",
         "flight",
-        "holding",
         "id",
         "idle",
         "is_accepted",
@@ -183,7 +182,6 @@ class Run:
         #: The earlier run that this one's idempotency key led to, while that one lives.
         self.twin: Run | None = None
         self.worker: Worker | None = None
-        self.holding = False
         self.slot = False
         self.record: Record | None = None
         self.question: Question | None = None

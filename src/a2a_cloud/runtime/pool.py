@@ -243,7 +243,6 @@ class Pool:
         self.leave(run)
         worker.runs.pop(run.no, None)
         run.worker = None
-        run.holding = False
         if worker.draining:
             self._end_if_drained(worker)
 
@@ -295,7 +294,6 @@ class Pool:
         worker.resumes.clear()
         for run in runs:
             run.worker = None
-            run.holding = False
             run.slot = False
         if not worker.ready:
             self._start_failed(why)

@@ -339,7 +339,6 @@ class Runs:
         """See PoolOwner: the worker has taken a slot for the run."""
         call = run.call
         run.worker = worker
-        run.holding = True
         worker.runs[run.no] = run
         if run.started is None:
             run.started = self.clock.now()
