@@ -6,7 +6,9 @@
     ├─ TooLarge · UrlTooLong · TooManyHeaders · RequestTimeout · NotAcceptable · MethodNotAllowed
     ├─ Unauthenticated · Forbidden
     ├─ NotFound
-    │    └─ AgentNotFound · TaskNotFound · RunNotFound · SkillNotFound
+    │    └─ AgentNotFound · ReleaseNotFound · TaskNotFound · RunNotFound · SkillNotFound
+    ├─ SecretInSource · BuildFailed · StartFailed · BreakingChange      (how a deploy may end)
+    ├─ VersionEnded
     ├─ TaskNotCancelable · PushNotificationNotSupported · UnsupportedOperation
     │  ContentTypeNotSupported · InvalidAgentResponse · ExtendedAgentCardNotConfigured
     │  ExtensionSupportRequired · VersionNotSupported          (A2A 1.0, section 5.4)
@@ -153,6 +155,10 @@ class SkillNotFound(NotFound):
     code, title, rpc = "skill_not_found", "The agent has no such skill", -32602
 
 
+class ReleaseNotFound(NotFound):
+    code, title, rpc = "release_not_found", "There is no such release", -32046
+
+
 class RunNotFound(NotFound):
     code, title, rpc = "run_not_found", "There is no such run", -32001
 
@@ -254,6 +260,41 @@ class ReplayDiffers(Problem):
     """A replay did something other than the record says; nothing of it took effect."""
 
     code, title, http, rpc = "replay_differs", "The replay differs from the record", 500, -32052
+
+
+class SecretInSource(Problem):
+    """A file of an agent's source looks like a secret; nothing of it was stored."""
+
+    code, title, http, rpc = "secret_in_source", "The source holds what looks like a secret", 422, -32061
+    grpc = "INVALID_ARGUMENT"
+
+
+class BuildFailed(Problem):
+    """The agent's environment could not be made."""
+
+    code, title, http, rpc = "build_failed", "The agent's environment could not be built", 422, -32062
+    grpc = "FAILED_PRECONDITION"
+
+
+class StartFailed(Problem):
+    """The agent's code could not be loaded, or was not ready in time."""
+
+    code, title, http, rpc = "start_failed", "The agent could not be started", 422, -32063
+    grpc = "FAILED_PRECONDITION"
+
+
+class BreakingChange(Problem):
+    """A schema changed so that calls which worked would fail, without a new major version."""
+
+    code, title, http, rpc = "breaking_change", "The change would break callers", 409, -32064
+    grpc = "FAILED_PRECONDITION"
+
+
+class VersionEnded(Problem):
+    """The major version that the address pins has passed the date of its end."""
+
+    code, title, http, rpc = "version_ended", "This version of the agent has ended", 410, -32045
+    grpc = "FAILED_PRECONDITION"
 
 
 class Internal(Problem):
