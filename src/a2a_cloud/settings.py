@@ -56,7 +56,8 @@ class Settings:
     """The platform's settings; `from_env` builds them.
 
     `host`, `port`: where to listen, port 0 takes a free one. `data`: absolute path of the data
-    folder. `allowed_hosts`: names (lower case, no port, `*.name` for all below it) that a Host
+    folder. `environments`: where agents' environments lie, None for the data folder; several platforms may
+    share one. `dev`: the folders that are served are watched, and `/_dev` is there. `allowed_hosts`: names (lower case, no port, `*.name` for all below it) that a Host
     header may have besides localhost names and the bound address. `public_url`: the address for
     cards when the Host header isn't an allowed one, without a slash at the end; "" means the
     address that was bound.
@@ -65,6 +66,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     data: Path = field(default_factory=lambda: Path(".a2a").absolute())
+    environments: Path | None = None
+    dev: bool = False
     allowed_hosts: tuple[str, ...] = ()
     public_url: str = ""
     http: HttpLimits = HttpLimits()
@@ -79,6 +82,10 @@ class Settings:
             host=_host(environ),
             port=_whole(environ, "A2A_PORT", 8080, 0, 65_535, "a port from 1 to 65535, or 0 for a free one"),
             data=_folder(environ, "A2A_DATA", ".a2a"),
+            environments=_folder(environ, "A2A_ENVIRONMENTS", "")
+            if _value(environ, "A2A_ENVIRONMENTS")
+            else None,
+            dev=_value(environ, "A2A_DEV") == "1",
             allowed_hosts=_hosts(environ, "A2A_ALLOWED_HOSTS"),
             public_url=_url(environ, "A2A_PUBLIC_URL"),
             http=_http(environ),

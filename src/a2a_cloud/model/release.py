@@ -88,11 +88,31 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     limits: Limits = Limits()
 
 
+class ReleaseState(StrEnum):
+    """A release is being made, can serve, or never will."""
+
+    BUILDING = "building"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Cause(Struct, frozen=True):
+    """Why a deploy failed: the problem, the step in which it came, and the last lines of the log."""
+
+    code: str
+    detail: str
+    remedy: str
+    step: str
+    lines: list[str] = []
+
+
 class Release(Struct, frozen=True):
     """One immutable release of an agent: what serves calls.
 
-    `digest` is `sha256:<hex>` over the packed source; `number` is what people say. `folder` is
-    where its code lies. `has_message_handler` says that free text goes to `@agent.message`.
+    `no` is unique among all releases, `number` is what people say. `digest` is `sha256:<hex>` over the
+    source's digest and the environment's lock, `source` that of the packed source alone, `environment`
+    names what its workers run in ("": the platform's own interpreter). `folder` is where its code lies.
+    `has_message_handler` says that free text goes to `@agent.message`.
     """
 
     no: int
@@ -106,6 +126,8 @@ class Release(Struct, frozen=True):
     skills: tuple[SkillSpec, ...]
     has_message_handler: bool = False
     created: float = 0.0
+    environment: str = ""
+    source: str = ""
 
     @property
     def name(self) -> str:
@@ -118,3 +140,18 @@ class Release(Struct, frozen=True):
             if spec.id == skill_id:
                 return spec
         return None
+
+    @property
+    def major(self) -> int:
+        """The major number of its version."""
+        return major_of(self.manifest.version)
+
+
+def major_of(version: str) -> int:
+    """The number in front of a version such as `2.1.0`."""
+    digits = ""
+    for sign in version:
+        if not sign.isdigit():
+            break
+        digits += sign
+    return int(digits or "0")

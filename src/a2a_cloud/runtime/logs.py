@@ -6,6 +6,8 @@ an agent are deleted as new ones come.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from a2a_cloud.model.ports import Clock
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.scope import Scope
@@ -71,6 +73,10 @@ class Logs:
             self._trim(release)
         return True
 
+    def say(self, release: Release, level: str, line: str) -> None:
+        """A line of the release's deploy; it counts against no budget."""
+        self._write(release, 0, level, "deploy", line[:LINE_LIMIT])
+
     def drop(self, release: Release, lines: int) -> None:
         """Count lines that were dropped unseen, because `add` had refused the one before."""
         budget = self._budgets.get(release.agent_no)
@@ -87,6 +93,7 @@ class Logs:
                         (
                             release.org_no,
                             release.agent_no,
+                            release.no,
                             run_no or None,
                             self._clock.now(),
                             level,
@@ -109,6 +116,26 @@ class Logs:
         """Lines of a run; the caller has checked its owner."""
         return self._reader.logs(Scope(org=org_no), run=run_no, after=after)
 
-    def of_agent(self, org_no: int, agent_no: int, after: int = 0) -> list[LogRow]:
-        """Lines of an agent; the caller has checked who asks."""
-        return self._reader.logs(Scope(org=org_no), agent=agent_no, after=after)
+    def of_agent(
+        self,
+        org_no: int,
+        agent_no: int,
+        *,
+        run: int | None = None,
+        release: int | None = None,
+        levels: Sequence[str] = (),
+        since: float = 0.0,
+        after: int = 0,
+        limit: int = 1000,
+    ) -> list[LogRow]:
+        """Lines of an agent; the caller has checked who asks. Filters as the reader's."""
+        return self._reader.logs(
+            Scope(org=org_no),
+            agent=agent_no,
+            run=run,
+            release=release,
+            levels=levels,
+            since=since,
+            after=after,
+            limit=limit,
+        )

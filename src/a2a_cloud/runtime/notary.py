@@ -3,6 +3,7 @@ organisation's log, and reads it back for those who may see it (reference: docs/
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -60,13 +61,15 @@ _unkept = msgspec.msgpack.Decoder(Kept)
 
 
 class Notary:
-    """One per platform. `environment` says where agents' code runs."""
+    """One per platform. `environment` says where a release's code runs."""
 
-    def __init__(self, signer: Signer, reader: Reader, environment: Environment) -> None:
+    def __init__(
+        self, signer: Signer, reader: Reader, environment: Callable[[Release], Environment]
+    ) -> None:
         self._signer = signer
         self._reader = reader
-        self._env = section(environment)
-        self._facts: dict[int, tuple[AgentFacts, dict[str, SkillFacts]]] = {}
+        self._environment = environment
+        self._facts: dict[int, tuple[AgentFacts, dict[str, SkillFacts], bytes]] = {}
 
     def seal(
         self, run: Run, outcome: Outcome, bodies_hash: str, response: bytes, now: float
@@ -74,7 +77,7 @@ class Notary:
         """The run's receipt, and the statement that stores it at the log's next index."""
         call, task = run.call, run.task
         salts = Salts(run.salts)
-        agent, skills = self._release_facts(call.release)
+        agent, skills, env = self._release_facts(call.release)
         effects, children = _sections(run, salts)
         body = ReceiptBody(
             agent=agent,
@@ -92,7 +95,7 @@ class Notary:
             request_sha256=run.request_sha256,
             response_sha256=sha256(salts.response + response).hexdigest(),
             run_id=run.id,
-            sections=section_hashes(salts, self._env, effects, children),
+            sections=section_hashes(salts, env, effects, children),
             skill=skills.get(call.skill, UNSET),
             started_at=stamp(run.started or run.created),
             status=outcome.state.short,  # type: ignore[arg-type]
@@ -105,7 +108,7 @@ class Notary:
         )
         sealed = draft(body)
         org = task.org_no
-        kept = Kept(run.salts, self._env, effects, children)
+        kept = Kept(run.salts, env, effects, children)
         return (
             sealed,
             (
@@ -141,7 +144,7 @@ class Notary:
             ),
         )
 
-    def _release_facts(self, release: Release) -> tuple[AgentFacts, dict[str, SkillFacts]]:
+    def _release_facts(self, release: Release) -> tuple[AgentFacts, dict[str, SkillFacts], bytes]:
         facts = self._facts.get(release.no)
         if facts is None:
             version = release.manifest.version
@@ -157,6 +160,7 @@ class Notary:
                     )
                     for spec in release.skills
                 },
+                section(self._environment(release)),
             )
             self._facts[release.no] = facts
         return facts

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from a2a_cloud.model.ports import Clock
 from a2a_cloud.model.release import Release, SkillSpec
-from a2a_cloud.runtime.process import COMMAND, Worker
+from a2a_cloud.runtime.ports import Launch
+from a2a_cloud.runtime.process import Worker
 from a2a_cloud.wire.worker import Ready, ToRuntime
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ DRAIN_SECONDS = 10.0
 #: waits longer.
 SHORT_LIFE = 5.0
 #: Seconds without a run after which the worker of a release that no longer serves is stopped.
-IDLE_SECONDS = 30.0
+IDLE_SECONDS = 10.0
 
 
 class PoolOwner(Protocol):
@@ -67,7 +68,7 @@ class Pool:
         owner: PoolOwner,
         clock: Clock,
         records: Path,
-        command: Sequence[str] = COMMAND,
+        launch: Launch,
     ) -> None:
         self.release = release
         self.workers: list[Worker] = []
@@ -80,12 +81,13 @@ class Pool:
         self._owner = owner
         self._clock = clock
         self._records = records
-        self._command = command
+        self._launch = launch
         self._starting = 0
         self._loop = asyncio.get_running_loop()
         self._first_ready: asyncio.Future[Ready] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_gone = asyncio.Event()
+        self._old: set[Worker] = set()
 
     @property
     def queued(self) -> int:
@@ -102,7 +104,8 @@ class Pool:
         """Have as many workers as the release wants."""
         if self.closed:
             return
-        alive = sum(1 for worker in self.workers if not worker.draining) + self._starting
+        alive = sum(1 for worker in self.workers if not worker.draining and worker not in self._old)
+        alive += self._starting
         for _ in range(self.release.manifest.limits.workers - alive):
             self._starting += 1
             delay = 0.0 if self.failures < 2 else min(10.0, 0.25 * 2 ** (self.failures - 1))
@@ -117,7 +120,8 @@ class Pool:
         self._starting -= 1
         if self.closed:
             return
-        worker = Worker(self.release, self, self._records, self._command)
+        release, launch = self.release, self._launch
+        worker = Worker(release, self, self._records, launch.command(release), launch.settings(release))
         worker.idle_since = self._clock.monotonic()
         self.workers.append(worker)
         try:
@@ -136,6 +140,13 @@ class Pool:
         if not worker.ready and not worker.gone:
             worker.broken = f"it was not ready within {self.release.manifest.limits.start_timeout:g} s"
             worker.kill("it was not ready in time")
+
+    def renew(self) -> None:
+        """Have fresh workers take the place of those there are, which serve until then and end what they
+        have begun."""
+        self._old.update(worker for worker in self.workers if not worker.draining)
+        if self._old:
+            self.ensure()
 
     # --- slots ----------------------------------------------------------------------------------
 
@@ -269,6 +280,10 @@ class Pool:
         self.reason = ""
         if self._first_ready is not None and not self._first_ready.done():
             self._first_ready.set_result(ready)
+        if worker not in self._old:
+            old, self._old = self._old, set()
+            for one in old:
+                one.stop()
         self.pump()
 
     def on_frame(self, worker: Worker, frame: ToRuntime) -> None:
@@ -288,6 +303,7 @@ class Pool:
         """See WorkerOwner."""
         if worker in self.workers:
             self.workers.remove(worker)
+        self._old.discard(worker)
         self._one_gone.set()
         runs = list(worker.runs.values())
         worker.runs.clear()
@@ -314,6 +330,8 @@ class Pool:
         self._owner.log_line(self.release, 0, "error", "platform", f"The agent could not be started: {why}")
         if self._first_ready is not None and not self._first_ready.done():
             self._first_ready.set_exception(RuntimeError(why))
+        if any(worker.ready and not worker.draining for worker in self.workers):
+            return  # Others serve those that wait.
         waiting, self.waiting = self.waiting, deque()
         for run in waiting:
             self._owner.cannot_start(run, why)

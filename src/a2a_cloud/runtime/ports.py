@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from a2a_cloud.model.principal import Principal
@@ -16,7 +17,23 @@ class Releases(Protocol):
         ...
 
     def by_no(self, no: int) -> Release | None:
-        """The release with that number."""
+        """The release with that `no`, if it is ready."""
+        ...
+
+    def number(self, no: int) -> int:
+        """What people call the release with that `no`, ready or not; 0 when there is none."""
+        ...
+
+
+class Launch(Protocol):
+    """How a worker of a release is started."""
+
+    def command(self, release: Release) -> Sequence[str]:
+        """The program and its arguments."""
+        ...
+
+    def settings(self, release: Release) -> Mapping[str, str]:
+        """Variables of the agent's own for the worker's environment."""
         ...
 
 

@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -84,7 +84,12 @@ class Worker:
     """A worker process and the runs that it holds."""
 
     def __init__(
-        self, release: Release, owner: WorkerOwner, records: Path, command: Sequence[str] = COMMAND
+        self,
+        release: Release,
+        owner: WorkerOwner,
+        records: Path,
+        command: Sequence[str] = COMMAND,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.release = release
         self.runs: dict[int, Run] = {}
@@ -100,6 +105,7 @@ class Worker:
         self.ready_at = 0.0
         self.served = False
         self._command = command
+        self._settings = settings or {}
         self._loop = asyncio.get_running_loop()
         self._holds = 0
         self._unpaced = 0
@@ -117,6 +123,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+        environment.update(self._settings)
         environment["A2A_WORKER_FD"] = str(theirs.fileno())
         environment["A2A_WORKER_PARENT"] = str(os.getpid())
         environment["HOME"] = "/nonexistent"

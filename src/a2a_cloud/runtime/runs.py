@@ -51,7 +51,7 @@ from a2a_cloud.runtime.notary import Notary
 from a2a_cloud.runtime.outcomes import outcome_of, reply_of
 from a2a_cloud.runtime.pool import Pool
 from a2a_cloud.runtime.ports import Principals, Releases
-from a2a_cloud.runtime.process import COMMAND, Worker
+from a2a_cloud.runtime.process import Worker
 from a2a_cloud.runtime.stored import store_call
 from a2a_cloud.runtime.talk import Talk
 from a2a_cloud.storage.journal.port import Journal, Op, Write
@@ -96,7 +96,7 @@ class Runs:
         ids: Ids,
         entropy: Entropy,
         records: Path,
-        worker_command: Sequence[str] = COMMAND,
+        launch: Launch,
     ) -> None:
         self.journal = journal
         self.reader = reader
@@ -108,7 +108,7 @@ class Runs:
         self.ids = ids
         self.entropy = entropy
         self.records = records
-        self.worker_command = worker_command
+        self.launch = launch
         self.bus = Bus()
         self.logs = Logs(journal, reader, clock)
         self.frames = Frames(self)
@@ -332,7 +332,7 @@ class Runs:
         """The release's pool, made when first needed."""
         pool = self.pools.get(release.no)
         if pool is None:
-            pool = self.pools[release.no] = Pool(release, self, self.clock, self.records, self.worker_command)
+            pool = self.pools[release.no] = Pool(release, self, self.clock, self.records, self.launch)
         return pool
 
     def start_run(self, worker: Worker, run: Run) -> None:

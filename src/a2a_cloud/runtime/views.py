@@ -7,6 +7,7 @@ from the journal; that a run is being worked on is the one thing that only memor
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -99,6 +100,7 @@ class LogLine(Struct):
     source: str
     line: str
     run_id: str
+    release: int = 0
 
 
 class RunService:
@@ -385,9 +387,37 @@ class RunService:
         row = self._row(scope, run_id)
         return self._lines(row.org, self._runs.logs.of_run(row.org, row.no, after))
 
-    def agent_logs(self, org_no: int, agent_no: int, after: int = 0) -> list[LogLine]:
-        """An agent's lines after line number `after`, else the newest; the caller has checked who asks."""
-        return self._lines(org_no, self._runs.logs.of_agent(org_no, agent_no, after))
+    def agent_logs(
+        self,
+        org_no: int,
+        agent_no: int,
+        *,
+        run_id: str = "",
+        release: int | None = None,
+        levels: Sequence[str] = (),
+        since: float = 0.0,
+        after: int = 0,
+        limit: int = 1000,
+    ) -> list[LogLine]:
+        """An agent's lines after line number `after`, else the newest; the caller has checked who asks.
+        `release` is a release's `no`. Raises RunNotFound."""
+        run: int | None = None
+        if run_id:
+            row = self._row(Scope(org=org_no), run_id)
+            if row.agent != agent_no:
+                raise RunNotFound(f"There is no run {run_id} of this agent.")
+            run = row.no
+        rows = self._runs.logs.of_agent(
+            org_no,
+            agent_no,
+            run=run,
+            release=release,
+            levels=levels,
+            since=since,
+            after=after,
+            limit=limit,
+        )
+        return self._lines(org_no, rows)
 
     def _lines(self, org_no: int, rows: list[LogRow]) -> list[LogLine]:
         names: dict[int, str] = {}
@@ -396,9 +426,20 @@ class RunService:
                 found = self._reader.run_by_no(Scope(org=org_no), row.run)
                 names[row.run] = found.id if found is not None else ""
         return [
-            LogLine(row.no, row.at, row.level, row.source, row.line, names.get(row.run or 0, ""))
+            LogLine(
+                row.no,
+                row.at,
+                row.level,
+                row.source,
+                row.line,
+                names.get(row.run or 0, ""),
+                self._release_number(row.release),
+            )
             for row in rows
         ]
+
+    def _release_number(self, no: int) -> int:
+        return self._runs.releases.number(no)
 
     def receipt(self, scope: Scope, run_id: str) -> bytes:
         """The receipt document: whole for a scope over the organisation, else the owner's view.
@@ -424,9 +465,9 @@ class RunService:
         return ""
 
     def _agent_no(self, scope: Scope, name: str) -> int | None:
-        for no, _, found, _ in self._reader.agents(Scope(org=scope.org)):
-            if found == name:
-                return int(no)
+        for row in self._reader.agents(Scope(org=scope.org)):
+            if row.name == name:
+                return row.no
         return None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import MutableMapping
+from email.utils import formatdate
 from typing import Any
 
 from a2a_cloud.model.principal import ANONYMOUS, Principal
@@ -143,6 +144,10 @@ class FrontDoor:
         principal = self._credentials(request)
         request.principal = principal
         release = self._registry.serving(name)
+        if request.wanted or "--" in name:
+            release = self._exactly(request, release, name, principal)
+        if self._registry.notices:
+            self._warn(request, release)
         if release.manifest.visibility is not Visibility.PUBLIC and principal.org_no != release.org_no:
             self._private(request, release, principal)
         request.release = release
@@ -159,6 +164,46 @@ class FrontDoor:
         if not rest:
             return await a2a_jsonrpc.serve(request, self.routes.operations)
         return await self.routes.serve(request)
+
+    def _exactly(self, request: Request, release: Release, name: str, principal: Principal) -> Release:
+        """A release by its number (`A2A-Release: 7`, or `7--` in front of the name): for people of the
+        agent's organisation. Raises AgentNotFound, ReleaseNotFound, InvalidRequest."""
+        numbered = name[:1].isdigit()
+        if not request.wanted and not numbered:
+            return release  # A name may have `--` in it.
+        if principal.org_no != release.org_no:
+            raise AgentNotFound(
+                "Only people of the agent's organisation reach its releases by number.",
+                remedy="Leave the release out, or send a key of that organisation.",
+            )
+        if not request.wanted:
+            return release
+        text = request.wanted.strip().decode("latin-1")
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise InvalidRequest("A2A-Release is no number of a release.", remedy="Send A2A-Release: 3.")
+        if numbered and name.partition("--")[0] != text:
+            raise InvalidRequest("The address and A2A-Release name different releases.")
+        agent = self._registry.agent(f"{release.org}.{release.name}", release.org_no)
+        return self._registry.release(agent, int(text))
+
+    def _warn(self, request: Request, release: Release) -> None:
+        """Put Deprecation (RFC 9745) and Sunset (RFC 8594) on the answer of a version that will end."""
+        notice = self._registry.notices.get((release.agent_no, release.major))
+        if notice is None:
+            return
+        since, until = notice
+        fields = [
+            (b"deprecation", b"@%d" % int(since)),
+            (b"sunset", formatdate(until, usegmt=True).encode()),
+        ]
+        send = request.send
+
+        async def warning(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *fields]
+            await send(message)
+
+        request.send = warning
 
     def _private(self, request: Request, release: Release, principal: Principal) -> None:
         """Nobody from outside the organisation gets in, but by a signed link. Raises Problem."""

@@ -46,9 +46,12 @@ _READ = {
     b"if-modified-since": "if_modified_since",
     b"content-disposition": "content_disposition",
     b"traceparent": "traceparent",
+    b"a2a-release": "wanted",
 }
 #: Those of which two make a request ambiguous.
-_ONCE = frozenset({b"host", b"authorization", b"x-api-key", b"content-type", b"idempotency-key"})
+_ONCE = frozenset(
+    {b"host", b"authorization", b"x-api-key", b"content-type", b"idempotency-key", b"a2a-release"}
+)
 _LISTS = frozenset({b"accept", b"a2a-extensions", b"if-none-match"})
 
 
@@ -96,6 +99,7 @@ class Request:
         "status",
         "traceparent",
         "version",
+        "wanted",
     )
 
     release: Release
@@ -130,6 +134,7 @@ class Request:
         self.if_modified_since = b""
         self.content_disposition = b""
         self.traceparent = b""
+        self.wanted = b""
 
     def read_headers(self) -> None:
         """Keeps the headers that are read here. Raises InvalidRequest for two of what can only be one."""

@@ -14,6 +14,17 @@ from a2a_cloud.callers.cli.options import Options, global_options
 #: Command → (module, its line in the help), in the order of the help. A command's object in the
 #: module has the command's name with `_command` after it.
 COMMANDS = {
+    "init": ("init", "Make a new agent's folder."),
+    "dev": ("dev", "Serve an agent and reload it on each save."),
+    "deploy": ("deploy", "Make a release of a folder and let it serve."),
+    "releases": ("releases", "List an agent's releases."),
+    "diff": ("diff", "Compare two releases."),
+    "rollback": ("moves", "Let an earlier release serve again."),
+    "promote": ("moves", "Give a release all new calls, or a share."),
+    "deprecate": ("moves", "Say when a major version ends."),
+    "delete": ("delete", "Delete an agent, with a time to think again."),
+    "restore": ("delete", "Bring a deleted agent back."),
+    "env": ("env", "Show and change an agent's variables."),
     "up": ("up", "Start the platform with these agents."),
     "ls": ("agents", "List the agents."),
     "show": ("agents", "Show an agent's skills and how to call them."),
@@ -24,6 +35,9 @@ COMMANDS = {
     "logs": ("logs", "Show what an agent or a run logged."),
     "receipt": ("receipt", "Fetch and verify receipts."),
     "keys": ("keys", "Make, list and revoke API keys."),
+    "open": ("open", "Open an agent's page in the browser."),
+    "doctor": ("doctor", "Check this machine and the platform."),
+    "completion": ("completion", "Print a shell's completion script."),
 }
 
 

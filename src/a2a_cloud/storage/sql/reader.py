@@ -6,6 +6,7 @@ database can't be read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -56,6 +57,7 @@ class LogRow(Struct, frozen=True, array_like=True):
     """A row of `log`; `no` is the cursor."""
 
     no: int
+    release: int
     run: int | None
     at: float
     level: str
@@ -100,27 +102,56 @@ class StoredKey(NamedTuple):
 
 
 class AgentRow(NamedTuple):
-    """A row of `agent`; `serving` is the number of the release that serves."""
+    """A row of `agent`; `serving` and `canary` are the `no` of releases, `weight` the percentage of new
+    calls that go to the canary. Times are wall seconds."""
 
     no: int
     org: int
     name: str
     serving: int | None
+    canary: int | None
+    weight: int
+    deleted: float | None
+    delete_at: float | None
+
+
+class MajorRow(NamedTuple):
+    """A row of `major`: the release behind `name@major`, and when that is said to end."""
+
+    agent: int
+    major: int
+    release: int
+    deprecated: float | None
+    until: float | None
+
+
+class SettingRow(NamedTuple):
+    """A row of `setting`: a variable of an agent's environment."""
+
+    name: str
+    value: str
+    at: float
 
 
 class ReleaseRow(NamedTuple):
-    """A row of `release`; `manifest` and `skills` are JSON."""
+    """A row of `release`; `manifest`, `skills` and `notes` are JSON. Times are wall seconds."""
 
     no: int
     org: int
     agent: int
     number: int
+    state: str
+    step: str
     digest: str
-    folder: str
+    source: str
+    environment: str
     manifest: bytes
     skills: bytes
     message_handler: int
     created: float
+    ended: float | None
+    made_by: str
+    notes: bytes
 
 
 class Reader(Protocol):
@@ -167,6 +198,14 @@ class Reader(Protocol):
         ...
 
     # --- counters -------------------------------------------------------------------------------
+
+    def majors(self, scope: Scope) -> list[MajorRow]:
+        """Which release serves each major version of each agent."""
+        ...
+
+    def settings(self, scope: Scope, agent: int) -> list[SettingRow]:
+        """An agent's settings, by name."""
+        ...
 
     def last(self, scope: Scope, table: str) -> int:
         """The highest number given in `table`, 0 for none. System only."""
@@ -271,8 +310,12 @@ class Reader(Protocol):
         *,
         agent: int | None = None,
         run: int | None = None,
+        release: int | None = None,
+        levels: Sequence[str] = (),
+        since: float = 0.0,
         after: int = 0,
         limit: int = 1000,
     ) -> list[LogRow]:
-        """Log lines of an agent or a run after line number `after`; without `after` the newest ones."""
+        """Log lines of an agent or a run after line number `after`; without `after` the newest ones.
+        `release` is a release's `no`; `levels` are those wanted, none: all; `since` in wall seconds."""
         ...

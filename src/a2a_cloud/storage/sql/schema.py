@@ -90,6 +90,32 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX log_agent ON log(agent, no);
     CREATE INDEX log_run ON log(run, no) WHERE run IS NOT NULL;
     """,
+    # Releases are rows from the moment that their deploy begins; agents point at several of them.
+    """
+    CREATE TABLE made(
+        no INTEGER PRIMARY KEY, org INTEGER NOT NULL, agent INTEGER NOT NULL, number INTEGER NOT NULL,
+        state TEXT NOT NULL, step TEXT NOT NULL, digest TEXT NOT NULL, source TEXT NOT NULL,
+        environment TEXT NOT NULL, manifest BLOB NOT NULL, skills BLOB NOT NULL,
+        message_handler INTEGER NOT NULL, created REAL NOT NULL, ended REAL, made_by TEXT NOT NULL,
+        notes BLOB NOT NULL, UNIQUE(agent, number));
+    INSERT INTO made SELECT no, org, agent, number, 'ready', 'switch', digest, digest, '', manifest, skills,
+        message_handler, created, created, '', CAST('{}' AS BLOB) FROM release;
+    DROP TABLE release;
+    ALTER TABLE made RENAME TO release;
+
+    ALTER TABLE agent ADD COLUMN canary INTEGER;
+    ALTER TABLE agent ADD COLUMN weight INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE agent ADD COLUMN deleted REAL;
+    ALTER TABLE agent ADD COLUMN delete_at REAL;
+    CREATE TABLE major(
+        org INTEGER NOT NULL, agent INTEGER NOT NULL, major INTEGER NOT NULL, release INTEGER NOT NULL,
+        deprecated REAL, until REAL, PRIMARY KEY(agent, major)) WITHOUT ROWID;
+    CREATE TABLE setting(
+        org INTEGER NOT NULL, agent INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+        at REAL NOT NULL, PRIMARY KEY(agent, name)) WITHOUT ROWID;
+
+    ALTER TABLE log ADD COLUMN release INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 VERSION = len(MIGRATIONS)

@@ -19,9 +19,11 @@ from a2a_cloud.storage.sql.reader import (
     AgentRow,
     LivingKey,
     LogRow,
+    MajorRow,
     ReceiptRow,
     ReleaseRow,
     RunRow,
+    SettingRow,
     StoredKey,
     TaskRow,
 )
@@ -166,17 +168,33 @@ class SqliteReader:
         where, params = _where(scope, owned=False, lists=True)
         return [
             AgentRow(*row)
-            for row in self._all(f"SELECT no, org, name, serving FROM agent WHERE {where}", params)
+            for row in self._all(
+                f"SELECT no, org, name, serving, canary, weight, deleted, delete_at FROM agent WHERE {where}",
+                params,
+            )
         ]
 
     def releases(self, scope: Scope, agent: int) -> list[ReleaseRow]:
         """See the port."""
         where, params = _where(scope, owned=False)
         sql = (
-            "SELECT no, org, agent, number, digest, folder, manifest, skills, message_handler, created"
+            "SELECT no, org, agent, number, state, step, digest, source, environment, manifest, skills,"
+            " message_handler, created, ended, made_by, notes"
             f" FROM release WHERE {where} AND agent=? ORDER BY number"
         )
         return [ReleaseRow(*row) for row in self._all(sql, (*params, agent))]
+
+    def majors(self, scope: Scope) -> list[MajorRow]:
+        """See the port."""
+        where, params = _where(scope, owned=False, lists=True)
+        sql = f"SELECT agent, major, release, deprecated, until FROM major WHERE {where}"
+        return [MajorRow(*row) for row in self._all(sql, params)]
+
+    def settings(self, scope: Scope, agent: int) -> list[SettingRow]:
+        """See the port."""
+        where, params = _where(scope, owned=False)
+        sql = f"SELECT name, value, at FROM setting WHERE {where} AND agent=? ORDER BY name"
+        return [SettingRow(*row) for row in self._all(sql, (*params, agent))]
 
     # --- counters -------------------------------------------------------------------------------
 
@@ -340,15 +358,30 @@ class SqliteReader:
         *,
         agent: int | None = None,
         run: int | None = None,
+        release: int | None = None,
+        levels: Sequence[str] = (),
+        since: float = 0.0,
         after: int = 0,
         limit: int = 1000,
     ) -> list[LogRow]:
         """See the port."""
-        where, params = _where(scope, owned=False)
+        where, values = _where(scope, owned=False)
         column, value = ("run", run) if run is not None else ("agent", agent)
-        sql = f"SELECT no, run, at, level, source, line FROM log WHERE {where} AND {column}=? AND no>?"
+        sql = (
+            f"SELECT no, release, run, at, level, source, line FROM log WHERE {where} AND {column}=? AND no>?"
+        )
+        params: list[Any] = [*values, value, after]
+        if release is not None:
+            sql += " AND release=?"
+            params.append(release)
+        if levels:
+            sql += f" AND level IN ({','.join('?' * len(levels))})"
+            params += levels
+        if since:
+            sql += " AND at>=?"
+            params.append(since)
         order = "ORDER BY no LIMIT ?" if after else "ORDER BY no DESC LIMIT ?"
-        found = [LogRow(*row) for row in self._all(f"{sql} {order}", (*params, value, after, limit))]
+        found = [LogRow(*row) for row in self._all(f"{sql} {order}", (*params, limit))]
         return found if after else found[::-1]
 
 

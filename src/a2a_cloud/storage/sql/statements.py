@@ -17,10 +17,36 @@ REVOKE_KEY = Statement(
 ADD_AGENT = Statement("add_agent", "INSERT INTO agent(no, org, name, created) VALUES(?,?,?,?)")
 ADD_RELEASE = Statement(
     "add_release",
-    "INSERT INTO release(no, org, agent, number, digest, folder, manifest, skills, message_handler, created)"
-    " VALUES(?,?,?,?,?,?,?,?,?,?)",
+    "INSERT INTO release(no, org, agent, number, state, step, digest, source, environment, manifest, skills,"
+    " message_handler, created, ended, made_by, notes) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 )
-SERVE_RELEASE = Statement("serve_release", "UPDATE agent SET serving=? WHERE org=? AND no=?", 1)
+END_RELEASE = Statement(
+    "end_release",
+    "UPDATE release SET state=?, step=?, digest=?, environment=?, skills=?, message_handler=?, ended=?,"
+    " notes=? WHERE org=? AND no=?",
+    1,
+)
+SET_SERVING = Statement(
+    "set_serving", "UPDATE agent SET serving=?, canary=?, weight=? WHERE org=? AND no=?", 1
+)
+SET_DELETED = Statement("set_deleted", "UPDATE agent SET deleted=?, delete_at=? WHERE org=? AND no=?", 1)
+#: The name is free again; runs and receipts keep their agent's number.
+FREE_NAME = Statement(
+    "free_name", "UPDATE agent SET name=?, serving=NULL, canary=NULL WHERE org=? AND no=?", 2
+)
+PUT_MAJOR = Statement(
+    "put_major",
+    "INSERT INTO major(org, agent, major, release, deprecated, until) VALUES(?,?,?,?,?,?)"
+    " ON CONFLICT DO UPDATE SET release=excluded.release, deprecated=excluded.deprecated, until=excluded.until",
+    IN_ORDER,
+)
+PUT_SETTING = Statement(
+    "put_setting",
+    "INSERT INTO setting(org, agent, name, value, at) VALUES(?,?,?,?,?)"
+    " ON CONFLICT DO UPDATE SET value=excluded.value, at=excluded.at",
+    IN_ORDER,
+)
+DROP_SETTING = Statement("drop_setting", "DELETE FROM setting WHERE org=? AND agent=? AND name=?", IN_ORDER)
 
 ADD_TASK = Statement(
     "add_task", "INSERT INTO task(no, id, org, owner, agent, context, state, at) VALUES(?,?,?,?,?,?,?,?)"
@@ -65,7 +91,7 @@ DROP_STATE = Statement(
 )
 
 ADD_LOG = Statement(
-    "add_log", "INSERT INTO log(org, agent, run, at, level, source, line) VALUES(?,?,?,?,?,?,?)"
+    "add_log", "INSERT INTO log(org, agent, release, run, at, level, source, line) VALUES(?,?,?,?,?,?,?,?)"
 )
 TRIM_LOG = Statement("trim_log", "DELETE FROM log WHERE org=? AND agent=? AND no<=?", 9)
 

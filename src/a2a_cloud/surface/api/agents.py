@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,9 +10,13 @@ from a2a_cloud.model.principal import Role
 from a2a_cloud.model.problem import AgentNotFound, Forbidden, InvalidParams
 from a2a_cloud.model.release import Release, Visibility
 from a2a_cloud.model.stamp import stamp
+from a2a_cloud.surface.api.releases import canary, found_agent, number, release_record, seconds
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.ports import LogLine, Services
 from a2a_cloud.surface.request import Request
+from a2a_cloud.wire.a2a_v1 import read_timestamp
+
+LEVELS = ("debug", "info", "warning", "error")
 
 
 async def listed(services: Services, request: Request, _values: list[str]) -> tuple[int, Any]:
@@ -60,17 +65,43 @@ async def one(services: Services, request: Request, values: list[str]) -> tuple[
     document["limits"] = {name: getattr(limits, name) for name in limits.__struct_fields__}
     document["default_skill"] = release.manifest.default_skill
     document["message_handler"] = release.has_message_handler
+    document["documentation_url"] = release.manifest.documentation_url or f"{document['url']}/docs"
+    if request.principal.org_no == release.org_no:
+        document["canary"] = canary(services.registry.agent(f"{release.org}.{release.name}", release.org_no))
     return 200, document
 
 
 async def logs(services: Services, request: Request, values: list[str]) -> tuple[int, Any]:
-    """`GET /api/v1/agents/{name}/logs?after=`: lines after that number. For admins of its organisation."""
-    release = _seen(services, request, values[0])
+    """`GET /api/v1/agents/{name}/logs?release=&run=&level=&since=&after=&limit=&wait=`: lines after that
+    number, of the latest release unless another one or `all` is named. For admins of its organisation."""
     principal = request.principal
-    if principal.role is not Role.ADMIN or principal.org_no != release.org_no:
+    agent = found_agent(services, request, values[0])
+    if principal.role is not Role.ADMIN:
         raise Forbidden("An agent's log is for admins of its organisation.", remedy="Use an admin's key.")
-    found = services.runs.agent_logs(release.org_no, release.agent_no, after_line(request))
-    return 200, {"lines": lines(found)}
+    query = request.query()
+    wanted = query.get("release", "") or "latest"
+    record = None if wanted == "all" or query.get("run") else release_record(agent, wanted)
+    level, since = query.get("level", ""), query.get("since", "")
+    if level and level not in LEVELS:
+        raise InvalidParams(f"level is one of {', '.join(LEVELS)}.", info={"field": "level"})
+    start = read_timestamp(since, "since") if since else 0.0
+    after = after_line(request)
+    limit = number(query, "limit", 1000, 1, 5000)
+    end = services.clock.monotonic() + seconds(query, "wait")
+    while True:
+        found = services.runs.agent_logs(
+            agent.org_no,
+            agent.no,
+            run_id=query.get("run", ""),
+            release=record.release.no if record is not None else None,
+            levels=LEVELS[LEVELS.index(level) :] if level else (),
+            since=start,
+            after=after,
+            limit=limit,
+        )
+        if found or services.clock.monotonic() >= end:
+            return 200, {"lines": lines(found), "release": record.number if record is not None else None}
+        await asyncio.sleep(0.2)
 
 
 def after_line(request: Request) -> int:
@@ -91,6 +122,7 @@ def lines(found: Sequence[LogLine]) -> list[dict[str, Any]]:
             "source": line.source,
             "line": line.line,
             "run_id": line.run_id,
+            "release": line.release,
         }
         for line in found
     ]

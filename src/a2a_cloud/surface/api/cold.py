@@ -14,7 +14,7 @@ import msgspec
 
 from a2a_cloud.model.principal import Principal, Role
 from a2a_cloud.model.problem import Forbidden, NotFound, Unauthenticated
-from a2a_cloud.surface.api import agents, keys, runs
+from a2a_cloud.surface.api import agents, doctor, keys, releases, runs
 from a2a_cloud.surface.api.exposition import CONTENT_TYPE, exposition
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import JSON, Request, segment
@@ -27,8 +27,22 @@ Handler = Callable[[Services, Request, list[str]], Awaitable[tuple[int, Any]]]
 _ROUTES: list[tuple[list[str], dict[str, Handler]]] = [
     (["api", "v1", "whoami"], {"GET": keys.whoami}),
     (["api", "v1", "agents"], {"GET": agents.listed}),
-    (["api", "v1", "agents", "*"], {"GET": agents.one}),
+    (["api", "v1", "agents", "*"], {"GET": agents.one, "DELETE": releases.delete}),
     (["api", "v1", "agents", "*", "logs"], {"GET": agents.logs}),
+    (["api", "v1", "agents", "*", "releases"], {"GET": releases.listed, "POST": releases.deploy}),
+    (["api", "v1", "agents", "*", "releases", "*"], {"GET": releases.one}),
+    (["api", "v1", "agents", "*", "releases", "*", "*"], {"GET": releases.part}),
+    (["api", "v1", "agents", "*", "diff"], {"GET": releases.difference}),
+    (["api", "v1", "agents", "*", "rollback"], {"POST": releases.rollback}),
+    (["api", "v1", "agents", "*", "promote"], {"POST": releases.promote}),
+    (["api", "v1", "agents", "*", "deprecate"], {"POST": releases.deprecate}),
+    (["api", "v1", "agents", "*", "restore"], {"POST": releases.restore}),
+    (["api", "v1", "agents", "*", "env"], {"GET": releases.variables}),
+    (
+        ["api", "v1", "agents", "*", "env", "*"],
+        {"PUT": releases.put_variable, "DELETE": releases.drop_variable},
+    ),
+    (["api", "v1", "doctor"], {"GET": doctor.checks}),
     (["api", "v1", "runs"], {"GET": runs.listed}),
     (["api", "v1", "runs", "*"], {"GET": runs.one}),
     (["api", "v1", "runs", "*", "logs"], {"GET": runs.logs}),
@@ -100,12 +114,15 @@ class ColdRoutes:
                     return await request.answer(204, b"", JSON, [(b"allow", allow)])
                 request.allow(*methods)
                 principal = request.principal = credentials(request)
-                if principal.anonymous and not (len(steps) < 5 and steps[2] in _OPEN):
+                reads = request.method in ("GET", "HEAD")
+                if principal.anonymous and not (reads and len(steps) < 5 and steps[2] in _OPEN):
                     raise Unauthenticated(
                         "The control API needs a key.", remedy="Send Authorization: Bearer KEY."
                     )
                 handler = methods["GET" if request.method == "HEAD" else request.method]
                 status, document = await handler(self._services, request, values)
+                if request.started:
+                    return None
                 body = document if isinstance(document, bytes) else _encode(document)
                 return await request.answer(status, body, JSON, [(b"cache-control", b"no-store")])
         raise NotFound(

@@ -1,46 +1,34 @@
-"""The platform as a process: the one place that chooses implementations and ties the planes.
-
-`python -m a2a_cloud.app [FOLDER…]` serves the agents in the folders and those that it served
-before; settings come from the environment (settings.py). SIGINT and SIGTERM drain: no new work,
-running calls get 10 s, then it exits with 0.
-"""
+"""All planes tied into one platform: the one place that chooses implementations."""
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
-import gc
-import hashlib
 import json
 import logging
-import mimetypes
 import os
-import platform
-import shlex
-import signal
-import sys
+import shutil
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
-import uvloop
-
-import a2a_cloud
-from a2a_cloud.client.profile import NotConfigured, write_local_profile
+from a2a_cloud.app.launches import Launches, environment_facts, provenance_of, sbom_of
+from a2a_cloud.control.deploys.parts import Parts
+from a2a_cloud.control.deploys.pipeline import Deploys, Hear, Wish
 from a2a_cloud.control.identity.keys import Identity
 from a2a_cloud.control.identity.signing import SigningKeys
 from a2a_cloud.control.registry.registry import Registry
+from a2a_cloud.control.registry.variables import Variables
 from a2a_cloud.model.ports import Clock, Entropy, Ids
 from a2a_cloud.model.principal import DEFAULT_ORG
-from a2a_cloud.model.problem import Internal, InvalidParams, Problem, Unavailable
-from a2a_cloud.model.receipt import Environment
-from a2a_cloud.model.release import Release
+from a2a_cloud.model.problem import Internal, Unavailable
+from a2a_cloud.ops.checks import Health, checks
 from a2a_cloud.ops.system import SystemClock, SystemEntropy, TimeIds
+from a2a_cloud.runtime.build.environments import Environments
 from a2a_cloud.runtime.drain import drain
 from a2a_cloud.runtime.notary import Notary
-from a2a_cloud.runtime.process import COMMAND
 from a2a_cloud.runtime.recovery import recover
 from a2a_cloud.runtime.runs import Runs
+from a2a_cloud.runtime.starts import Starts
 from a2a_cloud.runtime.views import RunService
 from a2a_cloud.settings import Settings
 from a2a_cloud.storage.journal.process import ProcessJournal
@@ -48,7 +36,7 @@ from a2a_cloud.storage.journal.sqlite import Commit, SqliteJournal
 from a2a_cloud.storage.objects.folder import FolderObjects
 from a2a_cloud.storage.sql.sqlite import SqliteReader
 from a2a_cloud.surface.front_door import FrontDoor
-from a2a_cloud.surface.ports import Services
+from a2a_cloud.surface.ports import Check, Services
 from a2a_cloud.surface.serve import Serving
 
 log = logging.getLogger("a2a_cloud")
@@ -67,7 +55,8 @@ class Platform:
         entropy: Entropy | None = None,
         ids: Ids | None = None,
         commit: Commit | None = None,
-        worker_command: Sequence[str] = COMMAND,
+        worker_command: Sequence[str] = (),
+        hear: Hear = lambda _record, _line: None,
     ) -> None:
         self.settings = settings
         self.data = settings.data
@@ -78,6 +67,7 @@ class Platform:
         self.url = ""
         self._commit = commit
         self._worker_command = worker_command
+        self._hear = hear
         self._lock = -1
         self.serving = Serving(self.clock)
 
@@ -86,6 +76,7 @@ class Platform:
 
         Raises Problems that name what is missing and its remedy.
         """
+        settings = self.settings
         await self._open_data()
         database = self.data / "journal.db"
         keys = SigningKeys.open(self.data / "keys", self.entropy)
@@ -102,32 +93,49 @@ class Platform:
         org_no = self.identity.org_no(DEFAULT_ORG)
         assert org_no is not None
         self.registry = Registry(
-            self.reader, self.journal, self.clock, self.data / "releases", self.identity.org_name
+            self.reader,
+            self.journal,
+            self.clock,
+            self.entropy,
+            self.data / "releases",
+            self.identity.org_name,
         )
+        self.variables = Variables(self.reader, self.journal, self.clock)
+        self.environments = Environments(settings.environments or self.data / "environments")
         self.runs = Runs(
             journal=self.journal,
             reader=self.reader,
             objects=self.objects,
             releases=self.registry,
             principals=self.identity,
-            notary=Notary(keys.signer, self.reader, environment()),
+            notary=Notary(keys.signer, self.reader, environment_facts),
             clock=self.clock,
             ids=self.ids,
             entropy=self.entropy,
             records=self.data / "workers",
-            worker_command=self._worker_command,
+            launch=Launches(self.environments, self.variables, self._worker_command),
         )
+        starts = Starts(self.runs)
+        self.deploys = Deploys(
+            self.registry, self.environments, starts, self.clock, self.data / "staging", self._hear
+        )
+        await self.deploys.recover()
+        await self._mend_environments()
         recovered = recover(self.runs)
         self.service = RunService(self.runs)
-        for folder in folders:
-            await self._register(folder, org_no)
-        for release in self.registry.everything():
-            self.runs.pool(release).ensure()
-        settings = self.settings
+        self.registry.moved = starts.point
+        await self._deploy(folders, org_no)
+        for release in self.registry.pointed():
+            pool = self.runs.pool(release)
+            pool.ensure()
         services = Services(
             runs=self.service,
             identity=self.identity,
             registry=self.registry,
+            deploys=self.deploys,
+            parts=Parts(self.environments, sbom_of, provenance_of),
+            variables=self.variables,
+            renew=starts.renew,
             objects=self.objects,
             clock=self.clock,
             ids=self.ids,
@@ -137,6 +145,8 @@ class Platform:
             ready=lambda: self.ready and not self.runs.draining and not self.journal.full,
             jwks=lambda: json.dumps(keys.jwks()).encode(),
             gauges=self._gauges,
+            checks=self._checks,
+            dev=settings.dev,
         )
         self.door = FrontDoor(services)
         host, port = await self.serving.start(self.door, settings.host, settings.port, settings.http)
@@ -150,6 +160,7 @@ class Platform:
         """Drain and close everything."""
         self.ready = False
         (self.data / "server.json").unlink(missing_ok=True)
+        await self.deploys.close()
         await drain(self.runs, seconds)
         await self.serving.drain(1.0)
         await self.journal.close()
@@ -159,7 +170,8 @@ class Platform:
     async def _open_data(self) -> None:
         try:
             self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for name in ("objects", "releases", "workers"):
+            shutil.rmtree(self.data / "staging", ignore_errors=True)  # Of deploys that were cut short.
+            for name in ("objects", "releases", "workers", "staging"):
                 (self.data / name).mkdir(exist_ok=True, mode=0o755 if name == "releases" else 0o700)
             self._lock = os.open(self.data / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -188,43 +200,25 @@ class Platform:
                 return True
         return False
 
-    async def _register(self, folder: Path, org_no: int) -> Release:
-        drafts: list[int] = []
+    async def _deploy(self, folders: list[Path], org_no: int) -> None:
+        """Deploy folders side by side, by the same path as anybody's agent. Raises the first Problem."""
+        wish = Wish(by=f"admin@{DEFAULT_ORG}", force=True)
+        ends = await asyncio.gather(
+            *(self.deploys.folder(folder, org_no, DEFAULT_ORG, wish) for folder in folders),
+            return_exceptions=True,
+        )
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
 
-        async def read_skills(draft: Release) -> tuple[bytes, bool]:
-            pool = self.runs.pool(draft)
-            drafts.append(draft.no)
-            try:
-                ready = await pool.first_ready()
-            except RuntimeError as error:
-                await self._drop_pools(drafts)
-                await self.journal.write([])  # Its last lines are on disk after this.
-                lines = self.service.agent_logs(draft.org_no, draft.agent_no)
-                trace = "\n".join(f"  {line.line}" for line in lines[-12:] if line.source == "stderr")
-                raise InvalidParams(
-                    f"The agent in {folder} can't be loaded: {error}." + (f"\n{trace}" if trace else ""),
-                    remedy=f"Mend {draft.manifest.entry} and run the command again.",
-                ) from None
-            return ready.skills, ready.message_handler
-
-        try:
-            release, new = await self.registry.register(folder, org_no, DEFAULT_ORG, read_skills)
-        except BaseException:
-            await self._drop_pools(drafts)  # What was never stored serves nobody.
-            raise
-        pool = self.runs.pools.get(release.no)
-        if new and pool is not None:
-            pool.release = release
-        for other in self.runs.pools.values():
-            if other.release.agent_no == release.agent_no:
-                other.serving = other.release.no == release.no
-        return release
-
-    async def _drop_pools(self, numbers: list[int]) -> None:
-        for number in numbers:
-            pool = self.runs.pools.pop(number, None)
-            if pool is not None:
-                await pool.close()
+    async def _mend_environments(self) -> None:
+        """Environments that were deleted by hand are made again from the sources."""
+        for release in self.registry.pointed():
+            if release.environment and self.environments.find(release.environment) is None:
+                log.warning("The environment of %s is gone and is made again.", release.name)
+                built = await self.environments.prepare(Path(release.folder), log.info)
+                if built.digest != release.environment:
+                    log.warning("The environment of %s differs from its release's; deploy it.", release.name)
 
     def _link_key(self) -> bytes:
         path = self.data / "keys" / "links.key"
@@ -236,6 +230,20 @@ class Platform:
         if len(key) != 32:
             raise Internal(f"{path} is damaged.", remedy="Delete it: signed links that are out will end.")
         return key
+
+    async def _checks(self) -> list[Check]:
+        health = [
+            Health(
+                pool.release.name,
+                sum(1 for worker in pool.workers if worker.ready and not worker.gone),
+                pool.queued,
+                pool.reason,
+            )
+            for pool in self.runs.pools.values()
+            if pool.serving
+        ]
+        found = await asyncio.to_thread(checks, self.data, self.journal.full, self.environments.uv, health)
+        return [Check(*one) for one in found]
 
     def _gauges(self) -> list[tuple[str, str, float]]:
         runs, journal = self.runs, self.journal
@@ -258,19 +266,6 @@ class Platform:
         return rows
 
 
-def environment() -> Environment:
-    """Where agents' code runs: this interpreter, its packages, and no cage yet."""
-    runtime = " ".join(
-        (platform.python_implementation(), platform.python_version(), platform.machine(), platform.system())
-    )
-    packages = sorted({f"{one.metadata['Name']}=={one.version}" for one in metadata.distributions()})
-    return Environment(
-        deps_digest="sha256:" + hashlib.sha256("\n".join(packages).encode()).hexdigest(),
-        runtime_digest="sha256:" + hashlib.sha256(runtime.encode()).hexdigest(),
-        sandbox="process",
-    )
-
-
 def _write_whole(path: Path, body: bytes) -> None:
     aside = path.with_name(path.name + ".new")
     descriptor = os.open(aside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
@@ -280,94 +275,3 @@ def _write_whole(path: Path, body: bytes) -> None:
     finally:
         os.close(descriptor)
     aside.replace(path)
-
-
-def banner(plat: Platform, recovered: dict[str, int]) -> str:
-    """What the terminal shows: where it is, and three commands to paste."""
-    a2a = shlex.quote(str(Path(sys.executable).with_name("a2a")))
-    lines = [
-        f"a2a cloud {a2a_cloud.__version__} is up at {plat.url}",
-        f"  data       {plat.data}",
-        f"  admin key  {plat.key_path}",
-    ]
-    if any(recovered.values()):
-        lines.append(
-            "  recovered  " + ", ".join(f"{count} {what}" for what, count in recovered.items() if count)
-        )
-    releases = plat.registry.everything()
-    for release in releases:
-        skills = ", ".join(spec.id for spec in release.skills)
-        lines.append(f"  agent      {release.name} · release {release.number} · {skills}")
-    lines.append("  isolation  none yet: agents run as processes with limits, not in a cage")
-    if releases:
-        lines += ["", "Try, from another shell:", *_commands(plat, releases[0], a2a)]
-    else:
-        lines += ["", "No agent is served. Write one (see README), then: a2a up FOLDER"]
-    return "\n".join(lines)
-
-
-def _commands(plat: Platform, release: Release, a2a: str) -> list[str]:
-    spec = release.skill(release.manifest.default_skill) or (release.skills[0] if release.skills else None)
-    if spec is None:
-        return []
-    folder = Path(release.folder)
-    sample = next(iter(sorted(folder.glob("samples/*"))), None)
-    key, receipt, jwks = (
-        shlex.quote(str(path))
-        for path in (plat.key_path, plat.data / "receipt.json", plat.data / "jwks.json")
-    )
-    url = f"{plat.url}/agents/{release.name}/invoke/{spec.id}"
-    if spec.files and sample is not None:
-        kind = mimetypes.guess_type(sample.name)[0] or "text/markdown"
-        argument = f"{spec.files[0].name}=@{shlex.quote(str(sample))}"
-        body = f"-H 'Content-Type: {kind}' --data-binary @{shlex.quote(str(sample))}"
-    else:
-        argument = f"{spec.text_param or 'text'}=hello"
-        body = f"-H 'Content-Type: application/json' -d '{{\"{spec.text_param or 'text'}\":\"hello\"}}'"
-    return [
-        f"  {a2a} call {release.name} {spec.id} {argument}",
-        f'  curl -sS {url} -H "Authorization: Bearer $(cat {key})" {body}',
-        f"  {a2a} receipt get last --out {receipt} && curl -sS {plat.url}/.well-known/jwks.json -o {jwks}"
-        f" && {a2a} receipt verify {receipt} --key {jwks}",
-    ]
-
-
-async def serve(folders: list[Path]) -> None:
-    """Run until a signal says stop."""
-    plat = Platform(Settings.from_env(os.environ))
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    recovered = await plat.start(folders)
-    try:
-        write_local_profile(plat.url, plat.key_path)
-    except (OSError, NotConfigured) as error:
-        log.warning("The profile `local` could not be written: %s", error)
-    gc.collect()
-    gc.freeze()
-    print(banner(plat, recovered), flush=True)
-    await stop.wait()
-    print("Draining: no new work, running calls get 10 s.", flush=True)
-    await plat.stop()
-
-
-def main() -> None:
-    """The process's entry."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    # Cycles are rare on the way of a call; looking for them often costs more than they do.
-    gc.set_threshold(20_000, 20, 50)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve([Path(name) for name in sys.argv[1:]]))
-    except Problem as problem:
-        print(f"a2a: {problem.detail}", file=sys.stderr)
-        if problem.remedy:
-            print(f"  {problem.remedy}", file=sys.stderr)
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

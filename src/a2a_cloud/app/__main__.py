@@ -1,0 +1,71 @@
+"""The process's entry. SIGINT and SIGTERM drain: no new work, running calls get 10 s; then it exits with 0."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from a2a_cloud.app.banner import banner
+from a2a_cloud.app.dev import Watch
+from a2a_cloud.app.platform import Platform
+from a2a_cloud.client.profile import NotConfigured, write_local_profile
+from a2a_cloud.model.problem import Problem
+from a2a_cloud.settings import Settings
+
+log = logging.getLogger("a2a_cloud")
+
+
+async def serve(folders: list[Path]) -> None:
+    """Run until a signal says stop."""
+    settings = Settings.from_env(os.environ)
+    plat = Platform(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    recovered = await plat.start([] if settings.dev else folders)
+    try:
+        write_local_profile(plat.url, plat.key_path)
+    except (OSError, NotConfigured) as error:
+        log.warning("The profile `local` could not be written: %s", error)
+    gc.collect()
+    gc.freeze()
+    watch = None
+    if plat.settings.dev:
+        watch = asyncio.create_task(Watch(plat, folders).run())
+    else:
+        print(banner(plat, recovered), flush=True)
+    await stop.wait()
+    if watch is not None:
+        watch.cancel()
+    else:
+        print("Draining: no new work, running calls get 10 s.", flush=True)
+    await plat.stop()
+
+
+def main() -> None:
+    """The process's entry."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    # Cycles are rare on the way of a call; looking for them often costs more than they do.
+    gc.set_threshold(20_000, 20, 50)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve([Path(name) for name in sys.argv[1:]]))
+    except Problem as problem:
+        print(f"a2a: {problem.detail}", file=sys.stderr)
+        if problem.remedy:
+            print(f"  {problem.remedy}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Where releases run: how their workers are started, and the documents that say what is in there."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import a2a_cloud
+from a2a_cloud.control.deploys.ports import Built
+from a2a_cloud.control.registry.variables import Variables
+from a2a_cloud.model.receipt import Environment
+from a2a_cloud.model.release import Release
+from a2a_cloud.runtime.build.environments import BuiltEnvironment, Environments
+from a2a_cloud.runtime.build.provenance import provenance
+from a2a_cloud.runtime.build.sbom import sbom
+from a2a_cloud.runtime.process import COMMAND
+
+
+def sbom_of(release: Release, built: Built, _started: float, _ended: float) -> bytes:
+    """The bill of materials of a release."""
+    version = release.manifest.version
+    return sbom(cast("BuiltEnvironment", built), name=release.name, version=version, digest=release.digest)
+
+
+def provenance_of(release: Release, built: Built, started: float, ended: float) -> bytes:
+    """Where a release came from, and what made it."""
+    return provenance(
+        name=release.name,
+        release=release.number,
+        source_digest=release.source,
+        environment=cast("BuiltEnvironment", built),
+        started=started,
+        ended=ended,
+        builder=f"https://a2a-cloud.invalid/builder/{a2a_cloud.__version__}",
+    )
+
+
+class Launches:
+    """How workers are started: by the interpreter of the release's environment."""
+
+    def __init__(self, environments: Environments, variables: Variables, command: Sequence[str]) -> None:
+        self._environments = environments
+        self._variables = variables
+        self._command = command
+
+    def command(self, release: Release) -> Sequence[str]:
+        """See runtime.ports.Launch."""
+        if self._command:
+            return self._command
+        built = self._environments.find(release.environment) if release.environment else None
+        return COMMAND if built is None else (str(built.python), *COMMAND[1:])
+
+    def settings(self, release: Release) -> Mapping[str, str]:
+        """See runtime.ports.Launch."""
+        return self._variables.of(release.org_no, release.agent_no)
+
+
+def environment_facts(release: Release) -> Environment:
+    """Where a release's code runs, for receipts: its environment, this interpreter, and no cage yet."""
+    runtime = " ".join(
+        (platform.python_implementation(), platform.python_version(), platform.machine(), platform.system())
+    )
+    return Environment(
+        deps_digest=release.environment,
+        runtime_digest="sha256:" + hashlib.sha256(runtime.encode()).hexdigest(),
+        sandbox="process",
+    )

@@ -1,0 +1,101 @@
+"""The kit's own wheel: of this package only what runs inside an agent's process.
+
+The same code gives the same bytes: sorted names, one fixed time, nothing compressed (compressors
+differ between versions). The version carries a local part made of the content, so that a changed kit
+is another wheel, and an environment with it another environment.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import a2a_cloud
+
+#: The distribution's name.
+NAME = "a2a-cloud"
+#: What the kit needs beside the standard library.
+REQUIRES = "msgspec>=0.20,<1"
+#: The Python versions that it runs on.
+REQUIRES_PYTHON = ">=3.11"
+
+#: Which of our files are the kit. `testing/agent*` is the client for an author's own tests.
+_FILES = ("__init__.py", "py.typed", "wire/__init__.py", "wire/worker.py", "testing/__init__.py")
+_PATTERNS = ("agent/**/*", "testing/agent*.py")
+_FIXED = (1980, 1, 1, 0, 0, 0)
+
+
+def kit_wheel(dest: Path) -> Path:
+    """Write the kit's wheel into the folder `dest` and return its path.
+
+    `dest` is made if it isn't there. A wheel of the same name is kept when its bytes are the same.
+    Raises OSError.
+    """
+    files = _kit_files(Path(a2a_cloud.__file__).parent)
+    version = _version(files)
+    info = f"a2a_cloud-{version}.dist-info"
+    files[f"{info}/METADATA"] = (
+        "Metadata-Version: 2.4\n"
+        f"Name: {NAME}\n"
+        f"Version: {version}\n"
+        "Summary: The authoring kit of a2a cloud, as the platform gives it to agents.\n"
+        "License-Expression: Apache-2.0\n"
+        f"Requires-Python: {REQUIRES_PYTHON}\n"
+        f"Requires-Dist: {REQUIRES}\n"
+    ).encode()
+    files[f"{info}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: a2a-cloud\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    record = "".join(f"{name},{_record_hash(data)},{len(data)}\n" for name, data in files.items())
+    files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
+    return _write(dest, f"a2a_cloud-{version}-py3-none-any.whl", files)
+
+
+def _kit_files(package: Path) -> dict[str, bytes]:
+    paths = {package / name for name in _FILES}
+    for pattern in _PATTERNS:
+        paths.update(package.glob(pattern))
+    return {
+        f"a2a_cloud/{path.relative_to(package).as_posix()}": path.read_bytes()
+        for path in sorted(paths)
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def _version(files: dict[str, bytes]) -> str:
+    content = hashlib.sha256(f"{REQUIRES}\n{REQUIRES_PYTHON}\n".encode())
+    for name, data in files.items():
+        content.update(f"{name} {len(data)} ".encode() + data)
+    # The letter keeps the local part from being read as a number.
+    return f"{a2a_cloud.__version__}+k{content.hexdigest()[:16]}"
+
+
+def _record_hash(data: bytes) -> str:
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def _write(dest: Path, name: str, files: dict[str, bytes]) -> Path:
+    dest.mkdir(parents=True, exist_ok=True)
+    number, partial = tempfile.mkstemp(prefix=".kit-", dir=dest)
+    try:
+        with os.fdopen(number, "wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as wheel:
+            for path, data in files.items():
+                entry = zipfile.ZipInfo(path, _FIXED)
+                entry.external_attr = 0o100644 << 16
+                entry.create_system = 3  # Unix, wherever it is made
+                wheel.writestr(entry, data)
+        target = dest / name
+        made = Path(partial)
+        # A file that stays as it is keeps its time, and uv what it has in its cache for it.
+        if not target.is_file() or target.read_bytes() != made.read_bytes():
+            made.chmod(0o644)
+            made.replace(target)
+        return target
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
