@@ -16,7 +16,7 @@ from cli_running import Run, entry, make_agent, release
 from a2a_cloud.client import deploys
 from a2a_cloud.wire.source import digest_source, list_source
 
-pytest_plugins = ["cli_running"]
+pytest_plugins = ["cli_fixtures"]
 
 RELEASES = "/api/v1/agents/greeter/releases"
 SKILL = {
@@ -39,7 +39,13 @@ def serving(played: Played, number: int, *more: dict[str, Any]) -> None:
     played.json(
         "GET",
         RELEASES,
-        {"agent": "greeter", "serving": number, "canary": None, "majors": [], "releases": [*more, release(number)]},
+        {
+            "agent": "greeter",
+            "serving": number,
+            "canary": None,
+            "majors": [],
+            "releases": [*more, release(number)],
+        },
     )
     played.json("GET", "/api/v1/agents/greeter", {"name": "greeter", "skills": [SKILL]})
 
@@ -57,7 +63,7 @@ def follows(played: Played, number: int, *documents: dict[str, Any]) -> None:
 
 def test_a_first_deploy_from_the_folder_to_the_next_command(played: Played, a2a: Run, tmp_path: Path) -> None:
     first_time(played)
-    folder = make_agent(tmp_path / "agent", notes__txt="x" * 2000, **{"__a2aignore": "notes.txt\n"})
+    folder = make_agent(tmp_path / "agent", notes__txt="x" * 2000, __a2aignore="notes.txt\n")
     building = release(1, state="building", serving=False, ended=None, environment=None)
     played.json("POST", RELEASES, building, 202)
     follows(
@@ -73,7 +79,9 @@ def test_a_first_deploy_from_the_folder_to_the_next_command(played: Played, a2a:
         },
         release(
             1,
-            findings=[{"code": "no_examples", "skill": "greet", "detail": "has no example", "remedy": "Add one."}],
+            findings=[
+                {"code": "no_examples", "skill": "greet", "detail": "has no example", "remedy": "Add one."}
+            ],
             progress=[entry(4, "switch", "serves", at="01.400")],
         ),
     )
@@ -150,6 +158,21 @@ def test_json_is_one_document_and_stream_a_line_each(played: Played, a2a: Run) -
     assert lines[-1]["data"]["release"] == 7
 
 
+def test_weak_points_of_many_skills_are_told_together(played: Played, a2a: Run) -> None:
+    serving(played, 6)
+    make_agent(Path.cwd())
+    played.json("POST", RELEASES, release(7, state="building"), 202)
+    weak = {"code": "tags_missing", "detail": "It has no tags.", "remedy": "Write a few."}
+    findings = [{**weak, "skill": f"s{each}"} for each in range(6)] + [{**weak, "code": "x", "skill": ""}]
+    follows(played, 7, release(7, findings=findings, progress=[]))
+    out = a2a("deploy")[1]
+    assert "The card has 7 weak points:" in out
+    assert "  s0, s1, s2, s3 and 2 more: It has no tags. (tags_missing)\n    Write a few.\n" in out
+    assert "  It has no tags. (x)" in out
+    played.json("POST", RELEASES, release(7, findings=findings), 200)
+    assert "7 weak points, as before" in a2a("deploy")[1]
+
+
 def test_a_secret_is_refused_before_anything_is_sent(played: Played, a2a: Run) -> None:
     token = "ghp_" + "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY1zA2"
     folder = make_agent(Path.cwd() / "agent", config__py=f"A = 1\nTOKEN = '{token}'\n", __env="A=b\n")
@@ -192,7 +215,7 @@ def test_a_failed_deploy_explains_itself(played: Played, a2a: Run) -> None:
     lines = err.splitlines()
     at = lines.index("a2a: Release 7 of greeter failed at the step start: " + FAILED["cause"]["detail"])
     assert lines.index("  Traceback (most recent call last):") < at
-    assert "  \\u001b[31magent.py\\u001b[0m, line 1" in lines
+    assert "    \\u001b[31magent.py\\u001b[0m, line 1" in lines
     rest = "\n".join(lines[at:])
     for part in (
         "Add pandas to requirements.txt. Release 6 keeps serving.",
@@ -220,7 +243,13 @@ def test_a_breaking_change_names_force(played: Played, a2a: Run) -> None:
     serving(played, 6)
     make_agent(Path.cwd())
     played.json("POST", RELEASES, release(7, state="building"), 202)
-    cause = {"code": "breaking_change", "detail": "greet lost name.", "remedy": "", "step": "compare", "lines": []}
+    cause = {
+        "code": "breaking_change",
+        "detail": "greet lost name.",
+        "remedy": "",
+        "step": "compare",
+        "lines": [],
+    }
     follows(played, 7, release(7, state="failed", serving=False, cause=cause))
     code, _, err = a2a("deploy")
     assert code == 1
@@ -307,7 +336,7 @@ def test_a_platform_that_never_comes_back_leaves_the_end_unknown(
     played.json("POST", RELEASES, release(7, state="building"), 202)
     played.json("GET", f"{RELEASES}/7", {"code": "unavailable", "detail": "Draining."}, 503)
     code, _, err = a2a("deploy")
-    assert code == 9
+    assert code == 10
     assert "How release 7 of greeter ended is not known" in err
     assert "a2a releases greeter" in err
 
@@ -323,7 +352,11 @@ def test_no_platform_is_said_at_once(a2a: Run, monkeypatch: pytest.MonkeyPatch) 
 def test_what_the_platform_refuses_is_told_with_what_serves(played: Played, a2a: Run) -> None:
     serving(played, 6)
     make_agent(Path.cwd())
-    problem = {"code": "invalid_params", "detail": "a2a.toml has an unknown key `nme`.", "remedy": "Did you mean?"}
+    problem = {
+        "code": "invalid_params",
+        "detail": "a2a.toml has an unknown key `nme`.",
+        "remedy": "Did you mean?",
+    }
     played.json("POST", RELEASES, problem, 400)
     code, _, err = a2a("deploy")
     assert code == 2

@@ -323,6 +323,30 @@ def test_the_nearest_alternative_says_what_is_wrong() -> None:
     }
 
 
+def test_what_an_alternative_took_for_granted_is_forgotten_when_it_fails() -> None:
+    def pair(a: Json, b: Json) -> Json:
+        return {"type": "object", "properties": {"a": a, "b": b}, "additionalProperties": False}
+
+    def held(kind: str) -> Json:
+        return {"type": "object", "properties": {"v": {"type": kind}}, "required": ["v"]}
+
+    d, e = {"$ref": "#/$defs/D"}, {"$ref": "#/$defs/E"}
+    old = parameter({**pair(d, d), "required": ["a", "b"]}, D=held("integer"))
+    new = parameter({"anyOf": [pair(e, {}), pair({}, e)]}, E=held("string"))
+    assert broken(inputs(old, new)) == ["input.x"]
+
+
+def test_names_by_pattern_are_fields_too() -> None:
+    old = {"type": "object", "patternProperties": {"^a": {"type": "string"}}, "additionalProperties": False}
+    new = {"type": "object", "properties": {}, "additionalProperties": False}
+    assert broken(inputs(parameter(old), parameter(new))) == ["input.x.*"]
+    assert inputs(parameter(old), parameter(dict(old, title="X"))) == []
+    # What can't be judged breaks, and says so.
+    (change,) = inputs(parameter(new), parameter(old))[:1]
+    assert change.breaking
+    assert "can't be judged" in change.detail
+
+
 def test_a_nested_field_that_is_added_or_demanded() -> None:
     old = parameter({"type": "object", "properties": {"a": {"type": "integer"}}})
     new = parameter({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}})

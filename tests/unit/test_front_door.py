@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import MutableMapping
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import msgspec
 import pytest
@@ -28,6 +28,8 @@ OPEN = Release(
 
 
 class Registry:
+    notices: ClassVar[dict[Any, Any]] = {}
+
     def serving(self, name: str) -> Release:
         if name != "open":
             raise AgentNotFound("There is no such agent.")
@@ -51,6 +53,10 @@ def door() -> FrontDoor:
         identity=cast("Any", Identity()),
         registry=cast("Any", Registry()),
         objects=cast("Any", None),
+        deploys=cast("Any", None),
+        parts=cast("Any", None),
+        variables=cast("Any", None),
+        renew=lambda _agent: None,
         clock=clock,
         ids=TimeIds(clock, SystemEntropy()),
         link_key=b"k" * 32,

@@ -525,6 +525,13 @@ def test_threads_end_with_the_client() -> None:
     assert len(after) == len(before) - 1
 
 
+def test_a_client_may_be_forgotten_while_a_call_goes_on() -> None:
+    RAN.clear()
+    running = AgentTest(agent).using(timeout=0.05).start("waits")
+    assert running.outcome().status == "failed"
+    assert RAN == ["cleaned up"]
+
+
 def test_the_kit_alone_is_enough(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(

@@ -69,6 +69,9 @@ SCOPED: dict[str, list[Call]] = {
     "receipt_ids": [lambda r, s: r.receipt_ids(s, [1, 2, 3])],
     "state": [lambda r, s: r.state(s, 1, "ctx", "key")],
     "logs": [
+        lambda r, s: r.majors(s),
+        lambda r, s: r.settings(s, 1),
+        lambda r, s: r.logs(s, agent=1, release=1, levels=("info",), since=0.5),
         lambda r, s: r.logs(s, agent=1),
         lambda r, s: r.logs(s, agent=1, after=0, limit=1),
         lambda r, s: r.logs(s, run=1),
@@ -126,7 +129,7 @@ def rows(
         return [*ops, (sql.SET_RUN, (state, 1, float(no), no, org))]
     return [
         *ops,
-        (sql.ADD_LOG, (org, agent, no, float(no), "info", "stdout", "line")),
+        (sql.ADD_LOG, (org, agent, 1, no, float(no), "info", "stdout", "line")),
         (sql.END_RUN, (state, 1, float(no), no + 0.5, None, None, dead, no, org)),
     ]
 
@@ -145,7 +148,12 @@ def path(tmp_path: Path) -> Path:
     ops += [
         (sql.ADD_KEY, ("key1", 1, 1, "member", "", b"hash1", 0.0, "p1@default")),
         (sql.ADD_AGENT, (1, 1, "echo", 0.0)),
-        (sql.ADD_RELEASE, (1, 1, 1, 1, "sha256:0", "", b"{}", b"[]", 0, 0.0)),
+        (
+            sql.ADD_RELEASE,
+            (1, 1, 1, 1, "ready", "switch", "sha256:0", "sha256:0", "", b"{}", b"[]", 0, 0.0, 0.0, "", b"{}"),
+        ),
+        (sql.PUT_MAJOR, (1, 1, 1, 1, None, None)),
+        (sql.PUT_SETTING, (1, 1, "NAME", "value", 0.0)),
         (sql.PUT_STATE, (1, 1, 1, "ctx", "key", b"value")),
         (sql.ADD_RECEIPT, (1, 1, 1, b"leaf", b"id", b"body", "head", "signature", b"sections")),
     ]

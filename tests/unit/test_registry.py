@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from a2a_cloud.control.deploys.pipeline import Deploys, Wish
 from a2a_cloud.control.identity.keys import Identity
 from a2a_cloud.control.registry.registry import Registry
 from a2a_cloud.control.registry.skills import MAX_BYTES, check_skills
 from a2a_cloud.model.principal import ANONYMOUS, Principal
-from a2a_cloud.model.problem import AgentNotFound, InvalidParams, Problem, Unavailable
+from a2a_cloud.model.problem import (
+    AgentNotFound,
+    BreakingChange,
+    InvalidParams,
+    Problem,
+    ReleaseNotFound,
+    StartFailed,
+    Unavailable,
+    VersionEnded,
+)
 from a2a_cloud.model.release import Manifest, Release
 from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.ops.system import SystemClock, SystemEntropy
@@ -33,35 +44,52 @@ SPEC: dict[str, Any] = {
 SKILLS = json.dumps([SPEC]).encode()
 
 
+class Environment(NamedTuple):
+    """What the stand-in for the builder gives: nothing is installed."""
+
+    digest: str
+    lock: bytes = b""
+    python: Path = Path("python")
+    lock_digest: str = "sha256:none"
+    packages: tuple[object, ...] = ()
+
+
 class Site:
-    """A data folder with a registry; `drafts` are the releases whose skills were read."""
+    """A data folder with a registry and deploys; `drafts` are the releases whose skills were read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.commits = Commits()
         self.drafts: list[Release] = []
         self.answer: bytes | Exception = SKILLS
+        self.kit = "sha256:kit"
         self.open()
 
     def open(self, data: str = "data") -> None:
         data_folder = self.folder / data
-        data_folder.mkdir(exist_ok=True)
+        (data_folder / "staging").mkdir(exist_ok=True, parents=True)
         path = data_folder / "journal.db"
-        clock = SystemClock()
+        self.clock = SystemClock()
+        entropy = SystemEntropy()
         self.store = data_folder / "releases"
         self.journal = SqliteJournal(path, commit=self.commits)
         self.reader = SqliteReader(path)
-        self.identity = Identity(self.reader, self.journal, clock, SystemEntropy())
+        self.identity = Identity(self.reader, self.journal, self.clock, entropy)
         names = {1: "default", 2: "acme"}
-        self.registry = Registry(self.reader, self.journal, clock, self.store, names.__getitem__)
+        self.registry = Registry(
+            self.reader, self.journal, self.clock, entropy, self.store, names.__getitem__
+        )
+        self.deploys = Deploys(self.registry, self, self, self.clock, data_folder / "staging")
 
     async def close(self) -> None:
+        await self.deploys.close()
         await self.journal.close()
         self.reader.close()
 
     async def restart(self, data: str = "data") -> None:
         await self.close()
         self.open(data)
+        await self.deploys.recover()
 
     def agent(self, name: str, code: str = "pass", **keys: str) -> Path:
         """A folder of an agent."""
@@ -72,15 +100,44 @@ class Site:
         (folder / "agent.py").write_text(code + "\n")
         return folder
 
-    async def read(self, draft: Release) -> tuple[bytes, bool]:
+    # The ports of a deploy: environments and workers.
+
+    async def prepare(
+        self, source: Path, say: Callable[[str], None], *, upgrade: bool = False
+    ) -> Environment:
+        return Environment(self.kit)
+
+    def find(self, digest: str) -> Environment | None:
+        return Environment(digest) if digest else None
+
+    async def remove(self, digest: str) -> None:
+        raise AssertionError("nothing is removed here")
+
+    async def start(self, draft: Release) -> tuple[bytes, bool]:
         self.drafts.append(draft)
         await asyncio.sleep(0.001)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer, False
 
-    async def register(self, folder: Path, org_no: int = 1, org: str = "default") -> tuple[Release, bool]:
-        return await self.registry.register(folder, org_no, org, self.read)
+    def adopt(self, release: Release) -> None:
+        pass
+
+    async def drop(self, no: int) -> None:
+        pass
+
+    def say(self, draft: Release, level: str, line: str) -> None:
+        pass
+
+    async def lines(self, draft: Release) -> list[str]:
+        return ["the last line"]
+
+    async def register(
+        self, folder: Path, org_no: int = 1, org: str = "default", **wish: bool
+    ) -> tuple[Release, bool]:
+        before = {one.no for one in self.drafts}
+        record = await self.deploys.folder(folder, org_no, org, Wish("ann@default", **wish))
+        return record.release, record.release.no not in before
 
 
 def site(folder: Path, body: Callable[[Site], Awaitable[None]]) -> None:
@@ -132,7 +189,7 @@ def test_one_name_in_two_organisations_is_two_agents(tmp_path: Path) -> None:
         assert (here.number, there.number) == (1, 1)
         assert site.registry.serving("echo") is here is site.registry.find("default", "echo")
         assert site.registry.serving("acme.echo") is there is site.registry.find("acme", "echo")
-        assert site.registry.everything() == [here, there]
+        assert site.registry.everything() == [there, here]  # By organisation and name.
         with pytest.raises(AgentNotFound):
             site.registry.find("other", "echo")
 
@@ -172,7 +229,7 @@ def test_many_at_once_get_numbers_of_their_own(tmp_path: Path) -> None:
         found = await asyncio.gather(
             *(site.register(folder) for folder in folders), *(site.register(folder) for folder in folders)
         )
-        assert [new for _, new in found] == [True] * 8 + [False] * 8
+        assert len(site.drafts) == 8
         releases = [release for release, _ in found[:8]]
         assert len({one.no for one in releases}) == len({one.agent_no for one in releases}) == 8
         assert [release for release, _ in found[8:]] == releases
@@ -197,34 +254,167 @@ def test_a_caller_that_hangs_up_leaves_memory_and_database_alike(tmp_path: Path)
     site(tmp_path, body)
 
 
+# --- pointers -----------------------------------------------------------------------------------------
+
+
+def test_a_rollback_moves_a_pointer_and_a_share_splits_new_calls(tmp_path: Path) -> None:
+    async def body(site: Site) -> None:
+        first, _ = await site.register(site.agent("echo", "one"))
+        second, _ = await site.register(site.agent("echo", "two"))
+        third, _ = await site.register(site.agent("echo", "three"), promote=False)
+        registry = site.registry
+        agent = registry.agent("echo", 1)
+        assert registry.serving("echo") is second
+        assert registry.serving("3--echo") is third
+        await registry.serve(registry.before(agent))
+        assert registry.serving("echo") is first
+        with pytest.raises(ReleaseNotFound):
+            registry.before(agent)
+        await registry.share(agent, third, 30)
+        taken = [registry.serving("echo").number for _ in range(2000)]
+        assert set(taken) == {1, 3}
+        assert 450 < taken.count(3) < 750
+        assert set(agent.pointed()) == {first.no, third.no}
+        await site.restart()
+        agent = site.registry.agent("echo", 1)
+        assert (agent.serving, agent.canary, agent.weight) == (first, third, 30)
+        await site.registry.share(agent, None, 0)
+        assert {site.registry.serving("echo").number for _ in range(50)} == {1}
+
+    site(tmp_path, body)
+
+
+def test_a_major_version_is_pinned_deprecated_and_ends(tmp_path: Path) -> None:
+    async def body(site: Site) -> None:
+        one, _ = await site.register(site.agent("echo", "one", version="1.2.0"))
+        two, _ = await site.register(site.agent("echo", "two", version="2.0.0"))
+        registry = site.registry
+        agent = registry.agent("echo", 1)
+        assert registry.serving("echo@1") is one
+        assert registry.serving("default.echo@2") is registry.serving("echo") is two
+        with pytest.raises(AgentNotFound, match="no version 3"):
+            registry.serving("echo@3")
+        now = site.clock.now()
+        await registry.deprecate(agent, 1, now + 1000)
+        assert registry.serving("echo@1") is one
+        assert registry.notices[agent.no, 1][1] == now + 1000
+        await site.restart()
+        registry = site.registry
+        assert registry.notices[agent.no, 1][1] == now + 1000
+        await registry.deprecate(registry.agent("echo", 1), 1, now - 1)
+        with pytest.raises(VersionEnded):
+            registry.serving("echo@1")
+        await registry.deprecate(registry.agent("echo", 1), 1, None)
+        assert registry.serving("echo@1") == one
+        assert registry.notices == {}
+
+    site(tmp_path, body)
+
+
+def test_a_change_that_breaks_callers_needs_a_major_version_or_force(tmp_path: Path) -> None:
+    async def body(site: Site) -> None:
+        first, _ = await site.register(site.agent("echo", "one", version="1.0.0"))
+        schema = {"type": "object", "properties": {}, "additionalProperties": False}
+        site.answer = json.dumps([{**SPEC, "input_schema": schema}]).encode()
+        with pytest.raises(BreakingChange, match="text"):
+            await site.register(site.agent("echo", "two", version="1.1.0"))
+        assert site.registry.serving("echo") is first
+        forced, _ = await site.register(site.agent("echo", "two", version="1.1.0"), force=True)
+        assert site.registry.serving("echo") is forced
+        site.answer = SKILLS
+        wider, _ = await site.register(site.agent("echo", "three", version="1.2.0"))
+        assert site.registry.serving("echo") is wider
+        site.answer = json.dumps([{**SPEC, "input_schema": schema}]).encode()
+        major, _ = await site.register(site.agent("echo", "four", version="2.0.0"))
+        assert site.registry.serving("echo") is major
+
+    site(tmp_path, body)
+
+
+def test_a_deleted_agent_comes_back_or_goes_for_good(tmp_path: Path) -> None:
+    async def body(site: Site) -> None:
+        release, _ = await site.register(site.agent("echo", "one"))
+        registry = site.registry
+        agent = registry.agent("echo", 1)
+        await registry.delete(agent, 1000)
+        for name in ("echo", "default.echo", "echo@0", "1--echo"):
+            with pytest.raises(AgentNotFound):
+                registry.serving(name)
+        assert registry.pointed() == []
+        await site.restart()
+        registry = site.registry
+        agent = registry.agent("echo", 1)
+        with pytest.raises(Problem, match="deleted"):
+            await site.register(site.agent("echo", "two"))
+        await registry.restore(agent)
+        assert registry.serving("echo") == release
+        await registry.delete(agent, 0)
+        assert await registry.purge() == [site.kit]
+        assert not os.path.exists(release.folder)  # noqa: ASYNC240
+        fresh, _ = await site.register(site.agent("echo", "two"))
+        assert (fresh.number, fresh.agent_no != release.agent_no) == (1, True)
+        await site.restart()
+        assert site.registry.serving("echo") == fresh
+        assert site.registry.by_no(release.no) is not None  # Its runs and receipts still name it.
+
+    site(tmp_path, body)
+
+
 # --- what fails ---------------------------------------------------------------------------------------
 
 
 def test_a_number_is_never_given_twice_whatever_fails(tmp_path: Path) -> None:
-    """A worker pool may stand behind a draft: another's code must never be served under its number."""
+    """What failed is on record under its number, with the cause, and stays so after a restart."""
 
     async def body(site: Site) -> None:
         folder = site.agent("first")
-        site.answer = InvalidParams("It can't be loaded.")
-        with pytest.raises(InvalidParams):
+        site.answer = StartFailed("It can't be loaded.", remedy="Mend it.")
+        with pytest.raises(StartFailed, match="the last line"):
             await site.register(folder)
         site.answer = b"[]"
         with pytest.raises(InvalidParams, match="no skill"):
             await site.register(folder)
         site.answer = SKILLS
-        # The agent is stored; the next commit would be its release.
         site.commits.next(Fault.FULL)
         with pytest.raises(Problem):
             await site.register(folder)
         assert site.registry.everything() == []
-        release, _ = await site.register(site.agent("second"))
-        assert [draft.no for draft in site.drafts] == [1, 2, 3, 4]
-        assert (release.no, release.number) == (4, 1)
         late, _ = await site.register(folder)
-        assert (late.no, late.number) == (5, 1)
-        assert site.registry.by_no(1) is None
+        other, _ = await site.register(site.agent("second"))
+        assert (late.number, other.number) == (3, 1)
+        assert len({draft.no for draft in site.drafts}) == len(site.drafts)
         await site.restart()
-        assert {one.name: one.no for one in site.registry.everything()} == {"first": 5, "second": 4}
+        records = site.registry.agent("first", 1).records
+        assert [records[number].state for number in sorted(records)] == ["failed", "failed", "ready"]
+        cause = records[1].notes.cause
+        assert cause is not None
+        assert (cause.code, cause.step, cause.lines) == ("start_failed", "start", ["the last line"])
+        assert {one.name: one.number for one in site.registry.everything()} == {"first": 3, "second": 1}
+
+    site(tmp_path, body)
+
+
+def test_a_deploy_that_was_cut_short_has_failed(tmp_path: Path) -> None:
+    async def body(site: Site) -> None:
+        first, _ = await site.register(site.agent("echo", "one"))
+        begun = asyncio.Event()
+        start = site.start
+
+        async def slow(draft: Release) -> tuple[bytes, bool]:
+            begun.set()
+            await asyncio.sleep(60)
+            return await start(draft)
+
+        site.start = slow  # type: ignore[method-assign]
+        task = asyncio.create_task(site.register(site.agent("echo", "two")))
+        await begun.wait()
+        task.cancel()
+        await site.restart()
+        record = site.registry.agent("echo", 1).records[2]
+        assert record.state == "failed"
+        assert record.notes.cause is not None
+        assert "stopped in the middle" in record.notes.cause.detail
+        assert site.registry.serving("echo") == first
 
     site(tmp_path, body)
 
@@ -293,22 +483,24 @@ def test_a_data_folder_that_moved_takes_its_releases_along(tmp_path: Path) -> No
 
 
 def test_a_folder_that_changes_while_it_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from a2a_cloud.control.registry import registry
+    from a2a_cloud.control.deploys import intake
 
     async def body(site: Site) -> None:
         folder = site.agent("echo", "one")
-        digest_folder = registry.digest_folder
+        digest_folder = intake.digest_folder
 
         def changing(path: Path) -> tuple[str, list[str]]:
             found = digest_folder(path)
             (path / "agent.py").write_text("changed\n")  # Between the digest and the copy.
             return found
 
-        monkeypatch.setattr(registry, "digest_folder", changing)
+        monkeypatch.setattr(intake, "digest_folder", changing)
         with pytest.raises(Unavailable, match="changed while it was read"):
             await site.register(folder)
-        monkeypatch.setattr(registry, "digest_folder", digest_folder)
-        assert list(site.store.iterdir()) == []  # Nothing lies under another's digest.
+        monkeypatch.setattr(intake, "digest_folder", digest_folder)
+        assert (
+            not site.store.exists() or list(site.store.iterdir()) == []
+        )  # Nothing lies under another's digest.
         assert site.registry.everything() == []
         release, _ = await site.register(site.agent("echo", "one"))
         assert (Path(release.folder) / "agent.py").read_text() == "one\n"

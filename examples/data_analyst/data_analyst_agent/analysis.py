@@ -1,4 +1,6 @@
-"""A file → its analysis, in two passes: the first learns kinds and ranges, the second fills what needs them."""
+"""A file → its analysis, in two passes: the first learns kinds and ranges, the second fills what needs
+them.
+"""
 
 from __future__ import annotations
 
@@ -58,9 +60,7 @@ class Found:
 
 def analyse(open_file: Open, name: str, size: int, wishes: Wishes, told: Told) -> Found:
     """Analyse a CSV file. `open_file` is called for each pass. Raises UnreadableError."""
-    layout = layout_of(
-        open_file, encoding=wishes.encoding, delimiter=wishes.delimiter, header=wishes.header
-    )
+    layout = layout_of(open_file, encoding=wishes.encoding, delimiter=wishes.delimiter, header=wishes.header)
     try:
         return _passes(open_file, name, size, wishes, layout, told)
     except NotThisEncodingError:
@@ -92,7 +92,8 @@ def _passes(open_file: Open, name: str, size: int, wishes: Wishes, layout: Layou
             seen.update(map(hash, zip(*batch, strict=True)))
     if not count:
         raise UnreadableError(
-            "The file has a header and no rows.", "Send the rows too, or say header=no if the first line is data."
+            "The file has a header and no rows.",
+            "Send the rows too, or say header=no if the first line is data.",
         )
     second = SecondPass(columns, count, missing, wishes.dates)
     for first_row, batch in rows.batches(lambda done: told(2, done)):
@@ -125,7 +126,9 @@ def _notes(
 ) -> list[str]:
     notes: list[str] = []
     if layout.encoding.name == "windows-1252" and not layout.encoding.sure:
-        notes.append("The file isn't UTF-8; it was read as Windows-1252, which fits most such files and not all.")
+        notes.append(
+            "The file isn't UTF-8; it was read as Windows-1252, which fits most such files and not all."
+        )
     if rows.blank:
         notes.append(f"{rows.blank:,} blank lines were skipped.")
     for column in columns:
@@ -135,8 +138,9 @@ def _notes(
                 " Say dates=month-first if that is wrong."
             )
     if second.sampled:
-        drawn = len(second._chosen)  # pyright: ignore[reportPrivateUsage]
-        notes.append(f"Spearman's rho and the effects of categories are from a random sample of {drawn:,} rows.")
+        notes.append(
+            f"Spearman's rho and the effects of categories are from a random sample of {second.drawn:,} rows."
+        )
     if second.left_out:
         notes.append(f"Correlations leave out {_listed(second.left_out)}: too many pairs for so many rows.")
     return notes
@@ -166,8 +170,7 @@ def _column(column: ColumnPass, number: NumberPass | None, order: DateOrder) -> 
         ],
         strange=column.strange,
         strangers=[
-            Odd(row=row, value=_short(value), reason=f"is no {'date' if column.kind == 'date' else 'number'}")
-            for row, value in column.strangers
+            Odd(row=row, value=_short(value), reason="is no number") for row, value in column.strangers
         ]
         if column.strange and column.kind in ("integer", "number")
         else [],
@@ -196,7 +199,9 @@ def _numeric(column: ColumnPass, number: NumberPass) -> Numeric:
         total=_neat(moments.total),
         written=column.numbers.written if column.numbers else "",
         outliers=Outliers(
-            rule="1.5 IQR beyond the quartiles" if fences.rule == "iqr" else "4 standard deviations from the mean",
+            rule="1.5 IQR beyond the quartiles"
+            if fences.rule == "iqr"
+            else "4 standard deviations from the mean",
             low_fence=_neat(fences.low),
             high_fence=_neat(fences.high),
             low=number.low,
@@ -217,7 +222,10 @@ def _odd(fences: Fences, distance: float, row: int, value: float) -> Odd:
         reason = f"{times} interquartile ranges {side} quartile ({figure(base)})"
     else:
         side = "above" if value > fences.base_high else "below"
-        reason = f"{times} standard deviations {side} the mean ({figure(fences.base_high)}); half of the values are equal"
+        reason = (
+            f"{times} standard deviations {side} the mean ({figure(fences.base_high)}); half of the"
+            " values are equal"
+        )
     return Odd(row=row, value=figure(value), reason=reason)
 
 

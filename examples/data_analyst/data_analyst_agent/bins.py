@@ -10,8 +10,9 @@ from math import ceil, isfinite
 
 @dataclass(slots=True)
 class Histogram:
-    """`counts[i]` values in [low + i·width, low + (i+1)·width), the last bin closed; `below` and `above` it the
-    values that were left out of the picture so that it shows something."""
+    """`counts[i]` values in [low + i·width, low + (i+1)·width), the last bin closed; `below` and `above` it
+    the values that were left out of the picture so that it shows something.
+    """
 
     low: float
     width: float
@@ -34,7 +35,9 @@ class Histogram:
                 edge = 0
                 if place == last + 1:  # The upper edge itself belongs to the last bin.
                     high = self.high
-                    edge = sum(1 for value in values if value <= high and int((value - low) * scale + 1) == found)
+                    edge = sum(
+                        1 for value in values if value <= high and int((value - low) * scale + 1) == found
+                    )
                     self.counts[last] += edge
                 self.above += count - edge
 
@@ -47,9 +50,9 @@ class Histogram:
 def histogram(
     count: int, low: float, high: float, quartiles: tuple[float, float], *, whole: bool
 ) -> Histogram | None:
-    """Bins by the rule of Freedman and Diaconis ("On the Histogram as a Density Estimator", 1981): 2 IQR / n^⅓
-    wide, 5 to 30 of them; whole numbers get bins of whole width. Far outliers (beyond 4 IQR) are not drawn.
-    None where there is nothing to draw.
+    """Bins by the rule of Freedman and Diaconis ("On the Histogram as a Density Estimator", 1981): 2 IQR /
+    n^⅓ wide, 5 to 30 of them; whole numbers get bins of whole width. Far outliers (beyond 4 IQR) are not
+    drawn. None where there is nothing to draw.
     """
     first, third = quartiles
     spread = third - first

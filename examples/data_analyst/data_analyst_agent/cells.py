@@ -13,31 +13,48 @@ from datetime import date
 from math import isfinite
 
 #: Cells that say "nothing here" (R, pandas, SAS, spreadsheets and people).
-MISSING = frozenset(
-    "|NA|N/A|n/a|na|N.A.|n.a.|NaN|nan|NAN|-NaN|null|NULL|Null|None|none|NONE|nil|-|--|?|.|..|…|#N/A|#NA|#N/A N/A"
-    "|#NULL!|#DIV/0!|#VALUE!|#REF!|#NUM!|#NAME?|missing|Missing|MISSING|<NA>|(null)|\\N".split("|")
+_MISSING = (
+    "NA N/A n/a na N.A. n.a. NaN nan NAN -NaN null NULL Null None none NONE nil - -- ? . .. … #N/A #NA #NULL!"
+    " #DIV/0! #VALUE! #REF! #NUM! #NAME? missing Missing MISSING <NA> (null) \\N"
 )
+MISSING = frozenset(["", "#N/A N/A", *_MISSING.split()])
 
 _POINT = re.compile(r"[+-]?(?:(?:0|[1-9]\d*|[1-9]\d{0,2}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
-_COMMA = re.compile(r"[+-]?(?:(?:0|[1-9]\d*|[1-9]\d{0,2}(?:[.\u00a0 ]\d{3})+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d{1,3})?")
+_COMMA = re.compile(
+    r"[+-]?(?:(?:0|[1-9]\d*|[1-9]\d{0,2}(?:[.\u00a0 ]\d{3})+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d{1,3})?"
+)
 _CODE = re.compile(r"(?:^|\n)[+-]?0\d")
 _SIGN = re.compile(r"([$€£¥%])\s*[+-]?[\d.,]|[\d.,]\s*([$€£¥%])$")
 _ONLY_COMMA = re.compile(r"[+-]?\d*,(?:\d{1,2}|\d{4,})|[+-]?0,\d+|[+-]?\d{1,3}(?:\.\d{3})+,\d+")
-_BOOLEANS = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("ja", "nein"), ("oui", "non"), ("on", "off"))
+_BOOLEANS = (
+    ("true", "false"),
+    ("yes", "no"),
+    ("y", "n"),
+    ("t", "f"),
+    ("ja", "nein"),
+    ("oui", "non"),
+    ("on", "off"),
+)
 
 
 class Numbers:
-    """How one column writes numbers: its decimal mark, and a sign such as `$` or `%` that all values share."""
+    """How a column writes numbers: its decimal mark, and a sign such as `$` or `%` that all values share."""
 
     __slots__ = ("comma", "sign")
 
     def __init__(self, present: Sequence[str], *, comma_likely: bool = False) -> None:
         """Told from the first values that aren't missing."""
-        signs = Counter(found[1] or found[2] for cell in present[:2000] if (found := _SIGN.match(cell) or _SIGN.search(cell)))
+        signs = Counter(
+            found[1] or found[2]
+            for cell in present[:2000]
+            if (found := _SIGN.match(cell) or _SIGN.search(cell))
+        )
         self.sign = max(signs, key=signs.__getitem__) if signs.total() > len(present[:2000]) / 2 else ""
         bare = [self._bare(cell) for cell in present[:2000]]
         only = sum(1 for cell in bare if _ONLY_COMMA.fullmatch(cell))
-        points = sum(1 for cell in bare if "." in cell and _POINT.fullmatch(cell) and not _COMMA.fullmatch(cell))
+        points = sum(
+            1 for cell in bare if "." in cell and _POINT.fullmatch(cell) and not _COMMA.fullmatch(cell)
+        )
         either = sum(1 for cell in bare if "," in cell and _COMMA.fullmatch(cell))
         self.comma = only > points if only or points else comma_likely and either > 0
 
@@ -83,10 +100,8 @@ class Numbers:
 
 # --- dates ------------------------------------------------------------------------------------------
 
-_MONTHS = {
-    name: number
-    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)
-}
+_MONTH_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec"
+_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES.split(), 1)}
 _TIME = r"(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s?(?:[AaPp][Mm])?\s?(?:Z|UTC|[+-]\d{2}:?\d{2})?)?"
 _ISO = re.compile(rf"(\d{{4}})[-/.](\d{{1,2}})[-/.](\d{{1,2}}){_TIME}")
 _TRIPLE = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}){_TIME}")
@@ -136,7 +151,11 @@ def _ordinal(year: int, month: int, day: int) -> int | None:
 def are_booleans(values: Sequence[str]) -> bool:
     """Whether these distinct values are truth values: true/false, yes/no, y/n …, in one language."""
     said = {value.lower() for value in values}
-    return 0 < len(said) <= 2 and any(said <= set(pair) for pair in _BOOLEANS) and (len(said) == 2 or len(min(said)) > 1)
+    return (
+        0 < len(said) <= 2
+        and any(said <= set(pair) for pair in _BOOLEANS)
+        and (len(said) == 2 or len(min(said)) > 1)
+    )
 
 
 def looks_typed(cell: str) -> bool:

@@ -1,4 +1,4 @@
-"""The first pass over a column: what kind of values it has, and what can be counted without knowing that yet."""
+"""The first pass over a column: what kind of values it has, and what can be counted without knowing that."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from operator import lt, sub
 from typing import Literal
 
-from data_analyst_agent.cells import MISSING, Numbers, are_booleans, day_of
+from data_analyst_agent.cells import Numbers, are_booleans, day_of
 from data_analyst_agent.distinct import Distinct
 from data_analyst_agent.numbers import Moments, Quantiles
 
@@ -100,7 +100,9 @@ class ColumnPass:
             tried = [self.numbers.one(cell) for cell in cells]
             values = [value for value in tried if value is not None]
             if len(self.strangers) < _EXAMPLES:
-                odd = [(row, cell) for row, cell, value in zip(rows, cells, tried, strict=True) if value is None]
+                odd = [
+                    (row, cell) for row, cell, value in zip(rows, cells, tried, strict=True) if value is None
+                ]
                 self.strangers += odd[: _EXAMPLES - len(self.strangers)]
         if values:
             self.moments.add(values)
@@ -109,7 +111,7 @@ class ColumnPass:
                 self.whole = all(map(float.is_integer, values)) and "." not in "".join(cells[:256])
             if self.whole:
                 after = values[1:]
-                self.steps += sum(map(1.0.__eq__, map(sub, after, values)))
+                self.steps += sum(map((1.0).__eq__, map(sub, after, values)))
                 self.rising = self.rising and self._last < values[0] and all(map(lt, values, after))
                 self._last = values[-1]
         if self.present > _PATIENCE and self.moments.count < self.present / 2:

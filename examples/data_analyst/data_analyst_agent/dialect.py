@@ -87,7 +87,7 @@ def sample_rows(sample: str, dialect: Dialect) -> list[list[str]]:
 
 
 def has_header(rows: list[list[str]]) -> bool:
-    """Whether the first row names the columns: texts, all different, over columns that hold something else."""
+    """Whether the first row names the columns: different texts over columns that hold something else."""
     rows = [row for row in rows if row]
     if len(rows) < 2:
         return bool(rows) and not any(looks_typed(cell) for cell in rows[0])

@@ -17,10 +17,11 @@ _LEAST, _MOST = -(1 << 63), 1 << 63
 class Distinct:
     """Exact counts until `limit` different values (or `characters` of text) are held; from then an estimate.
 
-    The estimate keeps the k smallest hashes: with the k-th at the fraction f of the hash space there are about
-    (k - 1) / f values (Bar-Yossef et al., "Counting Distinct Elements in a Data Stream", RANDOM 2002; unbiased
-    form and standard error 1 / sqrt(k - 2): Beyer et al., SIGMOD 2007). k = 4096 gives 1.6 %. The hash is a
-    32-bit CRC, mixed, so that a run gives the same number every time; that it has 2^32 values is corrected for.
+    The estimate keeps the k smallest hashes: with the k-th at the fraction f of the hash space there are
+    about (k - 1) / f values (Bar-Yossef et al., "Counting Distinct Elements in a Data Stream", RANDOM 2002;
+    unbiased form and standard error 1 / sqrt(k - 2): Beyer et al., SIGMOD 2007). k = 4096 gives 1.6 %. The
+    hash is a 32-bit CRC, mixed, so that a run gives the same number every time; that it has 2^32 values is
+    corrected for.
     """
 
     __slots__ = ("_characters", "_hashes", "_limit", "_room", "_seen", "_threshold", "counts")
@@ -51,7 +52,7 @@ class Distinct:
         sums = map(crc32, map(str.encode, cells, repeat("utf-8"), repeat("surrogatepass")))
         # A tuple's hash mixes that of its number over 64 bits, the same way in every process.
         threshold = self._threshold
-        self._hashes.update([mixed for mixed in map(hash, zip(sums)) if mixed < threshold])  # noqa: B905
+        self._hashes.update([mixed for mixed in map(hash, zip(sums)) if mixed < threshold])
         if len(self._hashes) > 2 * _KEPT:
             self._trim()
 
@@ -84,5 +85,5 @@ class Distinct:
         return 0.0 if self.exact or len(self._hashes) < _KEPT else 1 / sqrt(_KEPT - 2)
 
     def common(self, most: int) -> Sequence[tuple[str, int]]:
-        """The commonest values with their counts, ties in order of appearance; empty when there are too many."""
+        """The commonest values with their counts, ties as they came; empty if there are too many."""
         return self.counts.most_common(most) if self.counts is not None else []

@@ -1,4 +1,4 @@
-"""Bytes → text: which encoding a file has, told from its first bytes, and a reader that counts what it gave."""
+"""Bytes → text: which encoding a file has, told from its first bytes, and a reader that counts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def sniff(head: bytes, given: str = "auto") -> Encoding:
     """The encoding of a file that begins with `head`. Raises UnreadableError for what is no text."""
     for magic, what in _SIGNATURES:
         if head.startswith(magic):
-            raise UnreadableError(f"This is {what}, not a CSV file.", "Export the table as CSV and send that.")
+            raise UnreadableError(
+                f"This is {what}, not a CSV file.", "Export the table as CSV and send that."
+            )
     if given != "auto":
         return Encoding(given, CODECS[given], True)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

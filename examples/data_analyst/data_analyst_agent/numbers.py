@@ -17,8 +17,8 @@ class Moments:
 
     Batches are joined by the pairwise update of Chan, Golub and LeVeque, "Updating Formulae and a Pairwise
     Algorithm for Computing Sample Variances" (Stanford, 1979), a form of Welford's method (Technometrics 4,
-    1962); the third moment after Pébay, "Formulas for Robust, One-Pass Parallel Computation of Covariances and
-    Arbitrary-Order Statistical Moments" (Sandia SAND2008-6212, 2008).
+    1962); the third moment after Pébay, "Formulas for Robust, One-Pass Parallel Computation of Covariances
+    and Arbitrary-Order Statistical Moments" (Sandia SAND2008-6212, 2008).
     """
 
     __slots__ = ("count", "high", "low", "m2", "m3", "mean", "total")
@@ -57,7 +57,7 @@ class Moments:
 
     @property
     def deviation(self) -> float | None:
-        """The sample standard deviation (divisor n - 1); None below two values or beyond what a float holds."""
+        """The sample standard deviation (divisor n - 1); None below two values, or beyond the floats."""
         return sqrt(self.m2 / (self.count - 1)) if self.count > 1 and isfinite(self.m2) else None
 
     @property
@@ -72,11 +72,11 @@ class Moments:
 class Quantiles:
     """Quantiles of a stream in bounded memory, with a bound on the error in rank that always holds.
 
-    Munro and Paterson, "Selection and Sorting with Limited Storage" (Theoretical Computer Science 12, 1980), as
-    Manku, Rajagopalan and Lindsay describe it (SIGMOD 1998): sorted buffers of `size` values; two of the same
-    weight w are merged, and every second value of them is kept with weight 2w. Each such collapse can misplace
-    a rank by at most w, so the bound is the sum of those w; taking even and odd places in turn makes the
-    true error much smaller. Up to `size` values nothing is dropped and the quantiles are exact.
+    Munro and Paterson, "Selection and Sorting with Limited Storage" (Theoretical Computer Science 12, 1980),
+    as Manku, Rajagopalan and Lindsay describe it (SIGMOD 1998): sorted buffers of `size` values; two of the
+    same weight w are merged, and every second value of them is kept with weight 2w. Each such collapse can
+    misplace a rank by at most w, so the bound is the sum of those w; taking even and odd places in turn makes
+    the true error much smaller. Up to `size` values nothing is dropped and the quantiles are exact.
     """
 
     __slots__ = ("_full", "_odd", "_open", "_size", "count", "misplaced")
@@ -129,7 +129,9 @@ class Quantiles:
             return [_between(ordered, share) for share in shares]
         runs = [[(value, 1) for value in sorted(self._open)]]
         runs += [
-            [(value, 1 << level) for value in block] for level, block in enumerate(self._full) if block is not None
+            [(value, 1 << level) for value in block]
+            for level, block in enumerate(self._full)
+            if block is not None
         ]
         values: list[float] = []
         ranks: list[int] = []

@@ -1,4 +1,6 @@
-"""How columns go together: Pearson's r from all rows, Spearman's rho and the correlation ratio from a sample."""
+"""How columns go together: Pearson's r from all rows, Spearman's rho and the correlation ratio from a
+sample.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ LEAST = 8
 
 def dot(one: Sequence[float], other: Sequence[float]) -> float:
     """Σ xy."""
-    return sum(map(mul, one, other))
+    total: float = sum(map(mul, one, other))
+    return total
 
 
 class Pearson:
@@ -31,16 +34,16 @@ class Pearson:
 
     def add(self, columns: Sequence[Sequence[float | None]], complete: Sequence[bool]) -> None:
         """Take a batch: for each column its standardised values, None where missing."""
-        filled = [
-            column if whole else [0.0 if value is None else value for value in column]
+        filled: list[list[float]] = [
+            [0.0 if value is None else value for value in column] if not whole else column  # type: ignore[misc]
             for column, whole in zip(columns, complete, strict=True)
         ]
         there = [
             None if whole else [0.0 if value is None else 1.0 for value in column]
             for column, whole in zip(columns, complete, strict=True)
         ]
-        squares = [list(map(mul, column, column)) for column in filled]  # type: ignore[arg-type]
-        plain = [(sum(column), sum(square)) for column, square in zip(filled, squares, strict=True)]  # type: ignore[arg-type]
+        squares: list[list[float]] = [list(map(mul, column, column)) for column in filled]
+        plain = [(sum(column), sum(square)) for column, square in zip(filled, squares, strict=True)]
         for (one, two), sums in self._sums.items():
             x, y, mine, yours = filled[one], filled[two], there[one], there[two]
             rows = len(x) if mine is None else sum(mine)
@@ -49,11 +52,11 @@ class Pearson:
             elif yours is not None:
                 rows = sum(yours)
             sums[0] += rows
-            sums[1] += plain[one][0] if yours is None else dot(x, yours)  # type: ignore[arg-type]
-            sums[2] += plain[two][0] if mine is None else dot(y, mine)  # type: ignore[arg-type]
+            sums[1] += plain[one][0] if yours is None else dot(x, yours)
+            sums[2] += plain[two][0] if mine is None else dot(y, mine)
             sums[3] += plain[one][1] if yours is None else dot(squares[one], yours)
             sums[4] += plain[two][1] if mine is None else dot(squares[two], mine)
-            sums[5] += dot(x, y)  # type: ignore[arg-type]
+            sums[5] += dot(x, y)
 
     def of(self, one: int, two: int) -> tuple[int, float] | None:
         """(rows, r); None where fewer than 3 rows have both, or one of them doesn't vary."""
@@ -67,7 +70,9 @@ class Pearson:
 
 
 def interval(r: float, rows: int) -> tuple[float, float] | None:
-    """The 95 % interval of r (Fisher, "On the 'Probable Error' of a Coefficient of Correlation", Metron 1, 1921)."""
+    """The 95 % interval of r (Fisher, "On the 'Probable Error' of a Coefficient of Correlation", Metron 1,
+    1921).
+    """
     if rows < 4 or abs(r) >= 1:
         return None
     z, width = atanh(r), 1.959964 / sqrt(rows - 3)
@@ -106,8 +111,9 @@ class Groups:
     """A number by a category: rows, groups, the share of variance between groups, and the outermost means."""
 
     def __init__(self, labels: Sequence[str | None], values: Sequence[float | None]) -> None:
-        """η² = between-groups sum of squares / total sum of squares (Fisher, "Statistical Methods for Research
-        Workers", 1925). Groups of fewer than 2 rows are left out: each would explain itself."""
+        """η² = between-groups sum of squares / total sum of squares (Fisher, "Statistical Methods for
+        Research Workers", 1925). Groups of fewer than 2 rows are left out: each would explain itself.
+        """
         found: dict[str, list[float]] = {}
         for label, value in zip(labels, values, strict=True):
             if label is not None and value is not None:

@@ -37,7 +37,12 @@ class Layout:
 
 
 def layout_of(
-    open_file: Open, *, encoding: str = "auto", delimiter: str = "auto", header: str = "auto", bytes_as: Encoding | None = None
+    open_file: Open,
+    *,
+    encoding: str = "auto",
+    delimiter: str = "auto",
+    header: str = "auto",
+    bytes_as: Encoding | None = None,
 ) -> Layout:
     """Tell a file's layout from its head. Raises UnreadableError."""
     with open_file() as opened:
@@ -53,7 +58,8 @@ def layout_of(
         raise UnreadableError("No row could be read at the start of the file.", "Send a CSV file.")
     if len(rows[0]) > MAX_COLUMNS:
         raise UnreadableError(
-            f"The table has {len(rows[0]):,} columns; {MAX_COLUMNS} are the most.", "Send fewer columns at a time."
+            f"The table has {len(rows[0]):,} columns; {MAX_COLUMNS} are the most.",
+            "Send fewer columns at a time.",
         )
     named = dialects.has_header(rows) if header == "auto" else header == "yes"
     notes: list[str] = []
@@ -78,7 +84,9 @@ def _names(first: list[str], named: bool, notes: list[str]) -> list[str]:
         if not cell.strip():
             notes.append(f"Column {number} has no name.")
         if name in names:
-            notes.append(f"Two columns are named “{name}”; the one at {number} is called “{name} ({number})”.")
+            notes.append(
+                f"Two columns are named “{name}”; the one at {number} is called “{name} ({number})”."
+            )
             name = f"{name} ({number})"
         names.append(name)
     return names
@@ -103,7 +111,10 @@ class Rows:
             for _ in range(self.layout.dialect.skip):
                 text.readline()
             reader = csv.reader(
-                text, delimiter=self.layout.dialect.delimiter, quotechar=self.layout.dialect.quote, strict=True
+                text,
+                delimiter=self.layout.dialect.delimiter,
+                quotechar=self.layout.dialect.quote,
+                strict=True,
             )
             csv.field_size_limit(MAX_CELL)
             row, line, header = 1, self.layout.dialect.skip + 1, self.layout.header
@@ -129,7 +140,9 @@ class Rows:
                     yield row, list(zip(*rows, strict=True))
                 row += len(rows)
 
-    def _read(self, reader: Iterator[list[str]], rows: list[list[str]], count: int, row: int, line: int) -> None:
+    def _read(
+        self, reader: Iterator[list[str]], rows: list[list[str]], count: int, row: int, line: int
+    ) -> None:
         try:
             rows.extend(islice(reader, count))
         except csv.Error as error:
@@ -145,9 +158,10 @@ class Rows:
             if not self.layout.encoding.sure and self.layout.encoding.name == "utf-8":
                 raise NotThisEncodingError from None
             # The decoder reads ahead of the rows, by up to a block.
+            byte = f"the byte 0x{error.object[error.start]:02x}"
             raise UnreadableError(
-                f"The file is not {self.layout.encoding.name} text: at or soon after row {row + _filled(rows)} comes the"
-                f" byte 0x{error.object[error.start]:02x}, which has no meaning in it.",
+                f"The file is not {self.layout.encoding.name} text: at or soon after row"
+                f" {row + _filled(rows)} comes {byte}, which has no meaning in it.",
                 "Name the right encoding, or save the file as UTF-8.",
             ) from None
         except UnicodeError as error:
@@ -174,7 +188,8 @@ class Rows:
         detail = f"{where} has {fields} where {base} has {self.width}; it begins “{begins}”."
         if len(found) > self.width:
             return UnreadableError(
-                detail, f"Put a cell that holds a {self.layout.dialect.name} into quotes, or remove what is too much."
+                detail,
+                f"Put a cell that holds a {self.layout.dialect.name} into quotes, or take out the surplus.",
             )
         return UnreadableError(
             detail, "Add the missing fields, or remove the line if it is a title or a total."
@@ -197,8 +212,8 @@ def _malformed(error: str, where: str, layout: Layout) -> UnreadableError:
     quote = layout.dialect.quote
     if "field larger than" in error:
         return UnreadableError(
-            f"{where} has a cell of more than {MAX_CELL:,} characters, most likely because a quote mark {quote} opens"
-            " there and none closes it.",
+            f"{where} has a cell of more than {MAX_CELL:,} characters, most likely because a quote mark"
+            f" {quote} opens there and none closes it.",
             "Close the quote, or double it if it belongs to the text.",
         )
     if "unexpected end of data" in error:
@@ -211,5 +226,7 @@ def _malformed(error: str, where: str, layout: Layout) -> UnreadableError:
             f"{where} has a quote mark {quote} inside a quoted cell.", f"Double it: {quote}{quote}."
         )
     if "new-line character" in error:
-        return UnreadableError(f"{where} has a line end inside a cell without quotes.", "Put that cell into quotes.")
+        return UnreadableError(
+            f"{where} has a line end inside a cell without quotes.", "Put that cell into quotes."
+        )
     return UnreadableError(f"{where} can't be read: {error}.", "Correct that row.")

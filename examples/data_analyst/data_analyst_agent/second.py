@@ -22,7 +22,8 @@ _GROUPS = 50
 class Fences:
     """Tukey's fences ("Exploratory Data Analysis", 1977): 1.5 IQR beyond the quartiles, far ones 3 IQR.
 
-    Where half of the values are the same (IQR 0), they stand 4 standard deviations from the mean and 8 for far.
+    Where half of the values are the same (IQR 0), they stand 4 standard deviations from the mean and 8 for
+    far.
     """
 
     rule: str
@@ -109,7 +110,7 @@ class DayPass:
         day_first, _ = first.day_first(order)
         self._place = 0 if day_first else 1
         days = first.orders[self._place]
-        self.histogram = histogram(days.count, days.first, days.last, (days.first, days.last), whole=True)
+        self.histogram = histogram(days.count, days.first, days.last, (0, 0), whole=True)
         self._known: dict[str, int | None] = {}
 
     def add(self, column: Sequence[str]) -> None:
@@ -129,12 +130,18 @@ class DayPass:
 class SecondPass:
     """All columns on the second pass."""
 
-    def __init__(self, columns: Sequence[ColumnPass], rows: int, missing: frozenset[str], order: DateOrder) -> None:
+    def __init__(
+        self, columns: Sequence[ColumnPass], rows: int, missing: frozenset[str], order: DateOrder
+    ) -> None:
         self.numbers = {
-            at: NumberPass(column, missing) for at, column in enumerate(columns) if column.kind in ("integer", "number")
+            at: NumberPass(column, missing)
+            for at, column in enumerate(columns)
+            if column.kind in ("integer", "number")
         }
         self.days = {at: DayPass(column, order) for at, column in enumerate(columns) if column.kind == "date"}
-        varied = [at for at, one in self.numbers.items() if not one.first.identifier and one.first.moments.deviation]
+        varied = [
+            at for at, one in self.numbers.items() if not one.first.identifier and one.first.moments.deviation
+        ]
         self.related = varied[: _affordable(rows)]
         self.left_out = [columns[at].name for at in varied[len(self.related) :]]
         self.labels = [
@@ -149,7 +156,9 @@ class SecondPass:
         most = min(SAMPLE_ROWS, _SAMPLE_CELLS // max(1, len(self.related) + len(self.labels)))
         self.sampled = rows > most
         # The same rows every time: an analysis of the same file is the same.
-        self._chosen = sorted(random.Random(20).sample(range(1, rows + 1), most)) if self.sampled else []  # noqa: S311
+        chooser = random.Random(20)  # noqa: S311
+        self._chosen = sorted(chooser.sample(range(1, rows + 1), most)) if self.sampled else []
+        self.drawn = most if self.sampled else rows
         self._next = 0
 
     def add(self, first_row: int, columns: Sequence[Sequence[str]]) -> None:
@@ -192,5 +201,3 @@ def _affordable(rows: int) -> int:
     while most < MOST and (most + 1) * most / 2 * rows <= WORK:
         most += 1
     return most
-
-

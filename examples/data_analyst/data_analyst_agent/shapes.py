@@ -8,7 +8,7 @@ from data_analyst_agent.columns import Kind
 
 
 class FileFacts(TypedDict):
-    """How the file was read. `missing_cells` counts empty cells and those that say NA, null, - and the like."""
+    """How the file was read. `missing_cells` counts empty cells and those that say NA, null or the like."""
 
     name: str
     bytes: int
@@ -53,8 +53,8 @@ class Outliers(TypedDict):
 
 
 class Numeric(TypedDict):
-    """Statistics of a numeric column. `rank_error` is how far, at most, a quantile's rank is off, as a share of
-    the values (0: exact). `deviation` is the sample's standard deviation; None where it isn't defined.
+    """Statistics of a numeric column. `rank_error` is how far, at most, a quantile's rank is off, as a share
+    of the values (0: exact). `deviation` is the sample's standard deviation; None where it isn't defined.
     """
 
     minimum: float
@@ -119,8 +119,8 @@ class Correlation(TypedDict):
 
 
 class Effect(TypedDict):
-    """A numeric column by a category: `eta_squared` is the share of its variance that lies between the groups,
-    from `rows` rows (a sample in large tables).
+    """A numeric column by a category: `eta_squared` is the share of its variance that lies between the
+    groups, from `rows` rows (a sample in large tables).
     """
 
     category: str

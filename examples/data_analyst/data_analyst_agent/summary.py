@@ -71,7 +71,9 @@ def _opening(analysis: Analysis) -> str:
     kinds = joined(f"{count} {names[kind]}" for kind, count in counts.items())
     cells = file["rows"] * file["columns"]
     gone = file["missing_cells"]
-    missing = f"{gone:,} of {cells:,} cells ({share(gone, cells)}) are missing." if gone else "No cell is missing."
+    missing = (
+        f"{gone:,} of {cells:,} cells ({share(gone, cells)}) are missing." if gone else "No cell is missing."
+    )
     rows = "1 row" if file["rows"] == 1 else f"{file['rows']:,} rows"
     return (
         f"{rows} and {file['columns']} columns: {kinds}. {missing}"
@@ -110,7 +112,8 @@ def _about(column: Column, rows: int) -> Iterable[tuple[float, str]]:
     if column["missing"] > rows * 0.05:
         yield (
             0.3 + column["missing"] / rows / 2,
-            f"{name} is missing in {column['missing']:,} of {rows:,} rows ({share(column['missing'], rows)}).",
+            f"{name} is missing in {column['missing']:,} of {rows:,} rows"
+            f" ({share(column['missing'], rows)}).",
         )
     if column["distinct"] == 1 and rows > 1 and column["distinct_error"] == 0:
         value = column["common"][0]["value"] if column["common"] else ""
@@ -140,18 +143,32 @@ def _about(column: Column, rows: int) -> Iterable[tuple[float, str]]:
         side = "right" if skewness > 0 else "left"
         said = f"{name} leans far to the {side}: its median is {figure(numeric['median'])}, its mean"
         said += f" {figure(numeric['mean'])}."
-        yield 0.4, said + (" A logarithm may serve better." if skewness > 0 and numeric["minimum"] > 0 else "")
+        yield (
+            0.4,
+            said + (" A logarithm may serve better." if skewness > 0 and numeric["minimum"] > 0 else ""),
+        )
 
 
 def _pair(pair: Correlation) -> str:
     together = "rise together" if pair["pearson"] > 0 else "run against each other"
-    strength = "almost exactly" if abs(pair["pearson"]) > 0.95 else "strongly" if abs(pair["pearson"]) > 0.7 else "clearly"
-    said = f"**{plain(pair['first'])}** and **{plain(pair['second'])}** {together}, {strength} (r = {_r(pair['pearson'])}"
+    strength = (
+        "almost exactly"
+        if abs(pair["pearson"]) > 0.95
+        else "strongly"
+        if abs(pair["pearson"]) > 0.7
+        else "clearly"
+    )
+    said = (
+        f"**{plain(pair['first'])}** and **{plain(pair['second'])}** {together}, {strength} (r ="
+        f" {_r(pair['pearson'])}"
+    )
     if pair["low"] is not None and pair["high"] is not None:
         said += f", 95 % interval {_r(pair['low'])} to {_r(pair['high'])}"
     said += f", {pair['rows']:,} rows)."
     if pair["spearman"] is not None and abs(pair["spearman"]) - abs(pair["pearson"]) > 0.15:
-        said += f" By ranks it is stronger ({_r(pair['spearman'])}): the relation is bent, or outliers weaken it."
+        said += (
+            f" By ranks it is stronger ({_r(pair['spearman'])}): the relation is bent, or outliers weaken it."
+        )
     elif pair["spearman"] is not None and abs(pair["pearson"]) - abs(pair["spearman"]) > 0.15:
         said += f" By ranks it is weaker ({_r(pair['spearman'])}): a few rows may carry it."
     return said
@@ -160,15 +177,17 @@ def _pair(pair: Correlation) -> str:
 def _effect(effect: Effect) -> str:
     return (
         f"**{plain(effect['number'])}** differs by **{plain(effect['category'])}**, which accounts for"
-        f" {effect['eta_squared'] * 100:.0f} % of its variance: on average {figure(effect['lowest_mean'])} for"
-        f" {plain(effect['lowest'])}, {figure(effect['highest_mean'])} for {plain(effect['highest'])}."
+        f" {effect['eta_squared'] * 100:.0f} % of its variance: on average {figure(effect['lowest_mean'])}"
+        f" for {plain(effect['lowest'])}, {figure(effect['highest_mean'])} for {plain(effect['highest'])}."
     )
 
 
 def _row(column: Column, rows: int) -> str:
     different = f"{column['distinct']:,}" if not column["distinct_error"] else f"≈ {column['distinct']:,}"
     missing = share(column["missing"], rows) if column["missing"] else "–"
-    return f"| {plain(column['name'])} | {_KINDS[column['kind']]} | {missing} | {different} | {_holds(column)} |"
+    return (
+        f"| {plain(column['name'])} | {_KINDS[column['kind']]} | {missing} | {different} | {_holds(column)} |"
+    )
 
 
 def _holds(column: Column) -> str:
@@ -178,8 +197,8 @@ def _holds(column: Column) -> str:
     if numeric:
         deviation = f" ± {figure(numeric['deviation'])}" if numeric["deviation"] is not None else ""
         return (
-            f"{figure(numeric['minimum'])} to {figure(numeric['maximum'])}, median {figure(numeric['median'])}, mean"
-            f" {figure(numeric['mean'])}{deviation}"
+            f"{figure(numeric['minimum'])} to {figure(numeric['maximum'])}, median"
+            f" {figure(numeric['median'])}, mean {figure(numeric['mean'])}{deviation}"
         )
     if dates:
         return f"{dates['first']} to {dates['last']}"
@@ -187,7 +206,8 @@ def _holds(column: Column) -> str:
         return ""
     if column["common"]:
         shown = [
-            f"{plain(_cut(one['value']))} ({share(one['count'], column['present'])})" for one in column["common"][:3]
+            f"{plain(_cut(one['value']))} ({share(one['count'], column['present'])})"
+            for one in column["common"][:3]
         ]
         more = column["distinct"] - len(shown)
         return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
@@ -197,14 +217,22 @@ def _holds(column: Column) -> str:
 def _correlations(pairs: Sequence[Correlation]) -> list[str]:
     lines = ["| | | Pearson | 95 % interval | Spearman | Rows |", "|---|---|---:|---:|---:|---:|"]
     for pair in pairs[:10]:
-        between = f"{_r(pair['low'])} to {_r(pair['high'])}" if pair["low"] is not None and pair["high"] is not None else ""
+        between = (
+            f"{_r(pair['low'])} to {_r(pair['high'])}"
+            if pair["low"] is not None and pair["high"] is not None
+            else ""
+        )
         rho = _r(pair["spearman"]) if pair["spearman"] is not None else ""
         lines.append(
-            f"| {plain(pair['first'])} | {plain(pair['second'])} | {_r(pair['pearson'])} | {between} | {rho} |"
+            f"| {plain(pair['first'])} | {plain(pair['second'])} | {_r(pair['pearson'])} | {between} |"
+            f" {rho} |"
             f" {pair['rows']:,} |"
         )
     if len(pairs) > 10:
-        lines += ["", f"The strongest 10 of {len(pairs)} pairs; correlations.svg and analysis.json show more."]
+        lines += [
+            "",
+            f"The strongest 10 of {len(pairs)} pairs; correlations.svg and analysis.json show more.",
+        ]
     return lines
 
 

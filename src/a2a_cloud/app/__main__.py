@@ -1,4 +1,4 @@
-"""The process's entry. SIGINT and SIGTERM drain: no new work, running calls get 10 s; then it exits with 0."""
+"""The entry of the process. SIGINT and SIGTERM drain: running calls get 10 s, then it exits with 0."""
 
 from __future__ import annotations
 

@@ -13,19 +13,21 @@ from a2a_cloud.control.registry.variables import Variables
 from a2a_cloud.model.receipt import Environment
 from a2a_cloud.model.release import Release
 from a2a_cloud.runtime.build.environments import BuiltEnvironment, Environments
-from a2a_cloud.runtime.build.provenance import provenance
-from a2a_cloud.runtime.build.sbom import sbom
 from a2a_cloud.runtime.process import COMMAND
 
 
 def sbom_of(release: Release, built: Built, _started: float, _ended: float) -> bytes:
     """The bill of materials of a release."""
+    from a2a_cloud.runtime.build.sbom import sbom  # seldom asked for
+
     version = release.manifest.version
     return sbom(cast("BuiltEnvironment", built), name=release.name, version=version, digest=release.digest)
 
 
 def provenance_of(release: Release, built: Built, started: float, ended: float) -> bytes:
     """Where a release came from, and what made it."""
+    from a2a_cloud.runtime.build.provenance import provenance
+
     return provenance(
         name=release.name,
         release=release.number,
@@ -67,3 +69,13 @@ def environment_facts(release: Release) -> Environment:
         runtime_digest="sha256:" + hashlib.sha256(runtime.encode()).hexdigest(),
         sandbox="process",
     )
+
+
+def uv_program() -> str:
+    """Where uv is, "" when it is missing."""
+    import uv
+
+    try:
+        return uv.find_uv_bin()
+    except FileNotFoundError:
+        return ""

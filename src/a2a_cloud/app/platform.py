@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from a2a_cloud.app.launches import Launches, environment_facts, provenance_of, sbom_of
+from a2a_cloud.app.launches import Launches, environment_facts, provenance_of, sbom_of, uv_program
 from a2a_cloud.control.deploys.parts import Parts
 from a2a_cloud.control.deploys.pipeline import Deploys, Hear, Wish
 from a2a_cloud.control.identity.keys import Identity
@@ -42,6 +42,8 @@ from a2a_cloud.surface.serve import Serving
 log = logging.getLogger("a2a_cloud")
 
 DRAIN_SECONDS = 10.0
+#: Seconds between two looks for what can be cleared away.
+HOUSE_SECONDS = 60.0
 
 
 class Platform:
@@ -153,6 +155,7 @@ class Platform:
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         services.base_url = settings.public_url or self.url
         self.ready = True
+        self._house = asyncio.create_task(self._keep_house())
         _write_whole(self.data / "server.json", json.dumps({"url": self.url, "pid": os.getpid()}).encode())
         return recovered
 
@@ -160,6 +163,7 @@ class Platform:
         """Drain and close everything."""
         self.ready = False
         (self.data / "server.json").unlink(missing_ok=True)
+        self._house.cancel()
         await self.deploys.close()
         await drain(self.runs, seconds)
         await self.serving.drain(1.0)
@@ -211,6 +215,16 @@ class Platform:
             if isinstance(end, BaseException):
                 raise end
 
+    async def _keep_house(self) -> None:
+        """Now and then: let go of agents whose time to think again is over."""
+        while True:
+            await asyncio.sleep(HOUSE_SECONDS)
+            try:
+                for digest in await self.registry.purge():
+                    await self.environments.remove(digest)
+            except (Problem, OSError) as error:
+                log.warning("Deleted agents are not cleared away: %s", error)
+
     async def _mend_environments(self) -> None:
         """Environments that were deleted by hand are made again from the sources."""
         for release in self.registry.pointed():
@@ -242,7 +256,7 @@ class Platform:
             for pool in self.runs.pools.values()
             if pool.serving
         ]
-        found = await asyncio.to_thread(checks, self.data, self.journal.full, self.environments.uv, health)
+        found = await asyncio.to_thread(checks, self.data, self.journal.full, uv_program(), health)
         return [Check(*one) for one in found]
 
     def _gauges(self) -> list[tuple[str, str, float]]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ from a2a_cloud.runtime.logs import Logs
 from a2a_cloud.runtime.notary import Notary
 from a2a_cloud.runtime.outcomes import outcome_of, reply_of
 from a2a_cloud.runtime.pool import Pool
-from a2a_cloud.runtime.ports import Principals, Releases
+from a2a_cloud.runtime.ports import Launch, Principals, Releases
 from a2a_cloud.runtime.process import Worker
 from a2a_cloud.runtime.stored import store_call
 from a2a_cloud.runtime.talk import Talk

@@ -81,5 +81,8 @@ def _remedy(why: str, entry: str, seconds: float) -> str:
     if "ModuleNotFoundError" in why or "No module named" in why:
         return "Name the package in the agent's requirements.txt or pyproject.toml, and deploy again."
     if "not ready within" in why:
-        return f"Do less while {entry} is imported, or raise start_timeout ({seconds:g} s) under [limits] in a2a.toml."
+        return (
+            f"Do less while {entry} is imported, or raise start_timeout ({seconds:g} s) under [limits] "
+            "in a2a.toml."
+        )
     return f"Mend {entry} and deploy again."

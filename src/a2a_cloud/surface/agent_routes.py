@@ -12,6 +12,7 @@ from a2a_cloud.surface.a2a.operations import Operations
 from a2a_cloud.surface.calls import Calls
 from a2a_cloud.surface.http import invoke, openapi, runs, sse
 from a2a_cloud.surface.links import Links
+from a2a_cloud.surface.pages.routes import Pages
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import JSON, Request, segment
 from a2a_cloud.surface.streams import Streams
@@ -19,21 +20,22 @@ from a2a_cloud.wire.json_text import readable
 
 #: First segments that A2A's `/{tenant}/…` can't have.
 RESERVED = frozenset(
-    {"v1", "invoke", "runs", "sse", "app", "mcp", "hooks", "sessions", "tasks", "auth", "card", ".well-known"}
+    {"v1", "invoke", "runs", "sse", "app", "mcp", "hooks", "sessions", "tasks", "auth", "card", "docs", ".well-known"}
 )
 _A2A = frozenset({"message:send", "message:stream", "tasks", "extendedAgentCard"})
-_OWN = frozenset({"invoke", "runs", "sse", "openapi.json", "card", ".well-known"})
+_OWN = frozenset({"invoke", "runs", "sse", "openapi.json", "card", "docs", ".well-known"})
 
 
 class AgentRoutes:
     """Routes below an agent's base; `operations` are A2A's."""
 
-    __slots__ = ("_cards", "_links", "_services", "operations", "streams")
+    __slots__ = ("_cards", "_links", "_services", "operations", "pages", "streams")
 
     def __init__(self, services: Services, links: Links) -> None:
         self._services = services
         self._links = links
         self._cards = Cards()
+        self.pages = Pages()
         self.streams = Streams(services.runs, services.limits, services.metrics)
         self.operations = Operations(services, Calls(services), self.streams)
 
@@ -80,6 +82,8 @@ class AgentRoutes:
             return await runs.serve(request, self._services, self._links, tail.split("/"))
         if first == "extendedAgentCard" and not tail:
             return await rest.extended_card(request)
+        if first == "docs":
+            return await self._page(request, tail)
         if first == "openapi.json" and not tail:
             return await openapi.serve(request)
         if request.route == "tenant":
@@ -90,6 +94,14 @@ class AgentRoutes:
         raise NotFound(
             "There is nothing at this path.", remedy="See /openapi.json for the paths of this agent."
         )
+
+    async def _page(self, request: Request, tail: str) -> None:
+        if tail:
+            return await self.pages.asset(request, tail)
+        release, registry = request.release, self._services.registry
+        notice = registry.notices.get((release.agent_no, release.major))
+        platform = self._services.base_url
+        await self.pages.docs(request, platform, notice[1] if notice is not None else None)
 
     def signed(self, request: Request, agent: str) -> bool:
         """Whether a signed link opens this request to a caller without a key. Raises Unauthenticated."""

@@ -26,6 +26,7 @@ from a2a_cloud.surface.api.cold import ColdRoutes
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.hosts import Hosts
 from a2a_cloud.surface.links import AgentLinks, Links
+from a2a_cloud.surface.pages.routes import wants_page
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import (
     A2A_JSON,
@@ -149,6 +150,8 @@ class FrontDoor:
         if self._registry.notices:
             self._warn(request, release)
         if release.manifest.visibility is not Visibility.PUBLIC and principal.org_no != release.org_no:
+            if wants_page(request):
+                return await self.routes.pages.locked(request)
             self._private(request, release, principal)
         request.release = release
         key = (release.no, request.base)
@@ -208,8 +211,8 @@ class FrontDoor:
     def _private(self, request: Request, release: Release, principal: Principal) -> None:
         """Nobody from outside the organisation gets in, but by a signed link. Raises Problem."""
         if principal.anonymous:
-            if self.routes.signed(request, qualified(release)):
-                return
+            if request.rest.startswith("/docs/") or self.routes.signed(request, qualified(release)):
+                return  # The pages' own files say nothing of the agent.
             raise Unauthenticated(
                 "This agent is not public.",
                 remedy="Send a key as Authorization: Bearer KEY, or as X-API-Key: KEY.",

@@ -65,12 +65,19 @@ async def _made(declared: Declared, clock: Clock) -> Runtime:
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
-    loop.run_forever()
+    try:
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
 
 
 def _close(loop: asyncio.AbstractEventLoop, thread: threading.Thread, runtime: Runtime) -> None:
-    asyncio.run_coroutine_threadsafe(runtime.close(), loop).result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
+    async def end() -> None:
+        await runtime.close()
+        loop.stop()
+
+    asyncio.run_coroutine_threadsafe(end(), loop)
+    # The last one who used it may be a coroutine on the loop itself, which can't wait for its own end.
+    if threading.current_thread() is not thread:
+        thread.join()

@@ -101,7 +101,7 @@ def _rule(line: str) -> _Rule | None:
         return None
     parts: list[re.Pattern[str] | None] = []
     for place, text in enumerate(texts):
-        if text == "**" and not anywhere:
+        if len(text) > 1 and not text.strip("*") and not anywhere:
             if not parts or parts[-1] is not None:
                 parts.append(None)
             continue
@@ -177,8 +177,8 @@ def _bracket(text: str, at: int) -> tuple[str, int] | None:
         low, at = _member(text, at)
         if text[at : at + 1] == "-" and text[at + 1 : at + 2] not in ("", "]"):
             high, at = _member(text, at + 1)
-            if low and high and low <= high:
-                items.append(f"{re.escape(low)}-{re.escape(high)}")
+            if low and high:  # A range the wrong way round holds its first character, as in git.
+                items.append(f"{re.escape(low)}-{re.escape(high if low <= high else low)}")
         elif low:
             items.append(re.escape(low))
     if not items:

@@ -8,7 +8,8 @@ from pathlib import PurePath
 import click
 
 from a2a_cloud.callers.cli.exits import Exit, Failure
-from a2a_cloud.callers.cli.terminal import put
+from a2a_cloud.callers.cli.options import Options, json_option, with_options
+from a2a_cloud.callers.cli.terminal import put, put_json
 
 SHELLS = ("bash", "zsh", "fish")
 #: The variable by which the script asks; click makes it of the program's name.
@@ -16,9 +17,10 @@ VARIABLE = "_A2A_COMPLETE"
 
 
 @click.command("completion")
+@json_option
+@with_options
 @click.argument("shell", required=False, type=click.Choice(SHELLS))
-@click.pass_context
-def completion_command(ctx: click.Context, shell: str | None) -> int:
+def completion_command(options: Options, shell: str | None) -> int:
     """Print the completion script for SHELL (the one you use when it is not given).
 
     \b
@@ -36,5 +38,9 @@ def completion_command(ctx: click.Context, shell: str | None) -> int:
             f"There is no completion for {shell or 'your shell, which SHELL does not name'}.",
             remedy="Name one: a2a completion bash, zsh or fish",
         )
-    put(maker(ctx.find_root().command, {}, "a2a", VARIABLE).source())
+    script = maker(click.get_current_context().find_root().command, {}, "a2a", VARIABLE).source()
+    if options.json:
+        put_json({"shell": shell, "script": script})
+    else:
+        put(script)
     return int(Exit.OK)

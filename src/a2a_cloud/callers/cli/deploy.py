@@ -18,7 +18,7 @@ from a2a_cloud.callers.cli.options import Options, connected
 from a2a_cloud.callers.cli.report import as_failure, document
 from a2a_cloud.callers.cli.terminal import clean, clean_line, put_json, say
 from a2a_cloud.callers.cli.units import count, size
-from a2a_cloud.client.deploys import Archive, Deploy, Wish
+from a2a_cloud.client.deploys import RESTARTING, Archive, Deploy, Wish
 from a2a_cloud.client.errors import ServerProblem, Unreachable
 from a2a_cloud.client.http import Platform, agent_path
 from a2a_cloud.client.shapes import items, obj, objs, text
@@ -191,7 +191,7 @@ class _Work:
         failure.facts |= {"agent": self._name, "release": self._release}
         failure.detail = f"How release {self._release} of {self._name} ended is not known: {failure.detail}"
         failure.remedy = f"The platform goes on with it, or tells why not when it is back: {command}"
-        if isinstance(error, Unreachable):
+        if isinstance(error, Unreachable) or error.status in RESTARTING:
             failure.exit_code = Exit.STILL_RUNNING
         return failure
 

@@ -14,6 +14,9 @@ from a2a_cloud.callers.cli.terminal import clean_line, put
 from a2a_cloud.callers.cli.units import between, count, took
 from a2a_cloud.client.shapes import items, obj, objs, text
 
+#: Skills with the same weakness that are named.
+_SKILLS_NAMED = 4
+
 
 @dataclass(frozen=True)
 class Told:
@@ -53,8 +56,12 @@ def tell_success(options: Options, told: Told, *, promoted: bool) -> None:
             put(clean_line(f"  {label:12}{value}"))
     if text(release.get("isolation")) in ("", "none"):
         put_painted("  not isolated: the agent's code runs as you do, with no sandbox around it yet", yellow)
-    show_findings(objs(release.get("findings")))
-    show_changes(objs(release.get("changes")), f"since release {told.before}" if told.before else "")
+    findings = objs(release.get("findings"))
+    if told.existed and findings:
+        put(f"The card has {count(len(findings), 'weak point')}, as before; --json lists them.")
+    elif not told.existed:
+        show_findings(findings)
+        show_changes(objs(release.get("changes")), f"since release {told.before}" if told.before else "")
     if not serves:
         why = "It waits to be promoted" if not promoted else "Another release was switched to meanwhile"
         put(f"{why}: {options.command('promote', told.agent, str(number))}")
@@ -79,15 +86,21 @@ def _environment(environment: dict[str, Any]) -> str:
 
 
 def show_findings(findings: list[dict[str, Any]]) -> None:
-    """What is weak in the card."""
+    """What is weak in the card, skills with the same weakness together."""
     if not findings:
         return
     put(f"The card has {count(len(findings), 'weak point')}:")
+    kinds: dict[str, list[dict[str, Any]]] = {}
     for each in findings:
-        skill = f"{each.get('skill')}: " if each.get("skill") else ""
-        put(clean_line(f"  {skill}{each.get('detail', '')} ({each.get('code', '')})"))
-        if each.get("remedy"):
-            put(clean_line(f"    {each['remedy']}"))
+        kinds.setdefault(text(each.get("code")), []).append(each)
+    for code, same in kinds.items():
+        first = same[0]
+        skills = [text(each.get("skill")) for each in same if each.get("skill")]
+        more = f" and {len(skills) - _SKILLS_NAMED} more" if len(skills) > _SKILLS_NAMED else ""
+        named = f"{', '.join(skills[:_SKILLS_NAMED])}{more}: " if skills else ""
+        put(clean_line(f"  {named}{first.get('detail', '')} ({code})"))
+        if first.get("remedy"):
+            put(clean_line(f"    {first['remedy']}"))
 
 
 def show_changes(changes: list[dict[str, Any]], since: str) -> None:

@@ -63,8 +63,10 @@ class Steps:
         if step != self._step:
             self.finish(at)
             self._step, self._since, self._said = step, at, ""
-        if level in ("warning", "error"):
-            self.say(f"  {level}: {message} ({step})")
+        if level == "error":
+            return  # the end tells it, with the cause
+        if level == "warning":
+            self.say(f"  warning: {message} ({step})")
             return
         self._said = message or self._said
         self._progress.show(f"{step}: {message}" if message else step)

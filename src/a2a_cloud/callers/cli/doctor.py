@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
@@ -37,7 +38,12 @@ def doctor_command(options: Options) -> int:
         unknown.append(Check("platform", WARN, error.detail, error.remedy))
     remote = _remote(options) if target is not None else unknown
     reached = any(each.name == "platform" and each.state == OK for each in remote)
-    checks = local_checks(target, reached=reached) + remote
+    here = local_checks(target, reached=reached)
+    names = {each.name for each in here}
+    # What the platform calls by a name that stands for this machine already is of its own machine.
+    checks = here + [
+        replace(each, name=f"its {each.name}") if each.name in names else each for each in remote
+    ]
     if not any(each.name in ("sandbox", "isolation") for each in checks):
         checks.append(
             Check(

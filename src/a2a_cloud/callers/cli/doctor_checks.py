@@ -83,14 +83,14 @@ def _packages() -> list[Check]:
         except PackageNotFoundError:
             checks.append(Check("packages", FAIL, f"{name} is not installed", install))
             continue
-        if not _fits(found, clauses):
+        if not version_fits(found, clauses):
             detail = f"{name} {found} does not fit {clauses.strip()}"
             checks.append(Check("packages", FAIL, detail, f"{install} --upgrade"))
         fits.append(f"{name} {found}")
     return checks or [Check("packages", OK, f"a2a-cloud {own}; {', '.join(fits)}")]
 
 
-def _fits(found: str, clauses: str) -> bool:
+def version_fits(found: str, clauses: str) -> bool:
     """Whether a version lies within `>=1,<2`: its numbers alone are compared."""
     have = _numbers(found)
     for sign, text in _CLAUSE.findall(clauses):

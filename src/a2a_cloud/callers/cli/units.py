@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from a2a_cloud.callers.cli.exits import Exit, Failure
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhdw]?)")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhdw]?)")
 
 
 def duration(word: str, name: str) -> float:

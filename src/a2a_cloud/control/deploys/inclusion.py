@@ -11,12 +11,25 @@ A value is finite, so a pair of schemas that is met again deeper inside may be t
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
-import jsonschema_rs
-
+from a2a_cloud.control.deploys.conjunction import (
+    Parts,
+    apart,
+    domain_of,
+    field_of,
+    further_of,
+    is_multiple,
+    lower_bound,
+    most_items,
+    nodes,
+    shown_bound,
+    takes_leaf,
+    values_of,
+)
 from a2a_cloud.control.deploys.shape import (
     TYPES,
     Document,
@@ -31,10 +44,9 @@ from a2a_cloud.control.deploys.shape import (
 #: Steps and depth after which two schemas count as too large to compare.
 MAX_STEPS = 20_000
 MAX_DEPTH = 80
-_FINITE = {"null": [None], "boolean": [False, True]}
 _NUMBERS = frozenset({"integer", "fraction"})
 
-Parts = tuple[Node, ...]
+Pair = tuple[frozenset[int], int, str]
 
 
 class Gap(NamedTuple):
@@ -53,7 +65,7 @@ def gaps(small: Document, big: Document, root: str, *, output: bool, small_is_ol
     what was and what is, hence `small_is_old`. Raises Undecided.
     """
     found = _Inclusion(small, big, output, small_is_old)
-    return list(dict.fromkeys(found.descend(_nodes(small.root), big.root, root)))
+    return found.all(nodes(small.root), root)
 
 
 class _Inclusion:
@@ -65,28 +77,47 @@ class _Inclusion:
         self._output = output
         self._small_is_old = small_is_old
         # Pairs that were met, as a trail: a trial that fails takes its own back.
-        self._assumed: set[tuple[frozenset[int], int]] = set()
-        self._trail: list[tuple[frozenset[int], int]] = []
+        self._assumed: set[Pair] = set()
+        self._trail: list[Pair] = []
         self._same_refs: dict[str, bool] = {}
         # Pairs go by identity, so derived nodes are made once and kept.
         self._derived: dict[tuple[int, str], Node] = {}
         self._keep: list[Schema] = []
         self._typed = {one: Node(types=frozenset({one})) for one in TYPES}
         self._any = Node()
+        # What lies deeper waits its turn, except in a trial, which needs the answer at once.
+        self._waiting: deque[tuple[Parts, Schema, str]] = deque()
+        self._trials = 0
         self._steps = 0
         self._depth = 0
 
-    def descend(self, small: Parts | None, big: Schema, where: str) -> list[Gap]:
+    def all(self, small: Parts | None, root: str) -> list[Gap]:
+        """Every gap once, those near the root first."""
+        found = dict.fromkeys(self._descend(small, self._big.root, root))
+        while self._waiting:
+            found.update(dict.fromkeys(self._inside(*self._waiting.popleft())))
+        return list(found)
+
+    def _descend(self, small: Parts | None, big: Schema, where: str) -> list[Gap]:
         """Gaps one level deeper in the value; None for `small` is no value at all."""
         if small is None or big is True:
             return []
-        pair = (frozenset(map(id, small)), id(big))
-        if pair in self._assumed:
+        if self._met(small, big, "value"):
             return []
+        if self._trials:
+            return self._inside(small, big, where)
+        self._waiting.append((small, big, where))
+        return []
+
+    def _met(self, small: Parts, big: Schema, what: str) -> bool:
+        """Whether a pair was met before; from now on it was."""
+        pair = (frozenset(map(id, small)), id(big), what)
+        if pair in self._assumed:
+            return True
         self._assumed.add(pair)
         self._trail.append(pair)
         self._keep += [*small, big]
-        return self._inside(small, big, where)
+        return False
 
     # -- the logic of schemas: references, conjunctions, alternatives
 
@@ -116,14 +147,14 @@ class _Inclusion:
                 return None
             if part is True:
                 continue
-            if part.ref is not None:
-                if part.ref not in seen:
-                    seen.add(part.ref)
-                    todo.append(self._small.at(part.ref))
+            if part.ref is not None and part.ref not in seen:
+                seen.add(part.ref)
+                todo.append(self._small.at(part.ref))
             todo += part.all_of
             if part.ref is not None or part.all_of:
                 part = self._without(part, "ref")
-            out.append(part)
+            if part != self._any:
+                out.append(part)
         types = TYPES.intersection(*(part.types for part in out))
         return tuple(out or (self._any,)) if types else None
 
@@ -141,8 +172,8 @@ class _Inclusion:
                 return self._arms(parts, place, big, where)
         if big is False or big is True:
             return [] if big else [Gap(where, "value", self._gone(parts))]
-        domain = _domain(parts)
-        values = _values(parts, domain)
+        domain = domain_of(parts)
+        values = values_of(parts, domain)
         if values is not None:
             refused = [value for value in values if not self._takes(big, value)]
             text = ", ".join(canonical(value).decode("utf-8", "replace")[:60] for value in refused[:8])
@@ -171,9 +202,12 @@ class _Inclusion:
 
     def _union(self, parts: Parts, arms: Sequence[Schema], where: str) -> list[Gap]:
         """Some alternative has to take it; or, type by type, another one each."""
+        meant = [arm for arm in arms if self._kinds(arm) & domain_of(parts)]
+        if len(meant) == 1 and domain_of(parts) <= self._kinds(meant[0]):
+            return self._inside(parts, meant[0], where)
         if any(self._trial(parts, arm, where) for arm in arms):
             return []
-        domain = sorted(_domain(parts))
+        domain = sorted(domain_of(parts))
         pieces = [(*parts, self._typed[one]) for one in domain] if len(domain) > 1 else [parts]
         found: list[Gap] = []
         for piece in pieces:
@@ -183,19 +217,24 @@ class _Inclusion:
 
     def _nearest(self, piece: Parts, arms: Sequence[Schema], where: str) -> list[Gap]:
         """The gaps to the one alternative that can be meant, or the loss of the whole."""
-        kinds = _domain(piece)
+        kinds = domain_of(piece)
         meant = [arm for arm in arms if self._kinds(arm) & kinds]
         titles = {part.title for part in piece if part.title}
         titled = [arm for arm in meant if self._title(arm) in titles]
         if len(titled) == 1 or len(meant) == 1:
+            self._trials += 1
             found = self._inside(piece, (titled if len(titled) == 1 else meant)[0], where)
+            self._trials -= 1
             if found:
                 return found
         return [Gap(where, "value", self._gone(piece))]
 
     def _trial(self, parts: Parts, arm: Schema, where: str) -> bool:
         mark = len(self._trail)
-        if not self._inside(parts, arm, where):
+        self._trials += 1
+        found = self._inside(parts, arm, where)
+        self._trials -= 1
+        if not found:
             return True
         self._assumed.difference_update(self._trail[mark:])
         del self._trail[mark:]
@@ -220,7 +259,7 @@ class _Inclusion:
     def _disjoint(self, arms: Sequence[Schema]) -> bool:
         """Whether no value fits two of the alternatives, by their types or by a tag."""
         targets = [self._target(arm) for arm in arms]
-        return all(_apart(a, b) for place, a in enumerate(targets) for b in targets[:place])
+        return all(apart(a, b) for place, a in enumerate(targets) for b in targets[:place])
 
     def _same(self, small: Schema, big: Schema) -> bool:
         """Equal, and so is everything that they refer to."""
@@ -239,7 +278,11 @@ class _Inclusion:
             if ref in seen or self._same_refs.get(ref):
                 continue
             seen.add(ref)
-            a, b = self._small.at(ref), self._big.at(ref)
+            try:
+                a, b = self._small.at(ref), self._big.at(ref)
+            except Undecided:
+                # One of the two has no such place.
+                a, b = True, False
             if self._same_refs.get(ref) is False or a != b:
                 self._same_refs[start] = False
                 return False
@@ -294,13 +337,17 @@ class _Inclusion:
             (-1, "maximum", "exclusiveMaximum"),
         ):
             # A least upper bound is a greatest lower one of the negated values.
-            mine = max(_bound(part, sign, plain, exclusive, whole) for part in parts)
-            wanted = _bound(big, sign, plain, exclusive, whole)
+            mine = max(lower_bound(part, sign, plain, exclusive, whole) for part in parts)
+            wanted = lower_bound(big, sign, plain, exclusive, whole)
             if mine < wanted:
-                yield self._changed(where, f"its {plain}", _shown(mine, sign), _shown(wanted, sign))
+                yield self._changed(where, f"its {plain}", shown_bound(mine, sign), shown_bound(wanted, sign))
         wanted = big.multiple
         mine = [part.multiple for part in parts if part.multiple is not None]
-        if wanted is not None and not (whole and wanted == 1) and not any(_times(m, wanted) for m in mine):
+        if (
+            wanted is not None
+            and not (whole and wanted == 1)
+            and not any(is_multiple(m, wanted) for m in mine)
+        ):
             yield self._changed(where, "`multipleOf`", mine[0] if mine else "none", wanted)
 
     def _counts(self, parts: Parts, big: Node, what: str, where: str) -> Iterator[Gap]:
@@ -309,14 +356,14 @@ class _Inclusion:
             yield self._changed(where, f"`min{what}`", least or "none", big.bounds[f"min{what}"])
         most = min(part.bounds.get(f"max{what}", math.inf) for part in parts)
         if what == "Items":
-            most = min(most, _length(parts))
+            most = min(most, most_items(parts))
         if most > big.bounds.get(f"max{what}", math.inf):
             shown = "none" if most == math.inf else most
             yield self._changed(where, f"`max{what}`", shown, big.bounds[f"max{what}"])
 
     def _items(self, parts: Parts, big: Node, where: str) -> list[Gap]:
         found: list[Gap] = []
-        longest = min(*(part.bounds.get("maxItems", math.inf) for part in parts), _length(parts))
+        longest = min(*(part.bounds.get("maxItems", math.inf) for part in parts), most_items(parts))
         if big.unique and longest > 1 and not any(part.unique for part in parts):
             found.append(self._changed(where, "`uniqueItems`", "false", "true"))
         named = max(len(big.prefix), *(len(part.prefix) for part in parts))
@@ -332,24 +379,27 @@ class _Inclusion:
                 if place < len(part.prefix) or part.items is not None
             ]
             label = f"{where}[{place}]" if place < named else f"{where}[]"
-            found += self.descend(_nodes(*mine), wanted, label)
+            found += self._descend(nodes(*mine), wanted, label)
         return found
 
     def _object(self, parts: Parts, big: Node, where: str) -> list[Gap]:
+        # The same two are met at many places; all that follows lies deeper, so once is enough.
+        if self._met(parts, big, "fields"):
+            return []
         found: list[Gap] = []
         declared = {name: None for part in parts for name in part.properties or ()}
-        rest = _rest(parts)
+        rest = further_of(parts)
         required = frozenset[str]().union(*(part.required for part in parts))
         for name in sorted(big.required - required):
             if name in declared or not self._output or name not in (big.properties or {}):
                 found.append(Gap(f"{where}.{name}", "required", "" if name in declared else "new"))
         for name, wanted in (big.properties or {}).items():
             if name in declared:
-                found += self.descend(_of(parts, name), wanted, f"{where}.{name}")
+                found += self._descend(field_of(parts, name), wanted, f"{where}.{name}")
             elif self._output:
                 found.append(Gap(f"{where}.{name}", "name", ""))
             elif rest is not None and rest != "ignored":
-                found += self.descend(rest, wanted, f"{where}.{name}")
+                found += self._descend(rest, wanted, f"{where}.{name}")
         for name in declared:
             if name in (big.properties or {}):
                 continue
@@ -357,11 +407,11 @@ class _Inclusion:
                 if not self._output:
                     found.append(Gap(f"{where}.{name}", "name", ""))
             else:
-                found += self.descend(_of(parts, name), big.additional, f"{where}.{name}")
+                found += self._descend(field_of(parts, name), big.additional, f"{where}.{name}")
         found += self._further(rest, big, where)
         if big.names is not None:
             mine = [part.names for part in parts if part.names is not None]
-            found += self.descend(_nodes(*mine, self._typed["string"]), big.names, f"{where}.*")
+            found += self._descend(nodes(*mine, self._typed["string"]), big.names, f"{where}.*")
         return found
 
     def _further(self, rest: Parts | Literal["ignored"] | None, big: Node, where: str) -> list[Gap]:
@@ -376,7 +426,7 @@ class _Inclusion:
             if self._output and rest == "ignored":
                 return []
             return [Gap(f"{where}.*", "value", "fields that the schema doesn't name")]
-        return self.descend(() if rest == "ignored" else rest, big.additional, f"{where}.*")
+        return self._descend(() if rest == "ignored" else rest, big.additional, f"{where}.*")
 
     def _takes(self, big: Schema, value: Any) -> bool:
         """Whether a value fits; of lists and objects only those that are listed are known to."""
@@ -393,7 +443,7 @@ class _Inclusion:
                 return False
             if big.other or kind_of(value) not in big.types:
                 return False
-            if not _leaf(big, value):
+            if not takes_leaf(big, value):
                 return False
             targets = [*big.all_of] + ([self._big.at(big.ref)] if big.ref is not None else [])
             return (
@@ -415,111 +465,8 @@ class _Inclusion:
 
     def _gone(self, parts: Parts) -> str:
         titles = [part.title for part in parts if part.title]
-        return titles[0] if titles else spelled(_domain(parts))
+        return titles[0] if titles else spelled(domain_of(parts))
 
     def _changed(self, where: str, what: str, small: object, big: object) -> Gap:
         old, new = (small, big) if self._small_is_old else (big, small)
         return Gap(where, "value", f"{what} was {str(old)[:100]} and is {str(new)[:100]}")
-
-
-def _nodes(*schemas: Schema | None) -> Parts | None:
-    """A conjunction; None when nothing fits."""
-    return None if False in schemas else tuple(one for one in schemas if isinstance(one, Node))
-
-
-def _domain(parts: Parts) -> frozenset[str]:
-    return TYPES.intersection(*(part.types for part in parts))
-
-
-def _values(parts: Parts, domain: frozenset[str]) -> list[Any] | None:
-    """All values, where they can be listed; perhaps some too many."""
-    for part in parts:
-        if part.enum is not None:
-            return [value for value in part.enum.values() if kind_of(value) in domain]
-    if domain <= _FINITE.keys():
-        return [value for kind in sorted(domain) for value in _FINITE[kind]]
-    return None
-
-
-def _leaf(node: Node, value: Any) -> bool:
-    try:
-        return jsonschema_rs.validator_for(node.leaves, validate_formats=True).is_valid(value)
-    except ValueError as error:
-        raise Undecided(str(error).splitlines()[0][:200]) from None
-
-
-def _apart(a: Schema, b: Schema) -> bool:
-    if isinstance(a, bool) or isinstance(b, bool):
-        return a is False or b is False
-    if not a.types & b.types:
-        return True
-    if a.types & b.types != frozenset({"object"}):
-        return a.enum is not None and b.enum is not None and not a.enum.keys() & b.enum.keys()
-    # A tag that one of them demands; in the other it may have a default.
-    for name in a.required | b.required:
-        one, two = (a.properties or {}).get(name), (b.properties or {}).get(name)
-        mine = one.enum if isinstance(one, Node) else None
-        other = two.enum if isinstance(two, Node) else None
-        if mine is not None and other is not None and not mine.keys() & other.keys():
-            return True
-    return False
-
-
-def _bound(node: Node, sign: int, plain: str, exclusive: str, whole: bool) -> tuple[float, bool]:
-    """(lower bound of sign × value, whether it is excluded); of whole numbers never excluded."""
-    found = [(-math.inf, False)]
-    if plain in node.bounds:
-        found.append((sign * node.bounds[plain], False))
-    if exclusive in node.bounds:
-        found.append((sign * node.bounds[exclusive], True))
-    value, excluded = max(found)
-    if whole and math.isfinite(value):
-        return (math.floor(value) + 1 if excluded else math.ceil(value)), False
-    return value, excluded
-
-
-def _shown(bound: tuple[float, bool], sign: int) -> str:
-    value, excluded = bound
-    if not math.isfinite(value):
-        return "none"
-    words = {(1, False): "", (1, True): "more than ", (-1, False): "", (-1, True): "less than "}
-    return f"{words[sign, excluded]}{sign * value}"
-
-
-def _times(mine: float, wanted: float) -> bool:
-    if mine == wanted:
-        return True
-    return isinstance(mine, int) and isinstance(wanted, int) and wanted > 0 and mine % wanted == 0
-
-
-def _length(parts: Parts) -> float:
-    """How many items arrays have at most, by `items: false`."""
-    return min((len(part.prefix) for part in parts if part.items is False), default=math.inf)
-
-
-def _of(parts: Parts, name: str) -> Parts | None:
-    """What is known of a field that some of the parts name."""
-    said: list[Schema | None] = []
-    for part in parts:
-        if name in (part.properties or {}):
-            said.append((part.properties or {})[name])
-        elif "patternProperties" not in part.other:
-            said.append(part.additional)
-    return _nodes(*said)
-
-
-def _rest(parts: Parts) -> Parts | Literal["ignored"] | None:
-    """What is known of fields that no part names: None is that there are none of them."""
-    said: list[Schema] = []
-    ignored = False
-    for part in parts:
-        if "patternProperties" in part.other:
-            said.append(True)
-        elif part.additional is None:
-            ignored = True
-        else:
-            said.append(part.additional)
-    if False in said:
-        return None
-    nodes = tuple(one for one in said if isinstance(one, Node))
-    return "ignored" if ignored and not nodes else nodes

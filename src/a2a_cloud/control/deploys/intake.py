@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -31,7 +32,7 @@ class Source(Struct, frozen=True):
 
 
 class Upload:
-    """An archive as it arrives: `write` its bytes, then hand it to `Intake.archive`; `close` it in any case."""
+    """An archive as it arrives: `write` its bytes, hand it to `Intake.archive`, `close` it in any case."""
 
     def __init__(self, folder: Path) -> None:
         self.file: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed by `close`
@@ -58,6 +59,8 @@ class Intake:
     def __init__(self, staging: Path, place: Callable[[str], Path]) -> None:
         self._staging = staging
         self._place = place
+        #: Two that keep the same source at once would be in each other's way.
+        self._keeping = threading.Lock()
 
     def upload(self) -> Upload:
         """Room for an archive."""
@@ -94,12 +97,13 @@ class Intake:
                 info={"digest": digest},
             )
         dest = self._place(digest)
-        for _ in range(2):
-            copied, _ = copy_release(folder, dest)
-            if copied == digest:
-                size = sum(dest.joinpath(*one.split("/")).stat().st_size for one in files)
-                return Source(manifest, digest, size, len(files))
-            # What lies there is not what its name says: the folder changed while it was copied, just
-            # now or before a crash.
-            shutil.rmtree(dest, ignore_errors=True)
+        with self._keeping:
+            for _ in range(2):
+                copied, _ = copy_release(folder, dest)
+                if copied == digest:
+                    size = sum(dest.joinpath(*one.split("/")).stat().st_size for one in files)
+                    return Source(manifest, digest, size, len(files))
+                # What lies there is not what its name says: the folder changed while it was copied, just
+                # now or before a crash.
+                shutil.rmtree(dest, ignore_errors=True)
         raise Unavailable(f"{folder} changed while it was read.", remedy="Run the command again.")

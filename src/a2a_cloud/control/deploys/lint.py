@@ -22,7 +22,9 @@ _LIMITS = re.compile(
     re.I,
 )
 _WORD = re.compile(r"[^\W_]+")
-_FILLING = frozenset({"a", "an", "the", "this", "skill", "to", "of", "for", "and", "it", "its", "that", "is"})
+_FILLING = frozenset(
+    {"agent", "a", "an", "the", "this", "skill", "to", "of", "for", "and", "it", "its", "that", "is"}
+)
 _WHERE = "Write it in the first paragraph of its docstring, or as @skill(description=…)"
 
 

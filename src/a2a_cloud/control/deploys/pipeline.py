@@ -67,6 +67,7 @@ class Deploys:
         self._clock = clock
         self._intake = Intake(staging, registry.place)
         self._hear = hear
+        self._doors: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._turns: defaultdict[tuple[int, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._builds = asyncio.Semaphore(BUILDS)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,24 +111,15 @@ class Deploys:
         Raises what is wrong with the archive: InvalidParams, TooLarge, SecretInSource, StorageFull.
         """
         source = await asyncio.to_thread(self._intake.archive, upload, name, expected)
-        known = await self._known(source, org, wish)
-        if known is not None:
-            return known
-        record = await self._begin(source, org_no, org, wish)
-        task = asyncio.create_task(self._in_turn(record, wish))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return record
+        return await self._admit(source, org_no, org, wish)
 
     async def folder(self, folder: Path, org_no: int, org: str, wish: Wish) -> Record:
         """Deploy a folder of this machine and return when that is over. Raises the Problem that it ended
         with."""
         source = await asyncio.to_thread(self._intake.folder, folder)
-        known = await self._known(source, org, wish)
-        if known is not None:
-            return known
-        record = await self._begin(source, org_no, org, wish)
-        await self._in_turn(record, wish)
+        record = await self._admit(source, org_no, org, wish)
+        while record.state is ReleaseState.BUILDING:
+            await self.wait(record, len(record.progress), 60)
         cause = record.notes.cause
         if cause is not None:
             kind = by_code(cause.code) or Internal
@@ -146,11 +138,31 @@ class Deploys:
 
     # --- steps --------------------------------------------------------------------------------------
 
+    async def _admit(self, source: Source, org_no: int, org: str, wish: Wish) -> Record:
+        # What is begun is ended though nobody waits any more: memory has to know what is stored.
+        return await asyncio.shield(self._admitted(source, org_no, org, wish))
+
+    async def _admitted(self, source: Source, org_no: int, org: str, wish: Wish) -> Record:
+        async with self._doors[org, source.manifest.name]:
+            known = await self._known(source, org, wish)
+            if known is not None:
+                return known
+            record = await self._begin(source, org_no, org, wish)
+            task = asyncio.create_task(self._in_turn(record, wish))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return record
+
     async def _known(self, source: Source, org: str, wish: Wish) -> Record | None:
+        """A release of this very source: ready, or just being made."""
         agent = self._registry.known(org, source.manifest.name)
         if agent is None or wish.upgrade or agent.deleted is not None:
             return None
-        same = [one for one in agent.records.values() if one.ready and one.release.source == source.digest]
+        same = [one for one in agent.records.values() if one.release.source == source.digest]
+        for one in same:
+            if one.state is ReleaseState.BUILDING:
+                return one
+        same = [one for one in same if one.ready]
         if not same:
             return None
         record = max(same, key=lambda one: one.number)
@@ -198,9 +210,6 @@ class Deploys:
         self._say(
             record, "lint", f"{len(findings)} weak points in the card" if findings else "the card is good"
         )
-        for finding in findings:
-            where = f"{finding.skill}: " if finding.skill else ""
-            self._say(record, "lint", f"{where}{finding.detail} {finding.remedy}", "warning")
         self._compare(record, release, wish)
         await self._registry.ready(record, release, raw)
         self._starter.adopt(release)

@@ -39,33 +39,26 @@ class Interpreter(Struct, frozen=True):
     abi: str
 
 
-class BuiltEnvironment(Struct, frozen=True, kw_only=True):
-    """An environment on disk.
+class EnvironmentRecord(Struct, frozen=True, kw_only=True):
+    """What an environment is, as `environment.json` keeps it.
 
-    `digest`: `sha256:<hex>` over lock, interpreter and kit; `python`: the interpreter to run;
-    `lock`: a requirements file with hashes; `packages`: what is installed beside the kit, by name;
-    `kit`: the kit; `uv`: the version that built it.
+    `digest`: `sha256:<hex>` over lock, interpreter and kit; `packages`: what is installed beside the
+    kit, by name; `uv`: the version that built it.
     """
 
     digest: str
+    lock_digest: str
+    packages: tuple[Package, ...]
+    kit: Package
+    interpreter: Interpreter
+    uv: str
+
+
+class BuiltEnvironment(EnvironmentRecord, frozen=True, kw_only=True):
+    """An environment on disk: `python` is the interpreter to run, `lock` a requirements file with hashes."""
+
     python: Path
     lock: bytes
-    lock_digest: str
-    packages: tuple[Package, ...]
-    kit: Package
-    interpreter: Interpreter
-    uv: str
-
-
-class EnvironmentRecord(Struct, frozen=True, kw_only=True):
-    """What is written to `environment.json`: an environment without its place and lock."""
-
-    digest: str
-    lock_digest: str
-    packages: tuple[Package, ...]
-    kit: Package
-    interpreter: Interpreter
-    uv: str
 
 
 def installed(site_packages: Path, pins: Iterable[Pin], kit: Package) -> tuple[tuple[Package, ...], Package]:
@@ -100,10 +93,9 @@ def _requires(one: Distribution) -> set[str]:
 
 def _license(one: Distribution) -> str:
     fields = one.metadata
-    text = fields["License-Expression"] if "License-Expression" in fields else ""
-    if not text and "License" in fields:
-        # Some write the whole text there; its first line says which.
-        text = fields["License"].strip().partition("\n")[0]
+    # Some write the whole text into `License`; its first line says which it is.
+    found = [*(fields.get_all("License-Expression") or ()), *(fields.get_all("License") or ())]
+    text = found[0].strip().partition("\n")[0] if found else ""
     if not text:
         marks = [line for line in fields.get_all("Classifier") or [] if line.startswith("License ::")]
         text = marks[0].rpartition("::")[2] if marks else ""

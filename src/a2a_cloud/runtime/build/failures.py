@@ -10,9 +10,11 @@ import re
 from collections.abc import Sequence
 
 from a2a_cloud.model.problem import BuildFailed
+from a2a_cloud.runtime.build.kit import REQUIRES
 
 #: Lines of uv that a failure carries along (`info["log"]`).
 LINES = 40
+_REASON = 600
 
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/@]+@")
 _AGAIN = "Deploy again when the index answers; the operator names another one with UV_DEFAULT_INDEX."
@@ -60,10 +62,10 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (
             r"requires Python (\S+?),? ",
             "A package that is asked for does not run on Python {python}.",
-            "Take a version of it that does; the log names it.",
+            "Take a version of it that does.",
         ),
         (
-            r"no wheels with a matching|no usable wheels|Wheels are required for|no wheels are (?:usable|available)",
+            r"no wheels with a matching|no usable wheels|Wheels are required for",
             "A package has no wheel for Python {python} on this platform.",
             _WHEEL,
         ),
@@ -74,18 +76,18 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         ),
         (
             r"there (?:is|are) no versions? of ([^\s,]+)",
-            "There is no version `{0}` on the index.",
+            "The index has no version that fits `{0}`.",
             "Ask for one that there is.",
         ),
         (
             r"depends on msgspec|require a2a-cloud",
             "What is asked for does not go together with the kit.",
-            "The log says which; the kit needs msgspec>=0.20,<1.",
+            f"Loosen it: the kit needs {REQUIRES}, and its own version is the platform's.",
         ),
         (
             r"No solution found",
             "The requirements can't all be met at once.",
-            "The log says which of them exclude each other: loosen one.",
+            "Loosen one of those that exclude each other.",
         ),
         (
             r"included as a URL dependency",
@@ -141,7 +143,9 @@ def explain(lines: Sequence[str], code: int, what: str, python: str) -> BuildFai
         if found is not None:
             groups = [group or "" for group in found.groups()]
             sentence = detail.format(*groups, python=python)
-            return BuildFailed(f"{sentence}{_reason(flat)}", remedy=remedy.format(python=python), info=info)
+            # A sentence that names the package has said it.
+            reason = "" if "{0}" in detail else _reason(flat)
+            return BuildFailed(f"{sentence}{reason}", remedy=remedy.format(python=python), info=info)
     first = cause.partition("\n")[0].removeprefix("error:").strip() or f"exit code {code}"
     return BuildFailed(
         f"uv failed while {what}: {first}.", remedy="The log holds all that it said.", info=info
@@ -155,5 +159,5 @@ def redacted(line: str) -> str:
 
 def _reason(flat: str) -> str:
     """uv's own reasoning about a conflict, without its last clause, which says nothing new."""
-    found = re.search(r"cause: (Because .*?)(?:, we can conclude that (?:your|all)|\n|$)", flat)
-    return f" {found[1].strip().rstrip('.')}." if found else ""
+    found = re.search(r"cause: (Because .*?)(?:,? we can conclude that your|\n|$)", flat)
+    return f" {found[1].strip().rstrip('.,')[:_REASON]}." if found else ""

@@ -122,7 +122,7 @@ def _stale(project: dict[str, Any], lock: dict[str, Any], name: str) -> str:
     own = [one for one in _tables(lock.get("package")) if normal_name(str(one.get("name"))) == name]
     if not own:
         return f"it locks another project, not `{name}`"
-    metadata = next(iter(_tables([own[0].get("metadata")])), {})
+    metadata = (_tables([own[0].get("metadata")]) or [{"": None}])[0]
     locked = {
         normal_name(str(entry.get("name"))): str(entry.get("specifier", ""))
         for entry in _tables(metadata.get("requires-dist"))
@@ -265,10 +265,13 @@ def _read(folder: Path, name: str, limit: int) -> bytes:
         raise BuildFailed(
             f"{name} can't be read: {error.strerror}.", remedy="Make it a plain file."
         ) from None
-    with os.fdopen(number, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(number).st_mode):
             raise BuildFailed(f"{name} is not a plain file.", remedy="Make it one, or remove it.")
-        content = file.read(limit + 1)
+        with open(number, "rb", closefd=False) as file:
+            content = file.read(limit + 1)
+    finally:
+        os.close(number)
     if len(content) > limit:
         raise BuildFailed(f"{name} is larger than {limit >> 20} MiB.", remedy="Shorten it.")
     return content

@@ -147,7 +147,8 @@ def _option(line: str, where: str, folder: PurePosixPath) -> Include | None:
     if option in _INCLUDE:
         path = folder / value
         if not value or "://" in value or path.is_absolute() or ".." in path.parts or "\0" in value:
-X
+            what = f"names the file `{value[:200]}`, which is not in the agent's folder"
+            _refuse(where, what, "Put the file there.")
         return Include(_INCLUDE[option], path.as_posix(), where)
     if option in ("-e", "--editable"):
         _refuse(

@@ -68,8 +68,8 @@ KEPT_LINES = 200
 LINE = 2_000
 _CHUNK = 16 << 10
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-#: What an author wants to see while it goes on.
-_PROGRESS = re.compile(r"\s*(Downloading|Resolved|Prepared|Installed) ")
+#: What may take long, and so is worth a line while it goes on.
+_PROGRESS = re.compile(r"\s*Downloading ")
 
 
 class Ended:

@@ -77,7 +77,7 @@ def card_of(release: Release, base: str) -> AgentCard:
         card.security_requirements = [SecurityRequirement({name: Scopes([])}) for name in schemes]
     if manifest.provider_name:
         card.provider = AgentProvider(manifest.provider_name, manifest.provider_url)
-    card.documentation_url = manifest.documentation_url or UNSET
+    card.documentation_url = manifest.documentation_url or f"{base}/docs"
     card.icon_url = manifest.icon_url or UNSET
     return card
 

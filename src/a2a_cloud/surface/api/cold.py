@@ -16,6 +16,7 @@ from a2a_cloud.model.principal import Principal, Role
 from a2a_cloud.model.problem import Forbidden, NotFound, Unauthenticated
 from a2a_cloud.surface.api import agents, doctor, keys, releases, runs
 from a2a_cloud.surface.api.exposition import CONTENT_TYPE, exposition
+from a2a_cloud.surface.pages.routes import Pages
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import JSON, Request, segment
 
@@ -58,10 +59,11 @@ _OPEN = frozenset({"agents"})
 class ColdRoutes:
     """Answers what is neither an agent's nor hot."""
 
-    __slots__ = ("_services",)
+    __slots__ = ("_pages", "_services")
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._pages = Pages(dev=services.dev)
 
     async def serve(self, request: Request, credentials: Callable[[Request], Principal]) -> None:
         """Answers, or raises Problem."""
@@ -88,6 +90,9 @@ class ColdRoutes:
             request.allow("GET")
             self._may_scrape(request, credentials)
             return await request.answer(200, exposition(services), CONTENT_TYPE)
+        if path == "/_dev" or path.startswith("/_dev/"):
+            request.route = "dev"
+            return await self._pages.dev(request, path[5:])
         steps = path[1:].removesuffix("/").split("/")
         if steps[:2] == ["api", "v1"]:
             request.route = "api"

@@ -141,7 +141,9 @@ def _message(parts: list[dict[str, Any]]) -> dict[str, Any]:
 def _json_rpc(base: str, parts: list[dict[str, Any]], public: bool) -> str:
     document = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": _message(parts)}
     key = "" if public else _KEY
-    return _lines(f"curl -sS {shlex.quote(base)}", key, "-H 'A2A-Version: 1.0'", _JSON, _body(document, parts))
+    return _lines(
+        f"curl -sS {shlex.quote(base)}", key, "-H 'A2A-Version: 1.0'", _JSON, _body(document, parts)
+    )
 
 
 def _body(document: dict[str, Any], parts: list[dict[str, Any]]) -> str:

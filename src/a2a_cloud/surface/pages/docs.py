@@ -56,26 +56,30 @@ def docs_page(
         spec = release.skills[0]
     if release.has_message_handler or (spec is not None and spec.text_param):
         words = text_ways(release, base, public=auth_public)
-    page = templates().get_template("docs.html").render(
-        agent=release.name,
-        qualified=qualified(release),
-        org=release.org,
-        about=_paragraphs(manifest.description),
-        version=manifest.version,
-        release=release.number,
-        digest=release.digest,
-        made=stamp(release.created) if release.created else "",
-        provider=manifest.provider_name,
-        provider_url=manifest.provider_url if _is_web(manifest.provider_url) else "",
-        public=auth_public,
-        base=base,
-        platform=platform,
-        receipt_url=receipt_url,
-        limits=_limits(manifest.limits),
-        skills=[_skill(release, base, spec, auth_public) for spec in release.skills],
-        text_ways=words,
-        default_skill="" if release.has_message_handler or spec is None else spec.id,
-        ends=stamp(deprecated_until)[:10] if deprecated_until is not None else "",
+    page = (
+        templates()
+        .get_template("docs.html")
+        .render(
+            agent=release.name,
+            qualified=qualified(release),
+            org=release.org,
+            about=_paragraphs(manifest.description),
+            version=manifest.version,
+            release=release.number,
+            digest=release.digest,
+            made=stamp(release.created) if release.created else "",
+            provider=manifest.provider_name,
+            provider_url=manifest.provider_url if _is_web(manifest.provider_url) else "",
+            public=auth_public,
+            base=base,
+            platform=platform,
+            receipt_url=receipt_url,
+            limits=_limits(manifest.limits),
+            skills=[_skill(release, base, spec, auth_public) for spec in release.skills],
+            text_ways=words,
+            default_skill="" if release.has_message_handler or spec is None else spec.id,
+            ends=stamp(deprecated_until)[:10] if deprecated_until is not None else "",
+        )
     )
     return page.encode("utf-8", "replace")
 

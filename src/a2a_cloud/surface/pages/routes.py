@@ -47,13 +47,13 @@ class Pages:
         await request.answer(401, locked_page(), HTML, [*SAFE, *_LOCKED])
 
     async def dev(self, request: Request, rest: str) -> None:
-        """`GET /_dev` and what lies below; `rest` is what follows `/_dev`. Raises NotFound outside dev mode."""
+        """`GET /_dev` and below; `rest` is what follows `/_dev`. Raises NotFound outside of dev mode."""
         if not self._dev:
             raise NotFound(
                 "There is nothing at this path.", remedy="This page is there while `a2a dev` runs the agent."
             )
         request.allow("GET")
-        if rest in ("", "/"):
+        if not rest:
             return await _send(request, dev_page())
         return await self.asset(request, rest[1:])
 

@@ -46,7 +46,7 @@ _BOUNDS = (
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a parameters table. `name` is dotted below the first level; `default` is JSON, "" for none."""
+    """A line of a parameters table. `name` is dotted below the first level; `default` is JSON ("": none)."""
 
     name: str
     kind: str
@@ -82,9 +82,7 @@ def sample(schema: Schema, root: Schema) -> Any:
 def sample_arguments(root: Schema) -> dict[str, Any]:
     """Arguments for a first call: those that are required."""
     required = cast("list[str]", root.get("required", []))
-    return {
-        name: sample(_schema(each), root) for name, each in _properties(root).items() if name in required
-    }
+    return {name: sample(_schema(each), root) for name, each in _properties(root).items() if name in required}
 
 
 def _schema(value: Any) -> Schema:
@@ -193,7 +191,7 @@ def _typed(schema: Schema, root: Schema, kind: str, depth: int) -> str:
         if not _properties(schema) and values:
             return f"object of {_words(values, root, depth + 1)} by name"
         title = str(schema.get("title", ""))
-        return f"object {title}" if title else "object"
+        return title or "object"
     return {"integer": "whole number", "": "any value"}.get(kind, kind)
 
 
@@ -213,7 +211,7 @@ def _sample(schema: Schema, root: Schema, depth: int) -> Any:
     if nullable:
         return None
     kinds = schema.get("type")
-    kind = str(cast("list[Any]", kinds)[0] if isinstance(kinds, list) and kinds else kinds or "")
+    kind = str((_list(kinds) or [kinds or ""])[0])
     if kind == "object" or _properties(schema):
         required = _list(schema.get("required"))
         inner = _properties(schema).items()

@@ -9,7 +9,7 @@ export function h(name, props, ...children) {
     else if (key === "value") element.value = value;
     else element.setAttribute(key, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  element.append(...children.flat(4).filter((child) => child !== null && child !== undefined && child !== ""));
   return element;
 }
 

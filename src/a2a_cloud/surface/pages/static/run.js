@@ -3,10 +3,9 @@
 import { Call, TERMINAL } from "./call.js";
 import { asCall, asCurl } from "./commands.js";
 import { copyText } from "./copy.js";
-import { h } from "./dom.js";
+import { h, json } from "./dom.js";
 import { Unfit, field } from "./form.js";
 import { artifact, copyable, joined, message, problem, value } from "./show.js";
-import { json } from "./dom.js";
 
 const BRIEF = 160;
 
@@ -48,9 +47,13 @@ export class RunView {
   }
 
   #tick() {
+    this.#showTime();
+    if (this.live) setTimeout(() => { if (this.live) this.#tick(); }, 100);
+  }
+
+  #showTime() {
     const seconds = (performance.now() - this.began) / 1000;
     this.time.textContent = seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
-    if (this.live) setTimeout(() => this.#tick(), 100);
   }
 
   #mark(state) {
@@ -58,6 +61,7 @@ export class RunView {
     this.state.dataset.state = state;
     if (!TERMINAL.has(state)) return;
     this.live = false;
+    this.#showTime();
     this.stop.hidden = true;
     this.bar.hidden = true;
     this.now.textContent = "";
@@ -157,7 +161,20 @@ export class RunView {
     if (data.error) this.result.replaceChildren(problem(data.error));
     else if (TERMINAL.has(data.state) && data.message && !this.result.hasChildNodes()) this.result.replaceChildren(message(data.message));
     if (TERMINAL.has(data.state) && data.receipt_id) this.#showReceipt(data.receipt_id);
+    if (data.state === "failed") this.#showLog();
     return undefined;
+  }
+
+  // What the run wrote: a failure's traceback is there, and not in what its caller is told.
+  async #showLog() {
+    try {
+      const { lines } = await this.api.json(`/api/v1/runs/${encodeURIComponent(this.call.run)}/logs`);
+      if (!lines.length) return;
+      const text = lines.slice(-60).map((each) => each.line).join("\n");
+      this.result.append(h("div", { class: "own-log" }, h("h4", {}, "Log of this run"), copyable(h("pre", { class: "code text", tabindex: "0" }, h("code", {}, text)), text)));
+    } catch (error) {
+      this.now.textContent = error.message;
+    }
   }
 
   #showReceipt(id) {
