@@ -68,9 +68,9 @@ SCOPED: dict[str, list[Call]] = {
     "receipt": [lambda r, s: r.receipt(s, 1)],
     "receipt_ids": [lambda r, s: r.receipt_ids(s, [1, 2, 3])],
     "state": [lambda r, s: r.state(s, 1, "ctx", "key")],
+    "majors": [lambda r, s: r.majors(s)],
+    "settings": [lambda r, s: r.settings(s, 1)],
     "logs": [
-        lambda r, s: r.majors(s),
-        lambda r, s: r.settings(s, 1),
         lambda r, s: r.logs(s, agent=1, release=1, levels=("info",), since=0.5),
         lambda r, s: r.logs(s, agent=1),
         lambda r, s: r.logs(s, agent=1, after=0, limit=1),

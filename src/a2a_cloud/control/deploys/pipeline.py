@@ -210,7 +210,7 @@ class Deploys:
         self._say(
             record, "lint", f"{len(findings)} weak points in the card" if findings else "the card is good"
         )
-        self._compare(record, release, wish)
+        await self._compare(record, release, wish)
         await self._registry.ready(record, release, raw)
         self._starter.adopt(release)
         if wish.promote:
@@ -231,14 +231,15 @@ class Deploys:
         record.notes.lock = built.lock_digest
         return built
 
-    def _compare(self, record: Record, release: Release, wish: Wish) -> None:
+    async def _compare(self, record: Record, release: Release, wish: Wish) -> None:
         agent = self._registry.agent(f"{release.org}.{release.name}", release.org_no)
         ready = [one.release for one in agent.records.values() if one.ready]
         last = agent.serving or max(ready, key=lambda one: one.number, default=None)
         if last is None:
             self._say(record, "compare", "the first release")
             return
-        changes = compare(last.skills, release.skills)
+        changes = await asyncio.to_thread(compare, last.skills, release.skills)
+        changes += _free_text(last, release)
         record.notes.changes = msgspec.Raw(_encode(changes))
         breaking = [change for change in changes if change.breaking]
         words = f"{len(changes)} changes against release {last.number}, {len(breaking)} of them breaking"
@@ -280,6 +281,18 @@ class Deploys:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _free_text(last: Release, new: Release) -> list[Change]:
+    """Whether messages that name no skill go where they went."""
+    if last.has_message_handler and not new.has_message_handler:
+        return [Change("", "message", True, "the handler of free text is gone")]
+    before, after = last.manifest.default_skill, new.manifest.default_skill
+    if before and before != after and not new.has_message_handler:
+        return [
+            Change("", "default_skill", True, f"free text went to {before} and goes to {after or 'no skill'}")
+        ]
+    return []
 
 
 def _image(source: str, lock: str) -> str:

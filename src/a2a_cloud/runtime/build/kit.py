@@ -7,12 +7,14 @@ is another wheel, and an environment with it another environment.
 
 from __future__ import annotations
 
+import ast
 import base64
 import contextlib
 import hashlib
 import os
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import a2a_cloud
@@ -24,9 +26,9 @@ REQUIRES = "msgspec>=0.20,<1"
 #: The Python versions that it runs on.
 REQUIRES_PYTHON = ">=3.11"
 
-#: Which of our files are the kit. `testing/agent*` is the client for an author's own tests.
-_FILES = ("__init__.py", "py.typed", "wire/__init__.py", "wire/worker.py", "testing/__init__.py")
-_PATTERNS = ("agent/**/*", "testing/agent*.py")
+#: Which of our files are the kit, beside the modules that these import. `testing/agent*` is the
+#: client for an author's own tests; some of what it imports is the platform's, and needs no more.
+_PATTERNS = ("__init__.py", "py.typed", "agent/**/*", "wire/worker.py", "testing/agent*.py")
 _FIXED = (1980, 1, 1, 0, 0, 0)
 
 
@@ -57,14 +59,43 @@ def kit_wheel(dest: Path) -> Path:
 
 
 def _kit_files(package: Path) -> dict[str, bytes]:
-    paths = {package / name for name in _FILES}
-    for pattern in _PATTERNS:
-        paths.update(package.glob(pattern))
-    return {
-        f"a2a_cloud/{path.relative_to(package).as_posix()}": path.read_bytes()
-        for path in sorted(paths)
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    todo = [path for pattern in _PATTERNS for path in package.glob(pattern)]
+    files: dict[str, bytes] = {}
+    while todo:
+        path = todo.pop()
+        name = f"a2a_cloud/{path.relative_to(package).as_posix()}"
+        if name in files or not path.is_file() or "__pycache__" in path.parts:
+            continue
+        files[name] = path.read_bytes()
+        if path.suffix == ".py":
+            todo += _imported(package, files[name])
+    return dict(sorted(files.items()))
+
+
+def _imported(package: Path, code: bytes) -> list[Path]:
+    """Files of ours that a module imports, those that it imports later too, with their packages."""
+    names: set[str] = set()
+    for node in _nodes(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update((node.module, *(f"{node.module}.{alias.name}" for alias in node.names)))
+    found: list[Path] = []
+    for name in names:
+        first, *rest = name.split(".")
+        if first == package.name:
+            found += [package.joinpath(*rest[:depth], "__init__.py") for depth in range(len(rest) + 1)]
+            if rest:
+                found.append(package.joinpath(*rest[:-1], f"{rest[-1]}.py"))
+    return found
+
+
+def _nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker sees."""
+    yield node
+    skipped = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    for child in node.orelse if skipped else ast.iter_child_nodes(node):
+        yield from _nodes(child)
 
 
 def _version(files: dict[str, bytes]) -> str:
