@@ -20,6 +20,8 @@ import pytest
 
 AGENTS = Path(__file__).parent / "agents"
 SOURCE = Path(__file__).parents[1] / "src"
+#: Agents' environments, made once for all platforms of all tests.
+ENVIRONMENTS = Path(__file__).parents[1] / ".test-environments"
 
 
 @dataclass
@@ -103,6 +105,7 @@ def start_platform(folders: list[Path], home: Path, **settings: str) -> Running:
     env = {name: value for name, value in os.environ.items() if not name.startswith("A2A_")}
     env |= {
         "A2A_PORT": "0",
+        "A2A_ENVIRONMENTS": str(ENVIRONMENTS),
         "A2A_DATA": str(data),
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / "config"),

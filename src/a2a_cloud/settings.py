@@ -56,11 +56,11 @@ class Settings:
     """The platform's settings; `from_env` builds them.
 
     `host`, `port`: where to listen, port 0 takes a free one. `data`: absolute path of the data
-    folder. `environments`: where agents' environments lie, None for the data folder; several platforms may
-    share one. `dev`: the folders that are served are watched, and `/_dev` is there. `allowed_hosts`: names (lower case, no port, `*.name` for all below it) that a Host
-    header may have besides localhost names and the bound address. `public_url`: the address for
-    cards when the Host header isn't an allowed one, without a slash at the end; "" means the
-    address that was bound.
+    folder. `environments`: where agents' environments lie, None for the data folder; several platforms
+    may share one. `dev`: folders that are served are watched, and `/_dev` is there. `allowed_hosts`:
+    names (lower case, no port, `*.name` for all below it) that a Host header may have besides
+    localhost names and the bound address. `public_url`: the address for cards when the Host header
+    isn't an allowed one, without a slash at the end; "" means the address that was bound.
     """
 
     host: str = "127.0.0.1"

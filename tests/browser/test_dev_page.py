@@ -301,7 +301,7 @@ def test_what_an_agent_puts_out_never_runs(page: chrome.Page) -> None:
     assert not page.complaints()
 
 
-def test_files_alone_and_several(page: chrome.Page, tmp_path: Path) -> None:
+def test_files_alone_and_several(page: chrome.Page, bistro: Running, tmp_path: Path) -> None:
     one, two, three = tmp_path / "ö ne.csv", tmp_path / "two.md", tmp_path / "three.json"
     one.write_text("a,b\n1,2\n")
     two.write_text("# two")
@@ -320,6 +320,12 @@ def test_files_alone_and_several(page: chrome.Page, tmp_path: Path) -> None:
     page.upload("#file-more", three)
     page.click("#call")
     assert json.loads(result(page)) == ["two.md", "ö ne.csv", "three.json"]
+    curl = page.run("return document.querySelector('#runs .tools button:last-child').title")
+    env = {**bistro.env, "A2A_KEY": bistro.key}
+    done = subprocess.run(
+        ["sh", "-c", curl], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert '["two.md","ö ne.csv","three.json"]' in done.stdout
 
 
 def test_a_run_can_be_canceled_and_a_failure_is_told(page: chrome.Page) -> None:

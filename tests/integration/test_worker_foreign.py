@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from calling import answer, begin, events, invoke, log_text, request, run_of, wait_for
 
-from running import SOURCE, Running
+from running import ENVIRONMENTS, SOURCE, Running
 
 PLATFORM = Path(__file__).with_name("foreign_platform.py")
 
@@ -27,6 +27,7 @@ def start(home: Path, entry: str = "agent.py") -> Running:
     folder.joinpath(entry).write_text("# The skills are in the worker.\n")
     data, log = home / "data", home / "platform.log"
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "A2A_PORT": "0", "A2A_DATA": str(data)}
+    env["A2A_ENVIRONMENTS"] = str(ENVIRONMENTS)
     with log.open("wb") as out:
         process = subprocess.Popen([sys.executable, PLATFORM, folder], env=env, stdout=out, stderr=out)
     return Running(process, data, [folder], env, log)

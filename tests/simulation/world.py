@@ -30,6 +30,8 @@ from a2a_cloud.settings import Settings
 from a2a_cloud.testing.commits import Commits, Fault
 
 AGENTS = Path(__file__).parents[1] / "agents"
+#: Agents' environments, made once for all platforms of all tests.
+ENVIRONMENTS = Path(__file__).parents[2] / ".test-environments"
 #: "Within 5 s of restart": what the house promises about runs that a crash caught.
 PROMISED = 5.0
 FAULTS = [None, *Fault]
@@ -126,7 +128,9 @@ def live(data: str, control_path: str, log: str, folders: list[str], hold: float
 
     async def serve() -> None:
         plat = Platform(
-            Settings(port=0, data=Path(data)), clock=TurnedClock(control), commit=Commits(control.plan)
+            Settings(port=0, data=Path(data), environments=ENVIRONMENTS),
+            clock=TurnedClock(control),
+            commit=Commits(control.plan),
         )
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
@@ -145,6 +149,7 @@ class Real:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("A2A_")}
         environment |= {
             "A2A_PORT": "0",
+            "A2A_ENVIRONMENTS": str(ENVIRONMENTS),
             "A2A_DATA": str(world.data),
             "HOME": str(world.home),
             "XDG_CONFIG_HOME": str(world.home / "config"),

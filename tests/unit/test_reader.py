@@ -92,13 +92,15 @@ FOR_THE_SYSTEM: dict[str, list[Call]] = {
     "open_runs": [lambda r, s: r.open_runs(s)],
 }
 #: What the platform's own scope reads through scoped methods: at start, and runs by their number.
-BY_THE_SYSTEM = ("keys", "key", "agents", "releases", "run_by_no")
+BY_THE_SYSTEM = ("keys", "key", "agents", "releases", "majors", "run_by_no")
 #: Rows of the organisation; that the owner fits was checked with their run.
 OF_THE_ORGANISATION = {
     "keys",
     "key",
     "agents",
     "releases",
+    "majors",
+    "settings",
     "idempotency",
     "events",
     "receipt",

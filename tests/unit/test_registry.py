@@ -292,7 +292,7 @@ def test_a_major_version_is_pinned_deprecated_and_ends(tmp_path: Path) -> None:
         agent = registry.agent("echo", 1)
         assert registry.serving("echo@1") is one
         assert registry.serving("default.echo@2") is registry.serving("echo") is two
-        with pytest.raises(AgentNotFound, match="no version 3"):
+        with pytest.raises(ReleaseNotFound, match="no version 3"):
             registry.serving("echo@3")
         now = site.clock.now()
         await registry.deprecate(agent, 1, now + 1000)

@@ -184,7 +184,7 @@ def test_an_empty_file_holds_no_secret(tmp_path: Path) -> None:
         "xAKIA" + some(16, UPPER),
         "AKIA" + some(17, UPPER),
         "sk-learn-contrib-" + some(5),
-        f'if text.startswith("{BEGIN}{KEY}"):\n    raise ValueError("this is a private key, no place for it")',
+        f'if text.startswith("{BEGIN}{KEY}"):\n    raise ValueError("a private key has no place here")',
         f"{BEGIN}PUBLIC KEY-----\n{some(64)}",
         f"{BEGIN}CERTIFICATE-----\n{some(64)}",
         "a2a_" + some(12, HEX),

@@ -158,10 +158,11 @@ class Rows:
             if not self.layout.encoding.sure and self.layout.encoding.name == "utf-8":
                 raise NotThisEncodingError from None
             # The decoder reads ahead of the rows, by up to a block.
+            where = _where(row + _filled(rows), line + _lines_in(rows))
             byte = f"the byte 0x{error.object[error.start]:02x}"
             raise UnreadableError(
-                f"The file is not {self.layout.encoding.name} text: at or soon after row"
-                f" {row + _filled(rows)} comes {byte}, which has no meaning in it.",
+                f"The file is not {self.layout.encoding.name} text: at or soon after"
+                f" {where[0].lower()}{where[1:]} comes {byte}, which has no meaning in it.",
                 "Name the right encoding, or save the file as UTF-8.",
             ) from None
         except UnicodeError as error:

@@ -92,8 +92,10 @@ def _findings(analysis: Analysis, wanted: set[str]) -> list[str]:
     for column in analysis["columns"]:
         found += [(weight, {column["name"]}, said) for weight, said in _about(column, rows)]
     for pair in analysis["correlations"]:
-        if abs(pair["pearson"]) >= 0.5 and (pair["low"] is None or pair["low"] * (pair["high"] or 0) > 0):
-            found.append((abs(pair["pearson"]), {pair["first"], pair["second"]}, _pair(pair)))
+        by_value = abs(pair["pearson"]) if (pair["low"] or 0) * (pair["high"] or 0) > 0 else 0.0
+        strongest = max(by_value, abs(pair["spearman"] or 0) if pair["spearman_rows"] >= 20 else 0)
+        if strongest >= 0.5:
+            found.append((strongest, {pair["first"], pair["second"]}, _pair(pair)))
     seen: set[str] = set()
     for effect in analysis["effects"]:
         # The strongest category for each number: the others often say the same again.
@@ -150,34 +152,25 @@ def _about(column: Column, rows: int) -> Iterable[tuple[float, str]]:
 
 
 def _pair(pair: Correlation) -> str:
-    together = "rise together" if pair["pearson"] > 0 else "run against each other"
-    strength = (
-        "almost exactly"
-        if abs(pair["pearson"]) > 0.95
-        else "strongly"
-        if abs(pair["pearson"]) > 0.7
-        else "clearly"
-    )
-    said = (
-        f"**{plain(pair['first'])}** and **{plain(pair['second'])}** {together}, {strength} (r ="
-        f" {_r(pair['pearson'])}"
-    )
+    r, rho = pair["pearson"], pair["spearman"]
+    most = rho if rho is not None and abs(rho) > abs(r) else r
+    together = "rise together" if most > 0 else "run against each other"
+    strength = "almost exactly" if abs(most) > 0.95 else "strongly" if abs(most) > 0.7 else "clearly"
+    said = f"**{plain(pair['first'])}** and **{plain(pair['second'])}** {together}, {strength} (r = {_r(r)}"
     if pair["low"] is not None and pair["high"] is not None:
         said += f", 95 % interval {_r(pair['low'])} to {_r(pair['high'])}"
     said += f", {pair['rows']:,} rows)."
-    if pair["spearman"] is not None and abs(pair["spearman"]) - abs(pair["pearson"]) > 0.15:
-        said += (
-            f" By ranks it is stronger ({_r(pair['spearman'])}): the relation is bent, or outliers weaken it."
-        )
-    elif pair["spearman"] is not None and abs(pair["pearson"]) - abs(pair["spearman"]) > 0.15:
-        said += f" By ranks it is weaker ({_r(pair['spearman'])}): a few rows may carry it."
+    if rho is not None and abs(rho) - abs(r) > 0.15:
+        said += f" By ranks it is stronger ({_r(rho)}): the relation is bent, or outliers hide it."
+    elif rho is not None and abs(r) - abs(rho) > 0.15:
+        said += f" By ranks it is weaker ({_r(rho)}): a few rows may carry it."
     return said
 
 
 def _effect(effect: Effect) -> str:
     return (
         f"**{plain(effect['number'])}** differs by **{plain(effect['category'])}**, which accounts for"
-        f" {effect['eta_squared'] * 100:.0f} % of its variance: on average {figure(effect['lowest_mean'])}"
+        f" {_percent(effect['eta_squared'])} of its variance: on average {figure(effect['lowest_mean'])}"
         f" for {plain(effect['lowest'])}, {figure(effect['highest_mean'])} for {plain(effect['highest'])}."
     )
 
@@ -266,6 +259,10 @@ def _cut(text: str) -> str:
 
 def _r(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+
+
+def _percent(part: float) -> str:
+    return "more than 99 %" if part > 0.99 else f"{part * 100:.0f} %"
 
 
 def _rows(count: int) -> str:

@@ -176,9 +176,8 @@ def _contract(contract: Contract) -> str:
     law = plain(contract["governing_law"]) or "none named"
     missing = plain(", ".join(contract["missing"])) or "–"
     return (
-        f"| {plain(contract['document'])} | {plain(contract['kind'])} | {contract['risk']} |"
-        f" {contract['high']}"
-        f" | {contract['medium']} | {contract['low']} | {law} | {missing} |"
+        f"| {plain(contract['document'])} | {plain(contract['kind'])} | {contract['risk']}"
+        f" | {contract['high']} | {contract['medium']} | {contract['low']} | {law} | {missing} |"
     )
 
 

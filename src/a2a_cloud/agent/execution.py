@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import random
+import traceback
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -199,8 +200,11 @@ class Execution:
         if declaration.is_generator:
             return await self._stream(declaration, args, kwargs)
         if declaration.is_async:
-            return declaration.dump(await declaration.function(*args, **kwargs))
-        return declaration.dump(await self._in_thread(lambda: declaration.function(*args, **kwargs)))
+            value = await declaration.function(*args, **kwargs)
+        else:
+            value = await self._in_thread(lambda: declaration.function(*args, **kwargs))
+        # A reply is the whole answer: nothing was returned, whatever the skill says that it returns.
+        return b"null" if self.reply is not None and value is None else declaration.dump(value)
 
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
         work = self.link.threads.submit(contextvars.copy_context().run, call)
@@ -476,6 +480,8 @@ class Execution:
             return Trouble(clean(error.code)[:64], detail, remedy, error.retry)
         for line in author_trace(error):
             self.link.send(Log(self.run, "error", "stderr", clean(line)[:8192]))
+        # Its frames hold the skill's locals: after a MemoryError all that filled the worker.
+        traceback.clear_frames(error.__traceback__)
         return Trouble("skill_failed", f"The skill raised {type(error).__name__}.", "Its log says more.")
 
 

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from watchfiles import DefaultFilter, awatch
+from watchfiles import DefaultFilter, awatch  # pyright: ignore[reportUnknownVariableType]
 
 from a2a_cloud.app.platform import Platform
 from a2a_cloud.control.deploys.pipeline import Wish

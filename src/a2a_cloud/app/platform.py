@@ -20,7 +20,7 @@ from a2a_cloud.control.registry.registry import Registry
 from a2a_cloud.control.registry.variables import Variables
 from a2a_cloud.model.ports import Clock, Entropy, Ids
 from a2a_cloud.model.principal import DEFAULT_ORG
-from a2a_cloud.model.problem import Internal, Unavailable
+from a2a_cloud.model.problem import Internal, Problem, Unavailable
 from a2a_cloud.ops.checks import Health, checks
 from a2a_cloud.ops.system import SystemClock, SystemEntropy, TimeIds
 from a2a_cloud.runtime.build.environments import Environments

@@ -67,7 +67,8 @@ class Problem(Exception):
     @property
     def sentence(self) -> str:
         """What was wrong and what to do next, in one line."""
-        return f"{self.detail} {self.remedy}".strip()
+        stop = "" if not self.remedy or self.detail.endswith((".", "!", "?", ":", "…")) else "."
+        return f"{self.detail}{stop} {self.remedy}".strip()
 
 
 class Malformed(Problem):
@@ -149,6 +150,11 @@ class NotFound(Problem):
 
 class AgentNotFound(NotFound):
     code, title, rpc = "agent_not_found", "There is no such agent", -32044
+
+    @classmethod
+    def of(cls, name: str) -> AgentNotFound:
+        """The same words whether there is none, or none for this key."""
+        return cls(f"There is no agent {name[:80]!r} here.", remedy="See `a2a ls`, or /api/v1/agents.")
 
 
 class SkillNotFound(NotFound):

@@ -63,9 +63,7 @@ _unkept = msgspec.msgpack.Decoder(Kept)
 class Notary:
     """One per platform. `environment` says where a release's code runs."""
 
-    def __init__(
-        self, signer: Signer, reader: Reader, environment: Callable[[Release], Environment]
-    ) -> None:
+    def __init__(self, signer: Signer, reader: Reader, environment: Callable[[Release], Environment]) -> None:
         self._signer = signer
         self._reader = reader
         self._environment = environment

@@ -171,6 +171,7 @@ class Pool:
                 worker.ready
                 and not worker.draining
                 and not worker.gone
+                and not worker.told  # It may hang; what it gets now would hang with it.
                 and worker.busy < limit
                 and not (spec and spec.concurrency and worker.skills_busy.get(spec.id, 0) >= spec.concurrency)
                 and (best is None or worker.busy < best.busy)
@@ -237,6 +238,9 @@ class Pool:
         for run, go in waiting:
             if run.worker is not worker:
                 continue
+            if run.slot:  # An answer before this one has got it already.
+                go()
+                continue
             spec = run.spec
             full = spec and spec.concurrency and worker.skills_busy.get(run.call.skill, 0) >= spec.concurrency
             if full or worker.busy >= limit or worker.gone:
@@ -251,11 +255,15 @@ class Pool:
         worker = run.worker
         if worker is None:
             return
+        told = run.no in worker.told
+        worker.told.discard(run.no)
         self.leave(run)
         worker.runs.pop(run.no, None)
         run.worker = None
         if worker.draining:
             self._end_if_drained(worker)
+        elif told:
+            self.pump()
 
     # --- workers that end -----------------------------------------------------------------------
 

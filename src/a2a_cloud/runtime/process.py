@@ -94,6 +94,7 @@ class Worker:
         self.release = release
         self.runs: dict[int, Run] = {}
         self.busy = 0
+        self.told: set[int] = set()  # Runs that were told to stop and have not answered.
         self.skills_busy: dict[str, int] = {}
         self.resumes: list[tuple[Run, Callable[[], None]]] = []
         self.ready = False

@@ -542,6 +542,7 @@ class Runs:
         worker = run.worker
         if worker is None or run.ending is None or run.ending.state is TaskState.COMPLETED:
             return
+        worker.told.add(run.no)
         worker.send(Cancel(run.no, _CANCEL_REASONS.get(run.ending.state, "canceled")))
         self._loop.call_later(GRACE_SECONDS, self._stuck, run, worker)
 

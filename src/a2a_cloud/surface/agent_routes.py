@@ -20,7 +20,21 @@ from a2a_cloud.wire.json_text import readable
 
 #: First segments that A2A's `/{tenant}/…` can't have.
 RESERVED = frozenset(
-    {"v1", "invoke", "runs", "sse", "app", "mcp", "hooks", "sessions", "tasks", "auth", "card", "docs", ".well-known"}
+    {
+        "v1",
+        "invoke",
+        "runs",
+        "sse",
+        "app",
+        "mcp",
+        "hooks",
+        "sessions",
+        "tasks",
+        "auth",
+        "card",
+        "docs",
+        ".well-known",
+    }
 )
 _A2A = frozenset({"message:send", "message:stream", "tasks", "extendedAgentCard"})
 _OWN = frozenset({"invoke", "runs", "sse", "openapi.json", "card", "docs", ".well-known"})
@@ -101,7 +115,7 @@ class AgentRoutes:
         release, registry = request.release, self._services.registry
         notice = registry.notices.get((release.agent_no, release.major))
         platform = self._services.base_url
-        await self.pages.docs(request, platform, notice[1] if notice is not None else None)
+        return await self.pages.docs(request, platform, notice[1] if notice is not None else None)
 
     def signed(self, request: Request, agent: str) -> bool:
         """Whether a signed link opens this request to a caller without a key. Raises Unauthenticated."""

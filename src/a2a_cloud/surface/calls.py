@@ -20,7 +20,7 @@ from a2a_cloud.model.problem import ContentTypeNotSupported, InvalidParams, Skil
 from a2a_cloud.model.release import Release, SkillSpec
 from a2a_cloud.model.run import BoundFile, Call
 from a2a_cloud.model.scope import owner_scope
-from a2a_cloud.model.task import INTERRUPTED, Message, Part
+from a2a_cloud.model.task import INTERRUPTED, TERMINAL, Message, Part
 from a2a_cloud.surface.arguments import EMPTY, Gates
 from a2a_cloud.surface.parts import (
     bind_files,
@@ -73,7 +73,11 @@ class Calls:
                 routed = self._route(release, message, params)
             except InvalidParams:
                 # The retry of an answer names no skill either; its key leads to the run that it answered.
-                if not task_id or not self._runs.used(release, principal, message.message_id):
+                # And a task that has ended takes nothing: that is what the caller has to hear.
+                if not task_id or not (
+                    self._runs.used(release, principal, message.message_id)
+                    or self._ended(release, principal, task_id)
+                ):
                     raise
         if routed is None:
             skill, arguments, files, parts_hash = "", EMPTY, [], _hash_parts(message.parts)
@@ -99,6 +103,10 @@ class Calls:
             shown=shown or params.configuration.return_immediately,
             output_modes=accepted,
         )
+
+    def _ended(self, release: Release, principal: Principal, task_id: str) -> bool:
+        scope = owner_scope(principal, release.org_no)
+        return self._runs.task(scope, release.agent_no, task_id).state in TERMINAL
 
     def _answers(self, release: Release, principal: Principal, task_id: str, context_id: str) -> bool:
         """Whether a message to this task answers its question. Raises TaskNotFound, InvalidParams."""

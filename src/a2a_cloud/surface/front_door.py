@@ -13,10 +13,13 @@ from typing import Any
 from a2a_cloud.model.principal import ANONYMOUS, Principal
 from a2a_cloud.model.problem import (
     AgentNotFound,
+    Forbidden,
     Internal,
     InvalidRequest,
     Problem,
+    ReleaseNotFound,
     Unauthenticated,
+    VersionEnded,
 )
 from a2a_cloud.model.release import Release, Visibility
 from a2a_cloud.surface.a2a import jsonrpc as a2a_jsonrpc
@@ -144,7 +147,12 @@ class FrontDoor:
             name = segment(name)
         principal = self._credentials(request)
         request.principal = principal
-        release = self._registry.serving(name)
+        try:
+            release = self._registry.serving(name)
+        except (ReleaseNotFound, VersionEnded):
+            if self._registry.visible(name, principal):
+                raise
+            raise AgentNotFound.of(name) from None
         if request.wanted or "--" in name:
             release = self._exactly(request, release, name, principal)
         if self._registry.notices:
@@ -152,7 +160,7 @@ class FrontDoor:
         if release.manifest.visibility is not Visibility.PUBLIC and principal.org_no != release.org_no:
             if wants_page(request):
                 return await self.routes.pages.locked(request)
-            self._private(request, release, principal)
+            self._private(request, name, release, principal)
         request.release = release
         key = (release.no, request.base)
         links = self._agent_links.get(key)
@@ -175,7 +183,9 @@ class FrontDoor:
         if not request.wanted and not numbered:
             return release  # A name may have `--` in it.
         if principal.org_no != release.org_no:
-            raise AgentNotFound(
+            if release.manifest.visibility is not Visibility.PUBLIC:
+                raise AgentNotFound.of(name)
+            raise Forbidden(
                 "Only people of the agent's organisation reach its releases by number.",
                 remedy="Leave the release out, or send a key of that organisation.",
             )
@@ -208,7 +218,7 @@ class FrontDoor:
 
         request.send = warning
 
-    def _private(self, request: Request, release: Release, principal: Principal) -> None:
+    def _private(self, request: Request, name: str, release: Release, principal: Principal) -> None:
         """Nobody from outside the organisation gets in, but by a signed link. Raises Problem."""
         if principal.anonymous:
             if request.rest.startswith("/docs/") or self.routes.signed(request, qualified(release)):
@@ -217,10 +227,7 @@ class FrontDoor:
                 "This agent is not public.",
                 remedy="Send a key as Authorization: Bearer KEY, or as X-API-Key: KEY.",
             )
-        # The same words as for an agent that isn't there.
-        raise AgentNotFound(
-            "There is no such agent.", remedy="Look at /api/v1/agents for those you may call."
-        )
+        raise AgentNotFound.of(name)  # The same words as for an agent that isn't there.
 
     def _credentials(self, request: Request) -> Principal:
         """Who calls. Raises Unauthenticated for a key that isn't good, InvalidRequest for two that differ."""

@@ -381,6 +381,10 @@ class Registry(Protocol):
         """
         ...
 
+    def visible(self, name: str, principal: Principal) -> bool:
+        """Whether `principal` may know that there is an agent behind `name`."""
+        ...
+
     def agents(self, principal: Principal) -> Sequence[Release]:
         """What `principal` may see: agents of their organisation, and public ones."""
         ...

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, cast
 
 import msgspec
 
 from a2a_cloud.model.release import Release, SkillSpec, Visibility
 
 _decode = msgspec.json.Decoder().decode
+#: What the name of a component may not hold.
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _HEADERS = {
     name: {"description": text, "schema": {"type": "string"}}
     for name, text in (
@@ -22,7 +25,10 @@ _HEADERS = {
 
 def document(release: Release, base: str) -> dict[str, Any]:
     """The document of `release`, reached at `base`."""
-    paths: dict[str, Any] = {f"/invoke/{spec.id}": {"post": _operation(spec)} for spec in release.skills}
+    shared: dict[str, Any] = {}
+    paths: dict[str, Any] = {
+        f"/invoke/{spec.id}": {"post": _operation(spec, shared)} for spec in release.skills
+    }
     paths["/tasks/{id}"] = {
         "get": {
             "operationId": "getTask",
@@ -79,6 +85,7 @@ def document(release: Release, base: str) -> dict[str, Any]:
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             },
             "schemas": {
+                **shared,
                 "Problem": {
                     "type": "object",
                     "required": ["title", "status", "detail", "code"],
@@ -122,7 +129,33 @@ def _problem() -> dict[str, Any]:
     }
 
 
-def _operation(spec: SkillSpec) -> dict[str, Any]:
+def _hoisted(schema: Any, prefix: str, shared: dict[str, Any]) -> Any:
+    """`schema` with its `$defs` moved into `shared` (components/schemas) under `prefix`: in OpenAPI a
+    reference `#/…` starts at the document, not at the schema."""
+    top = cast("dict[str, Any]", schema) if isinstance(schema, dict) else {}
+    defs: dict[str, Any] = top.pop("$defs", {})
+    names = {f"#/$defs/{_pointer(name)}": _UNSAFE.sub("_", f"{prefix}.{name}") for name in defs}
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, dict):
+            found = cast("dict[str, Any]", node)
+            return {
+                key: f"#/components/schemas/{names[value]}"
+                if key == "$ref" and str(value) in names
+                else walk(value)
+                for key, value in found.items()
+            }
+        return [walk(each) for each in cast("list[Any]", node)] if isinstance(node, list) else node
+
+    shared.update({names[f"#/$defs/{_pointer(name)}"]: walk(each) for name, each in defs.items()})
+    return walk(schema)
+
+
+def _pointer(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _operation(spec: SkillSpec, shared: dict[str, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     parameters: list[dict[str, Any]] = [
         {
@@ -135,11 +168,13 @@ def _operation(spec: SkillSpec) -> dict[str, Any]:
         {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}},
     ]
     if not any(param.required for param in spec.files):
-        content["application/json"] = {"schema": _decode(spec.input_schema)}
+        content["application/json"] = {
+            "schema": _hoisted(_decode(spec.input_schema), f"{spec.id}.input", shared)
+        }
     for param in spec.files:
         for kind in param.media_types or ["application/octet-stream"]:
             content[kind] = {"schema": {"description": param.description or f"The file {param.name}."}}
-    result: Any = _decode(spec.output_schema)
+    result: Any = _hoisted(_decode(spec.output_schema), f"{spec.id}.output", shared)
     events = {"description": "The run's events, when Accept is text/event-stream"}
     return {
         "operationId": spec.id,

@@ -35,8 +35,24 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*:?=")
 
 
 def schema_of(question: dict[str, Any] | None) -> Schema:
-    """The question's schema ({} when anything may be answered)."""
-    return obj((question or {}).get("schema"))
+    """The question's schema ({} when anything may be answered), its references resolved one level deep:
+    the kit writes a dataclass or an enum as `$ref` to `$defs`."""
+    schema = obj((question or {}).get("schema"))
+    defs = obj(schema.get("$defs"))
+    schema = _resolved(schema, defs)
+    if "properties" in schema:
+        fields = {name: _resolved(obj(each), defs) for name, each in obj(schema["properties"]).items()}
+        schema = {**schema, "properties": fields}
+    return schema
+
+
+def _resolved(schema: Schema, defs: dict[str, Any]) -> Schema:
+    for _ in range(len(defs)):
+        name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+        if name not in defs:
+            break
+        schema = obj(defs[name]) | {key: value for key, value in schema.items() if key != "$ref"}
+    return schema
 
 
 def _kinds(schema: Schema) -> list[str]:

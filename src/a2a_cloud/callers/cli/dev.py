@@ -95,6 +95,8 @@ class Dev:
         self.watch: Watch | None = None
         self.prompting = False
         self.process: subprocess.Popen[str] | None = None
+        self._first: dict[str, Any] = {}
+        self._answered = threading.Event()
         self._served: list[str] = []
         self._threads: list[threading.Thread] = []
 
@@ -130,6 +132,7 @@ class Dev:
         self.process.wait()
         self.died = not self.stopping
         self.over.set()
+        self._answered.set()
         main = threading.main_thread().ident
         if self.prompting and main is not None:
             signal.pthread_kill(main, signal.SIGTERM)  # the prompt waits for a line that nobody needs now
@@ -142,13 +145,19 @@ class Dev:
             return self._said(line)
         known = obj(event)
         kind = known.get("event")
-        if kind == "reloaded":
+        if kind in ("ready", "broken") and not self._answered.is_set():
+            self._first = known
+            self._answered.set()  # `announce` tells it, after the addresses
+        elif kind in ("ready", "reloaded"):
             self._reloaded(known)
         elif kind == "broken":
-            self.screen.tell(known, *broken(self.screen, known, self.folder, self.release))
-        elif kind != "ready":  # which `announce` tells, with more
+            self._broken(known)
+        else:
             self._said(line)
         return None
+
+    def _broken(self, event: dict[str, Any]) -> None:
+        self.screen.tell(event, *broken(self.screen, event, self.folder, self.release))
 
     def _said(self, line: str) -> None:
         if not line.strip() or " INFO " in line:
@@ -166,21 +175,24 @@ class Dev:
             self.watch.changed()
 
     def url(self) -> str:
-        """The platform's address, once it listens. Raises Failure when it ended instead."""
-        while True:
+        """The platform's address, once it listens and has served the folder or refused it.
+
+        Raises Failure when it ended instead.
+        """
+        if not self._answered.wait(1.0):
+            self.screen.tell({"event": "building"}, self.screen.style("dim", "Building the environment…"))
+            self._answered.wait()
+        if self._first:
             with contextlib.suppress(OSError, ValueError):
-                state = obj(json.loads((self.data / "server.json").read_text("utf-8")))
-                if self.process is not None and state.get("pid") == self.process.pid:
-                    return text(state.get("url"))
-            if self.over.wait(0.02):
-                code = None if self.process is None else self.process.returncode
-                self.join()
-                raise Failure(
-                    Exit.FAILED,
-                    f"The platform ended with {code} before it listened.",
-                    remedy="Its last lines, above, say why.",
-                    code="start_failed",
-                )
+                return text(obj(json.loads((self.data / "server.json").read_text("utf-8"))).get("url"))
+        code = None if self.process is None else self.process.returncode
+        self.join()
+        raise Failure(
+            Exit.FAILED,
+            f"The platform ended with {code} before it listened.",
+            remedy="Its last lines, above, say why.",
+            code="start_failed",
+        )
 
     def announce(self, url: str, key: str, described: dict[str, Any]) -> None:
         """Tell where everything is."""
@@ -189,7 +201,7 @@ class Dev:
         self.skills.take(described)
         self._served = self.skills.names()
         document: dict[str, Any] = {
-            "event": "ready",
+            "event": "ready" if self.release else "listening",
             "agent": name,
             "release": self.release,
             "version": text(described.get("version")),
@@ -199,14 +211,10 @@ class Dev:
             "key_file": str(self.data / "admin.key"),
             "skills": self._served,
         }
-        if not self.release:
-            lines = [style("warn", f"{name or 'No agent'} does not serve yet: mend it and save.")]
-        else:
-            head = f"{name} {document['version']} · release {self.release}"
-            lines = [
-                style("bold", clean_line(head)),
-                f"  skills  {clean_line(', '.join(self._served) or 'none')}",
-            ]
+        lines: list[str] = []
+        if self.release:
+            lines.append(style("bold", clean_line(f"{name} {document['version']} · release {self.release}")))
+            lines.append(f"  skills  {clean_line(', '.join(self._served) or 'none')}")
         lines += [
             f"  agent   {document['agent_url']}",
             "  page    " + style("accent", document["dev_url"]),
@@ -216,7 +224,11 @@ class Dev:
                 "  Not isolated: it runs as a process with limits, not in a cage. Each save is served.",
             ),
         ]
-        self.screen.tell(document, *lines, *findings(self.screen, described))
+        if self._first.get("event") == "ready":
+            lines += findings(self.screen, self._first)
+        self.screen.tell(document, *lines)
+        if self._first.get("event") == "broken":
+            self._broken(self._first)
 
     def follow(self, watch: Watch) -> None:
         """Show what happens, from now on."""

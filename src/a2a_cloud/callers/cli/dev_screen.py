@@ -23,7 +23,7 @@ _RAISED = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning|D
 
 
 class Screen:
-    """Standard output, shared by the prompt and the threads that tell what happens. `as_json`: for programs."""
+    """Standard output, shared by the prompt and threads that tell what happens. `as_json`: for programs."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
@@ -121,7 +121,7 @@ def broken(screen: Screen, event: dict[str, Any], folder: Path, release: int) ->
 def locate(lines: list[str], folder: Path) -> tuple[str, int] | None:
     """(path below `folder`, line number) of the last frame of a traceback that is the agent's own.
 
-    A worker runs a copy of the folder, so a path counts by its end.
+    A worker runs a copy of the folder (below its `.a2a`), so a path counts by its end.
     """
     found: tuple[str, int] | None = None
     for line in lines:
@@ -131,7 +131,7 @@ def locate(lines: list[str], folder: Path) -> tuple[str, int] | None:
             parts = Path(path).parts
             for start in range(1, len(parts)):
                 end = Path(*parts[start:])
-                if (folder / end).is_file():
+                if not str(end).startswith(".") and (folder / end).is_file():
                     found = (end.as_posix(), int(number))
                     break
     return found

@@ -85,7 +85,8 @@ class Watch:
             if not isinstance(number, int) or number <= self._after:
                 continue
             self._after = number
-            if text(line.get("at")) >= self._since:
+            # How a save was served is told by the platform's own events.
+            if text(line.get("at")) >= self._since and line.get("source") != "deploy":
                 self._line(line)
         answer = obj(await platform.json("GET", "/api/v1/runs", params={"agent": self._agent, "limit": "20"}))
         for run in reversed(objs(answer.get("runs"))):
@@ -115,6 +116,8 @@ class Watch:
         try:
             async with aclosing(watched.watch()) as events:
                 async for event in events:
+                    if not event.id:  # the status now; all that led to it follows
+                        continue
                     if event.kind == "text" and not self._screen.as_json:
                         said += text(event.data.get("delta"))
                         if len(said) < _TEXT:

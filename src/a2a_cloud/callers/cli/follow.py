@@ -189,8 +189,7 @@ class Follower:
             say("The run waits for an authorization.")
             return int(Exit.INPUT_REQUIRED)
         words = example_words(outcome.question)
-        own = self._target.key and "." not in self._watched.agent  # else the platform can't look it up for us
-        agent = [] if own else ["--agent", self._watched.agent]
+        agent = ("--agent", self._watched.agent)  # The platform looks up its own organisation's tasks alone.
         say("Answer it with:")
         say(f"  {self._options.command('answer', *agent, outcome.task_id, *words)}")
         return int(Exit.INPUT_REQUIRED)

@@ -80,6 +80,12 @@ def runs_command(
         put_json(page)
         return int(Exit.OK)
     rows = objs(page.get("runs"))
+    if not rows and run:
+        raise Failure(
+            Exit.NOT_FOUND,
+            f"There is no task {run}.",
+            remedy="Check the id, and that the key is its owner's.",
+        )
     if not rows:
         say("No runs." if not dead else "No dead runs: no crash has ended any.")
         return int(Exit.OK)

@@ -124,7 +124,7 @@ class Registry:
         read = read_name(name)
         agent = self._named(read.agent) if read is not None else None
         if read is None or agent is None or agent.deleted is not None:
-            raise AgentNotFound(f"There is no agent {name[:80]!r} here.", remedy="See `a2a ls`.")
+            raise AgentNotFound.of(name)
         if read.release >= 0:
             return self.release(agent, read.release)
         if read.major >= 0:
@@ -132,10 +132,20 @@ class Registry:
         if agent.canary is not None and int.from_bytes(self._entropy.bytes(4), "big") % 100 < agent.weight:
             return agent.canary
         if agent.serving is None:
-            raise AgentNotFound(
+            raise ReleaseNotFound(
                 f"{agent.name} has no release that serves.", remedy=f"See `a2a releases {agent.name}`."
             )
         return agent.serving
+
+    def visible(self, name: str, principal: Principal) -> bool:
+        """Whether `principal` may know that there is an agent behind `name`."""
+        read = read_name(name)
+        agent = self._named(read.agent) if read is not None else None
+        if agent is None:
+            return False
+        serving = agent.serving
+        public = serving is not None and serving.manifest.visibility is Visibility.PUBLIC
+        return public or agent.org_no == principal.org_no
 
     def _named(self, name: str) -> Agent | None:
         org, dot, rest = name.partition(".")
@@ -145,7 +155,7 @@ class Registry:
         major = agent.majors.get(number)
         if major is None:
             known = ", ".join(f"@{one}" for one in sorted(agent.majors))
-            raise AgentNotFound(
+            raise ReleaseNotFound(
                 f"{agent.name} has no version {number}.", remedy=f"It has: {known}." if known else ""
             )
         if major.until is not None and major.until <= self._clock.now():
@@ -205,7 +215,7 @@ class Registry:
         """An agent of that organisation, deleted or not. Raises AgentNotFound."""
         agent = self._named(name)
         if agent is None or agent.org_no != org_no:
-            raise AgentNotFound(f"There is no agent {name[:80]!r} here.", remedy="See `a2a ls`.")
+            raise AgentNotFound.of(name)
         return agent
 
     def known(self, org: str, name: str) -> Agent | None:

@@ -77,6 +77,7 @@ class Environments:
         self._timeout = timeout
         self._bare = {name: environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in environ}
         self._interpreter: Interpreter | None = None
+        self._kit: tuple[Path, Package] | None = None
         self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
         self._builds = asyncio.Semaphore(AT_ONCE)
         self._cleaned = False
@@ -132,10 +133,7 @@ class Environments:
         inputs = await asyncio.to_thread(read_inputs, source, interpreter.version)
         for note in inputs.notes:
             say(note)
-        wheel = await asyncio.to_thread(kit_wheel, self._place.kit)
-        kit = Package(
-            name=KIT, version=wheel.name.split("-")[1], hashes=(await asyncio.to_thread(_file_digest, wheel),)
-        )
+        wheel, kit = await self._made_kit()
         pins = await self._resolve(inputs, interpreter, wheel, say, upgrade, _known(known_lock, say))
         lock = render_lock(pins)
         digest = _digest("environment", lock, msgspec.json.encode(interpreter), kit.hashes[0].encode())
@@ -318,6 +316,14 @@ class Environments:
         if ended.code:
             lines = [line.replace(f"{work}/", "") for line in ended.lines]
             raise explain(lines, ended.code, what, interpreter.version)
+
+    async def _made_kit(self) -> tuple[Path, Package]:
+        # Once: the code that runs is what it was when it started.
+        if self._kit is None or not self._kit[0].is_file():
+            wheel = await _to_its_end(kit_wheel, self._place.kit)
+            digest = await asyncio.to_thread(_file_digest, wheel)
+            self._kit = wheel, Package(name=KIT, version=wheel.name.split("-")[1], hashes=(digest,))
+        return self._kit
 
     async def _describe(self) -> Interpreter:
         if self._interpreter is None:

@@ -146,7 +146,8 @@ def explain(lines: Sequence[str], code: int, what: str, python: str) -> BuildFai
             # A sentence that names the package has said it.
             reason = "" if "{0}" in detail else _reason(flat)
             return BuildFailed(f"{sentence}{reason}", remedy=remedy.format(python=python), info=info)
-    first = cause.partition("\n")[0].removeprefix("error:").strip() or f"exit code {code}"
+    line = cause.partition("\n")[0] if start >= 0 else text.rpartition("\n")[2]
+    first = line.removeprefix("error:").strip() or f"exit code {code}"
     return BuildFailed(
         f"uv failed while {what}: {first}.", remedy="The log holds all that it said.", info=info
     )

@@ -7,14 +7,13 @@ is another wheel, and an environment with it another environment.
 
 from __future__ import annotations
 
-import ast
 import base64
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import a2a_cloud
@@ -29,6 +28,12 @@ REQUIRES_PYTHON = ">=3.11"
 #: Which of our files are the kit, beside the modules that these import. `testing/agent*` is the
 #: client for an author's own tests; some of what it imports is the platform's, and needs no more.
 _PATTERNS = ("__init__.py", "py.typed", "agent/**/*", "wire/worker.py", "testing/agent*.py")
+# Read as text: in Python 3.11 no two threads may make syntax trees at once.
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+(a2a_cloud[\w.]*)[ \t]+import[ \t]*(\([^)]*\)|[^\n]*)|import[ \t]+(a2a_cloud[\w.]*))",
+    re.MULTILINE,
+)
+_TYPES_ONLY = re.compile(r"^if TYPE_CHECKING:\n(?:[ \t]+.*\n|\n)*", re.MULTILINE)
 _FIXED = (1980, 1, 1, 0, 0, 0)
 
 
@@ -68,34 +73,23 @@ def _kit_files(package: Path) -> dict[str, bytes]:
             continue
         files[name] = path.read_bytes()
         if path.suffix == ".py":
-            todo += _imported(package, files[name])
+            todo += _imported(package, files[name].decode())
     return dict(sorted(files.items()))
 
 
-def _imported(package: Path, code: bytes) -> list[Path]:
+def _imported(package: Path, code: str) -> list[Path]:
     """Files of ours that a module imports, those that it imports later too, with their packages."""
     names: set[str] = set()
-    for node in _nodes(ast.parse(code)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.update((node.module, *(f"{node.module}.{alias.name}" for alias in node.names)))
+    for module, listed, plain in _IMPORT.findall(_TYPES_ONLY.sub("", code)):
+        names.add(module or plain)
+        names.update(f"{module}.{name}" for name in re.findall(r"\w+", listed))
     found: list[Path] = []
     for name in names:
         first, *rest = name.split(".")
-        if first == package.name:
-            found += [package.joinpath(*rest[:depth], "__init__.py") for depth in range(len(rest) + 1)]
-            if rest:
-                found.append(package.joinpath(*rest[:-1], f"{rest[-1]}.py"))
+        if first == package.name and rest:
+            found += [package.joinpath(*rest[:depth], "__init__.py") for depth in range(1, len(rest) + 1)]
+            found.append(package.joinpath(*rest[:-1], f"{rest[-1]}.py"))
     return found
-
-
-def _nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker sees."""
-    yield node
-    skipped = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    for child in node.orelse if skipped else ast.iter_child_nodes(node):
-        yield from _nodes(child)
 
 
 def _version(files: dict[str, bytes]) -> str:

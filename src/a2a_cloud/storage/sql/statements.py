@@ -37,7 +37,8 @@ FREE_NAME = Statement(
 PUT_MAJOR = Statement(
     "put_major",
     "INSERT INTO major(org, agent, major, release, deprecated, until) VALUES(?,?,?,?,?,?)"
-    " ON CONFLICT DO UPDATE SET release=excluded.release, deprecated=excluded.deprecated, until=excluded.until",
+    " ON CONFLICT DO UPDATE SET release=excluded.release, deprecated=excluded.deprecated,"
+    " until=excluded.until",
     IN_ORDER,
 )
 PUT_SETTING = Statement(

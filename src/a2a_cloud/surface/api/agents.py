@@ -132,7 +132,7 @@ def _seen(services: Services, request: Request, name: str) -> Release:
     release = services.registry.serving(name)
     if release.manifest.visibility is Visibility.PUBLIC or request.principal.org_no == release.org_no:
         return release
-    raise AgentNotFound("There is no such agent.", remedy="Look at /api/v1/agents for those you may call.")
+    raise AgentNotFound.of(name)
 
 
 def _summary(release: Release, origin: str) -> dict[str, Any]:

@@ -44,9 +44,7 @@ async def deploy(services: Services, request: Request, values: list[str]) -> Ans
     _may_change(principal)
     org, dot, bare = name.partition(".")
     if dot and org != principal.org:
-        raise AgentNotFound(
-            "You can't deploy for another organisation.", remedy=f"Name it {principal.org}.{bare}, or {bare}."
-        )
+        raise AgentNotFound.of(name)
     query = request.query()
     wish = services.deploys.wish(
         by=principal.label,

@@ -17,6 +17,7 @@ from a2a_cloud.surface.pages.shapes import decode, sample_arguments
 _JSON = "-H 'Content-Type: application/json'"
 _KEY = '-H "Authorization: Bearer $A2A_KEY"'
 _GO_ON = " \\\n  "
+_MESSAGE_ID = "made by the shell"
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _send(url: str, parts: list[dict[str, Any]], public: bool, *, events: bool =
 
 
 def _message(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"message": {"messageId": "first-call", "role": "ROLE_USER", "parts": parts}}
+    return {"message": {"messageId": _MESSAGE_ID, "role": "ROLE_USER", "parts": parts}}
 
 
 def _json_rpc(base: str, parts: list[dict[str, Any]], public: bool) -> str:
@@ -147,14 +148,14 @@ def _json_rpc(base: str, parts: list[dict[str, Any]], public: bool) -> str:
 
 
 def _body(document: dict[str, Any], parts: list[dict[str, Any]]) -> str:
-    """curl's `-d`; a file goes in as base64 by the shell, so that the line can be pasted as it is."""
+    """curl's body, which the shell completes: a messageId of its own for each call (the same one again is the
+    same run), and files as base64.
+    """
     text = json.dumps(document, ensure_ascii=False, indent=2)
-    names = [part["raw"] for part in parts if "raw" in part]
-    if not names:
-        return f"-d {shlex.quote(text)}"
     for special in ("\\", "$", "`"):
         text = text.replace(special, "\\" + special)
-    for name in names:
+    text = text.replace(f'"{_MESSAGE_ID}"', '"call-$(date +%s)-$$"', 1)
+    for name in (part["raw"] for part in parts if "raw" in part):
         text = text.replace(f'"raw": "{name}"', f'"raw": "$(base64 < {name[1:]} | tr -d \'\\n\')"')
     return f"--data-binary @- <<END\n{text}\nEND"
 

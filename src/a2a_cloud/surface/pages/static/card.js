@@ -4,7 +4,7 @@ import { h, json } from "./dom.js";
 import { copyable } from "./show.js";
 
 const text = (any) => typeof any === "string" && any.length > 0;
-const url = (any) => text(any) && URL.canParse(any) && /^https?:/.test(any);
+const isUrl = (any) => text(any) && URL.canParse(any) && /^https?:/.test(any);
 const list = (any) => Array.isArray(any) && any.length > 0;
 
 // [what is checked, whether it holds, whether it is only advice]
@@ -17,13 +17,13 @@ function checks(card) {
   const named = (what, missing) => (missing ? `${what} (not: ${missing})` : what);
   return [
     ["name, description and version are there", text(card.name) && text(card.description) && text(card.version)],
-    ["an interface at an http address, with binding and version", interfaces.length > 0 && interfaces.every((each) => url(each.url) && text(each.protocolBinding) && text(each.protocolVersion))],
+    ["an interface at an http address, with binding and version", interfaces.length > 0 && interfaces.every((each) => isUrl(each.url) && text(each.protocolBinding) && text(each.protocolVersion))],
     ["capabilities are named", typeof card.capabilities === "object" && card.capabilities !== null],
     ["default input and output modes", list(card.defaultInputModes) && list(card.defaultOutputModes)],
     ["skills have id, name, description and tags", skills.every((each) => text(each.id) && text(each.name) && text(each.description) && Array.isArray(each.tags))],
     ["skill ids are unique", new Set(ids).size === ids.length],
     ["what is required for access is declared", (card.securityRequirements ?? []).every((each) => Object.keys(each.schemes ?? {}).every((name) => schemes.has(name)))],
-    ["there is a documentation address", url(card.documentationUrl), true],
+    ["there is a documentation address", isUrl(card.documentationUrl), true],
     ["a provider is named", text(card.provider?.organization), true],
     ["the description says more than the name", text(card.description) && card.description !== card.name && card.description.length >= 20, true],
     [named("each skill has an example", without((each) => list(each.examples))), skills.every((each) => list(each.examples)), true],
@@ -54,7 +54,7 @@ export function cardView(card) {
         h("p", {}, skill.description),
         skill.tags?.length ? h("ul", { class: "badges" }, skill.tags.map((tag) => h("li", {}, tag))) : null,
         skill.examples?.length ? h("ul", { class: "examples" }, skill.examples.map((each) => h("li", {}, each))) : null)),
-      card.documentationUrl && url(card.documentationUrl) ? h("p", {}, h("a", { href: card.documentationUrl, rel: "noreferrer noopener", target: "_blank" }, "Documentation")) : null),
+      card.documentationUrl && isUrl(card.documentationUrl) ? h("p", {}, h("a", { href: card.documentationUrl, rel: "noreferrer noopener", target: "_blank" }, "Documentation")) : null),
     h("div", {},
       h("p", { class: wrong ? "notice bad" : weak ? "notice warn" : "notice" }, h("strong", {}, wrong ? `${wrong} of A2A's rules are not kept.` : "The card is valid (A2A 1.0)."), weak ? ` ${weak} ${weak === 1 ? "thing" : "things"} could be better.` : ""),
       h("ul", { class: "checks" }, done.map(([what, holds, advice]) => h("li", { class: holds ? "holds" : advice ? "weak" : "wrong" }, h("span", { "aria-label": holds ? "yes:" : "no:" }, holds ? "✓" : advice ? "·" : "✗"), " ", what))),

@@ -20,21 +20,21 @@ export function asCurl(base, call) {
   const key = '-H "Authorization: Bearer $A2A_KEY"';
   const json = "-H 'Content-Type: application/json'";
   const lines = (...parts) => parts.join(" \\\n  ");
-  const url = new URL(`${base}/invoke/${encodeURIComponent(call.skill ?? "")}`, location.origin).href;
-  if (call.text === undefined && !call.files.length) return lines(`curl -sS ${quoted(url)}`, key, json, `-d ${quoted(JSON.stringify(call.args))}`);
+  const address = new URL(`${base}/invoke/${encodeURIComponent(call.skill ?? "")}`, location.origin).href;
+  if (call.text === undefined && !call.files.length) return lines(`curl -sS ${quoted(address)}`, key, json, `-d ${quoted(JSON.stringify(call.args))}`);
   if (call.text === undefined && fitsRaw(call)) {
     const { param, file } = call.files[0];
-    return lines(`curl -sS ${quoted(`${url}?${query(call)}`)}`, key, `-H ${quoted(`Content-Type: ${mediaType(file, param)}`)}`, `--data-binary ${quoted(`@${file.name}`)}`);
+    return lines(`curl -sS ${quoted(`${address}?${query(call)}`)}`, key, `-H ${quoted(`Content-Type: ${mediaType(file, param)}`)}`, `--data-binary ${quoted(`@${file.name}`)}`);
   }
+  const files = call.files ?? [];
   const parts = call.text === undefined
-    ? [{ data: { skill: call.skill, arguments: call.args } }, ...call.files.map(({ param, file }) => ({ raw: file.name, filename: file.name, mediaType: mediaType(file, param), metadata: { param: param.name } }))]
+    ? [{ data: { skill: call.skill, arguments: call.args } }, ...files.map(({ param, file }, n) => ({ raw: `file ${n}`, filename: file.name, mediaType: mediaType(file, param), metadata: { param: param.name } }))]
     : [{ text: call.text }];
-  let body = JSON.stringify({ message: { messageId: `msg-${Date.now()}`, role: "ROLE_USER", parts } }, null, 2);
+  // The shell makes the messageId, since the same one again is the same run, and puts the files in as base64.
+  let body = JSON.stringify({ message: { messageId: "made by the shell", role: "ROLE_USER", parts } }, null, 2)
+    .replace(/[\\$`]/g, "\\$&")
+    .replace('"made by the shell"', () => '"call-$(date +%s)-$$"');
+  files.forEach(({ file }, n) => { body = body.replace(`"raw": "file ${n}"`, () => `"raw": "$(base64 < ${quoted(file.name)} | tr -d '\\n')"`); });
   const send = new URL(`${base}/message:send`, location.origin).href;
-  const version = "-H 'A2A-Version: 1.0'";
-  if (!call.files?.length) return lines(`curl -sS ${quoted(send)}`, key, version, json, `-d ${quoted(body)}`);
-  // The shell puts the files in as base64.
-  body = body.replace(/[\\$`]/g, "\\$&");
-  for (const { file } of call.files) body = body.replace(`"raw": ${JSON.stringify(file.name)}`, () => `"raw": "$(base64 < ${quoted(file.name)} | tr -d '\\n')"`);
-  return `${lines(`curl -sS ${quoted(send)}`, key, version, json, "--data-binary @- <<END")}\n${body}\nEND`;
+  return `${lines(`curl -sS ${quoted(send)}`, key, "-H 'A2A-Version: 1.0'", json, "--data-binary @- <<END")}\n${body}\nEND`;
 }
