@@ -1,4 +1,4 @@
-"""Buyer and seller on a real platform, one slot each: they call each other to and fro, and never wait for ever."""
+"""Buyer and seller on a real platform, one slot each: they call each other to and fro, and always end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def buy(running: Running, **arguments: Any) -> Any:
     [
         ({"item": "desk"}, "agreed", "seller", 26000, 7),
         ({"item": "chair"}, "agreed", "buyer", 9233, 6),
-        ({"item": "chair", "quantity": 20}, "agreed", "buyer", 8310, 6),
+        ({"item": "chair", "quantity": 20}, "agreed", "seller", 8333, 5),
         ({"item": "lamp"}, "out_of_rounds", "buyer", None, 8),
         ({"item": "safe"}, "walked_away", "buyer", None, 4),
         ({"item": "shelf"}, "walked_away", "seller", None, 1),

@@ -200,6 +200,7 @@ class Started:
 
     def __init__(self, folder: Path, *words: str, **env: str) -> None:
         self.folder = folder
+        self._passed: list[dict[str, Any]] = []
         with (folder.parent / "stderr").open("wb") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "a2a_cloud.callers.cli", "dev", str(folder), "--json", *words],
@@ -211,15 +212,18 @@ class Started:
             )
 
     def event(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The next event that fits."""
-        seen: list[str] = []
+        """The first event that fits, of those that were not asked for yet."""
+        for document in self._passed:
+            if fits(document):
+                self._passed.remove(document)
+                return document
         assert self.process.stdout is not None
         for line in self.process.stdout:
             document = json.loads(line)
             if fits(document):
                 return document
-            seen.append(line)
-        pytest.fail("".join(seen) + (self.folder.parent / "stderr").read_text())
+            self._passed.append(document)
+        pytest.fail(f"{self._passed}\n{(self.folder.parent / 'stderr').read_text()}")
 
     def ready(self) -> dict[str, Any]:
         return self.event(lambda each: each["event"] == "ready")
@@ -403,6 +407,7 @@ def test_the_prompt(folder: Path) -> None:
         terminal.shows("invalid_params")
         terminal.type("?\n")
         terminal.shows("law kind=… [document=@…] [sure:=…]")
+        terminal.shows("bistro> ")
         terminal.type("\x03")
         assert terminal.process.wait(30) == 0
     finally:

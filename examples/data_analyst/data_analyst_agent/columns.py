@@ -25,7 +25,7 @@ class Budget:
     """What each of `columns` columns may keep, so that all of them stay within about 100 MB."""
 
     def __init__(self, columns: int) -> None:
-        self.sketch = 4096 if columns <= 60 else 2048 if columns <= 120 else 1024
+        self.sketch = self.hashes = 4096 if columns <= 60 else 2048 if columns <= 120 else 1024
         self.distinct = min(10_000, max(500, 200_000 // columns))
         self.characters = min(1 << 20, (24 << 20) // columns)
 
@@ -50,7 +50,7 @@ class ColumnPass:
         self.name = name
         self.rows = self.present = 0
         self.missing: Counter[str] = Counter()
-        self.distinct = Distinct(budget.distinct, budget.characters)
+        self.distinct = Distinct(budget.distinct, budget.characters, budget.hashes)
         self.moments = Moments()
         self.quantiles = Quantiles(budget.sketch)
         self.numbers: Numbers | None = None

@@ -33,9 +33,9 @@ from a2a_cloud.runtime.build.failures import explain
 from a2a_cloud.runtime.build.inputs import Inputs, read_inputs
 from a2a_cloud.runtime.build.kit import NAME as KIT
 from a2a_cloud.runtime.build.kit import REQUIRES, kit_wheel
-from a2a_cloud.runtime.build.lock import Pin, parse_lock, preferences, read_pylock, render_lock
+from a2a_cloud.runtime.build.lock import Pin, parse_lock, pinned, preferences, read_pylock, render_lock
 from a2a_cloud.runtime.build.place import Place
-from a2a_cloud.runtime.build.requirements import name_of
+from a2a_cloud.runtime.build.requirements import name_of, parse_requirements
 from a2a_cloud.runtime.build.uv import Uv, run
 from a2a_cloud.runtime.build.versions import fits
 
@@ -166,7 +166,7 @@ class Environments:
                     pins = parse_lock(stored.decode(), "the stored lock")
                     say(f"Dependencies are as before: {_count(pins)} ({inputs.source or 'the kit alone'}).")
                 elif inputs.uv_lock:
-                    pins = await self._export(inputs, interpreter, say)
+                    pins = await self._export(inputs, interpreter, wheel, say)
                     await _to_its_end(self._place.keep_lock, key, render_lock(pins))
                 else:
                     pins = await self._compile(inputs, interpreter, wheel, say, () if upgrade else known)
@@ -211,7 +211,9 @@ class Environments:
             )
             return read_pylock((work / "pylock.toml").read_text())
 
-    async def _export(self, inputs: Inputs, interpreter: Interpreter, say: Say) -> tuple[Pin, ...]:
+    async def _export(
+        self, inputs: Inputs, interpreter: Interpreter, wheel: Path, say: Say
+    ) -> tuple[Pin, ...]:
         say("Reading uv.lock.")
         async with self._workplace() as work:
             (work / "uv.lock").write_bytes(inputs.uv_lock)
@@ -226,7 +228,15 @@ class Environments:
                 *("--no-header", "--no-annotate", "--format", "requirements-txt"),
                 *("--python", self._python, "--output-file", "requirements.txt"),
             )
-            return parse_lock((work / "requirements.txt").read_text(), "uv.lock")
+            found = parse_requirements((work / "requirements.txt").read_text(), "uv.lock")
+        pins = [pinned(one) for one in found]
+        if None not in pins:
+            return tuple(pin for pin in pins if pin is not None)
+        # An index that gives no hashes leaves them out of the lock: they are taken from the files.
+        say("uv.lock has packages without a hash: they are looked up.")
+        return await self._compile(
+            Inputs("uv.lock", tuple(one.text for one in found)), interpreter, wheel, say, ()
+        )
 
     async def _build(
         self,

@@ -70,7 +70,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             _WHEEL,
         ),
         (
-            r"(?:Because|And because|,) ?(\S+) was not found in the package registry",
+            r"(?:Because|And because|,) ?(\S+) was not found in the (?:package registry|provided package)",
             "There is no package `{0}` on the index.",
             "Check its spelling; a package of your own index needs UV_INDEX in the platform's environment.",
         ),

@@ -30,7 +30,8 @@ REQUIRES_PYTHON = ">=3.11"
 _PATTERNS = ("__init__.py", "py.typed", "agent/**/*", "wire/worker.py", "testing/agent*.py")
 # Read as text: in Python 3.11 no two threads may make syntax trees at once.
 _IMPORT = re.compile(
-    r"^[ \t]*(?:from[ \t]+(a2a_cloud[\w.]*)[ \t]+import[ \t]*(\([^)]*\)|[^\n]*)|import[ \t]+(a2a_cloud[\w.]*))",
+    r"^[ \t]*(?:from[ \t]+(a2a_cloud[\w.]*)[ \t]+import[ \t]*(\([^)]*\)|[^\n]*)"
+    r"|import[ \t]+(a2a_cloud[\w.]*))",
     re.MULTILINE,
 )
 _TYPES_ONLY = re.compile(r"^if TYPE_CHECKING:\n(?:[ \t]+.*\n|\n)*", re.MULTILINE)
