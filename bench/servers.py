@@ -189,6 +189,8 @@ def _settings(data: Path, extra: dict[str, str] | None) -> dict[str, str]:
         "A2A_HOST": "127.0.0.1",
         "A2A_PORT": "0",
         "A2A_DATA": str(data),
+        # Made once, as on a machine that is set up already.
+        "A2A_ENVIRONMENTS": str(Path(__file__).parents[1] / ".test-environments"),
         "HOME": str(data.parent / "home"),
         "XDG_CONFIG_HOME": str(data.parent / "home" / ".config"),
     }

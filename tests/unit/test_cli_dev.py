@@ -408,6 +408,17 @@ def test_the_prompt(folder: Path) -> None:
         terminal.type("?\n")
         terminal.shows("law kind=… [document=@…] [sure:=…]")
         terminal.shows("bistro> ")
+        terminal.type("greet na")
+        terminal.shows("greet na")
+        (folder / "agent.py").write_text(AGENT.replace("Hello ", "Good day "))
+        terminal.shows("✓ release 2 serves in ")
+        terminal.shows("bistro> greet na")  # what was being typed is still there
+        terminal.type("me=Bo\n")
+        terminal.shows("Good day Bo")
+        terminal.shows("bistro> ")
+        (folder / "agent.py").write_text(AGENT.replace("def greet(", "def greet(("))
+        terminal.shows("agent.py:8")
+        terminal.shows("Release 2 goes on serving.")
         terminal.type("\x03")
         assert terminal.process.wait(30) == 0
     finally:

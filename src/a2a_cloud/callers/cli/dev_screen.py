@@ -8,8 +8,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ class Screen:
         self.colour = not as_json and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self._lock = threading.RLock()
         self._prompt = ""
+        self._signals = -1
 
     def style(self, name: str, words: str) -> str:
         """`words` in a style (good, bad, warn, dim, bold, accent), where there is colour."""
@@ -57,14 +60,29 @@ class Screen:
         out.flush()
 
     def read(self, prompt: str) -> str:
-        """A line that is typed at the prompt. Raises EOFError, KeyboardInterrupt."""
-        with self._lock:
-            self._prompt = prompt
+        """A line that is typed at the prompt, by the main thread. Raises EOFError, KeyboardInterrupt."""
+        if self._signals < 0:
+            told, self._signals = os.pipe()
+            os.set_blocking(self._signals, False)
+            threading.Thread(target=self._repeat, args=(told,), daemon=True).start()
+        before = signal.set_wakeup_fd(self._signals, warn_on_full_buffer=False)
         try:
+            with self._lock:
+                self._prompt = prompt
             return input(prompt)
         finally:
             with self._lock:
                 self._prompt = ""
+            signal.set_wakeup_fd(before)
+
+    def _repeat(self, told: int) -> None:
+        """Send signals again that came just before readline began to wait: it would not wake for them."""
+        main = threading.main_thread().ident
+        while number := os.read(told, 1):
+            time.sleep(0.05)
+            with self._lock:
+                if self._prompt and main is not None:
+                    signal.pthread_kill(main, number[0])
 
 
 def reloaded(screen: Screen, event: dict[str, Any], before: list[str]) -> list[str]:
