@@ -53,12 +53,12 @@ def analyse(
     dates: DateOrder = "auto",
     missing: Annotated[tuple[str, ...], "Further cells that mean “no value”, such as -999 or unknown."] = (),
 ) -> Analysis:
-    """Describe a CSV file: kinds of columns, missing values, statistics, outliers, correlations.
+    """Describe a CSV file: kinds of columns, missing values, statistics, outliers with reasons, correlations.
+    It does not change or clean data, fit models, test hypotheses or explain causes, and reads no Excel files.
 
     Reads the file twice in bounded memory. Gives a typed result, a summary (summary.md), two charts
     (distributions.svg, correlations.svg) and everything as analysis.json. Says why a value is an outlier and
-    in which row. A malformed file is refused with the row, the line and what is wrong there. Doesn't change
-    or clean data, fit models, test hypotheses or explain causes, and reads no Excel files.
+    in which row. A malformed file is refused with the row, the line and what is wrong there.
 
     Args:
         table: The table as CSV, TSV or the like.

@@ -35,10 +35,11 @@ STANCES = stances()
     durable=True,
 )
 async def buy(ctx: Context, item: Item, quantity: Quantity = 1, rounds: Rounds = 8) -> Outcome:
-    """Negotiate the price of an item with mesh_seller, and say how it ended.
+    """Negotiate the price of an item with mesh_seller, and say how it ended. It does not order or pay
+    anything, and negotiates nothing but the price.
 
     Makes the first offer and gives way step by step, never beyond the limit in limits.toml. Makes the
-    artifact negotiation.md. Orders and pays nothing, and negotiates nothing but the price.
+    artifact negotiation.md.
 
     Args:
         item: What to buy: desk, chair, lamp, safe or shelf.
@@ -64,9 +65,9 @@ async def consider(
     ctx: Context, item: Item, quantity: Quantity, rounds: Rounds, offers: list[Offer]
 ) -> Outcome:
     """Answer the seller's last offer: accept it, walk away, or call the seller back with a counter-offer.
+    Only for mesh_seller: anybody else could feel for the limit with it, and is refused.
 
-    For mesh_seller alone: anybody else could feel for the limit with it, and is refused. Doesn't change terms
-    other than the price.
+    Changes no terms other than the price.
 
     Args:
         item: What is negotiated.

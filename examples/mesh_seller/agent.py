@@ -45,9 +45,8 @@ class Quote(TypedDict):
     idempotent=True,
 )
 def quote(item: Item, quantity: Quantity = 1) -> Quote:
-    """Name the price that is asked for an item, with the discount for many.
-
-    It is where a negotiation starts and no offer: mesh_buyer gets better ones. Reserves and sells nothing.
+    """Name the price that is asked for an item, with the discount for many. It does not reserve or sell
+    anything, and is where a negotiation starts: mesh_buyer gets better prices.
 
     Args:
         item: What is asked for: desk, chair, lamp or safe.
@@ -79,9 +78,9 @@ async def consider(
     ctx: Context, item: Item, quantity: Quantity, rounds: Rounds, offers: list[Offer]
 ) -> Outcome:
     """Answer the buyer's last offer: accept it, walk away, or call the buyer back with a counter-offer.
+    Only for mesh_buyer: anybody else could feel for the limit with it, and is refused.
 
-    For mesh_buyer alone: anybody else could feel for the limit with it, and is refused. Doesn't change terms
-    other than the price.
+    Changes no terms other than the price.
 
     Args:
         item: What is negotiated.

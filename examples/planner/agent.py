@@ -64,13 +64,12 @@ async def brief(
     focus: Annotated[str, "Words that name columns of the tables: findings about these come first."] = "",
     ask: Annotated[bool, "Whether to ask when unsure; without, what is unclear becomes a gap."] = True,
 ) -> Brief:
-    """Make one brief of a folder of contracts and tables.
+    """Make one brief of a folder of contracts and tables, as contract_reviewer and data_analyst read them. It
+    does not read Office files or scans, does not compare the wording of contracts, and gives no legal advice.
 
-    Tells what each file is, has contract_reviewer and data_analyst read them in parallel, and merges their
-    answers: risks in order, next steps, gaps. Asks when it can't tell what a file is, and when contracts
-    choose different governing laws. A file that can't be read, or an agent that fails, becomes a named gap
-    and stops nothing. Reads no Office files and no scans, compares no wording between contracts, and gives no
-    legal advice.
+    Tells what each file is, has the two agents read them in parallel, and merges their answers: risks in
+    order, next steps, gaps. Asks when it can't tell what a file is, and when contracts choose different
+    governing laws. A file that can't be read, or an agent that fails, becomes a named gap and stops nothing.
 
     Args:
         files: Contracts, tables, or zip archives of them.

@@ -394,6 +394,23 @@ def test_it_is_fit_for_a_narrow_screen_and_the_dark(page: chrome.Page, tmp_path:
         page.dark(False)
 
 
+def test_a_save_makes_new_forms_and_a_broken_one_says_why(page: chrome.Page, bistro: Running) -> None:
+    choose(page, "advise")
+    page.type(labelled(page, "topic"), "kept")
+    agent = bistro.folders[0] / "agent.py"
+    whole = agent.read_text()
+    before = page.text("#release")
+    agent.write_text(whole.replace("topic: str)", "topic: str, tone: str = 'dry')"))
+    page.shows("tone", "#form")
+    assert page.text("#release") != before
+    assert page.run("return document.querySelector(arguments[0]).value", labelled(page, "topic")) == "kept"
+    agent.write_text(whole.replace("def fail(", "def fail(("))
+    page.shows("SyntaxError", "#notices")
+    agent.write_text(whole)
+    page.until(lambda: "SyntaxError" not in page.text("#notices"), "the notice goes")
+    page.until(lambda: "tone" not in page.text("#form"), "the form of before")
+
+
 def test_a_restart_is_a_pause(page: chrome.Page, bistro: Running) -> None:
     choose(page, "advise")
     page.type(labelled(page, "topic"), "kept")
@@ -404,7 +421,6 @@ def test_a_restart_is_a_pause(page: chrome.Page, bistro: Running) -> None:
     agent.write_text(agent.read_text().replace("topic: str)", "topic: str, depth: int = 3)"))
     bistro.env["A2A_PORT"] = str(port)
     bistro.restart()
-    page.shows("release 2", "#release")
+    page.shows("depth", "#form")
     page.shows("live", "#link")
     assert page.run("return document.querySelector(arguments[0]).value", labelled(page, "topic")) == "kept"
-    assert labelled(page, "depth")

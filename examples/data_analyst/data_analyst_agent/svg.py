@@ -77,4 +77,7 @@ def short(value: float) -> str:
         return "0"
     if abs(value) < 1e-3 or abs(value) >= 1e15:
         return f"{value:.2g}"
-    return f"{value:.{max(0, 3 - floor(log10(abs(value))) - 1)}f}" if abs(value) < 1000 else f"{value:.0f}"
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    text = f"{value:.{max(0, 2 - floor(log10(abs(value))))}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

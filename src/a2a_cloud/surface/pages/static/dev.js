@@ -65,26 +65,35 @@ async function load(found) {
   byId("view-card").replaceChildren(cardView(card));
   keepTyped();
   drawSkills();
+  mended = mended || before !== null;
   if (before?.name === agent.name) notify("reloaded", h("p", { class: "notice" }, `Release ${agent.release} is live; the forms are new.`), 4000);
 }
 
-// Only there once the platform keeps failed releases; without it, the terminal alone tells.
-let keepsFailures = true;
+// A save that can't serve is the newest release, and failed. Another release that came to serve since then
+// has mended it, also when it is an older one. Who may not see releases is told by the terminal alone.
+let mayAsk = true;
+let mended = false;
+let settled = 0;
 async function lookForFailure(found) {
-  if (!found || !keepsFailures) return;
+  if (!found || !mayAsk) return;
+  let newest;
   try {
-    const { releases } = await api.json(`/api/v1/agents/${encodeURIComponent(found.name)}/releases?limit=1`);
-    const newest = releases?.[0];
-    if (newest?.state === "failed") {
-      const mark = `failed ${newest.release}`;
-      if (noticed !== mark) {
-        notify(mark, h("div", {}, problem(newest.cause ?? { detail: "The last save could not be served." }),
-          newest.cause?.lines?.length ? h("pre", { class: "code", tabindex: "0" }, h("code", {}, newest.cause.lines.join("\n"))) : null));
-      }
-    } else if (noticed.startsWith("failed")) notify("", null);
+    newest = (await api.json(`/api/v1/agents/${encodeURIComponent(found.name)}/releases?limit=1`)).releases[0];
   } catch (error) {
-    if (error instanceof Refused && error.status === 404) keepsFailures = false;
+    if (!(error instanceof Refused)) throw error;
+    mayAsk = false;
+    return;
   }
+  if (mended && newest) settled = newest.release;
+  mended = false;
+  const failed = newest?.state === "failed" && newest.release > settled;
+  if (!failed && noticed.startsWith("failed")) notify("", null);
+  if (!failed || noticed === `failed ${newest.release}`) return;
+  const { cause } = newest;
+  notify(`failed ${newest.release}`, h("div", {},
+    problem(cause ?? { detail: "The last save can't be served." }),
+    cause?.lines?.length ? h("pre", { class: "code", tabindex: "0" }, h("code", {}, cause.lines.join("\n"))) : null,
+    h("button", { type: "button", class: "small", onclick() { settled = newest.release; notify("", null); } }, "Dismiss")));
 }
 
 function notify(mark, element, ms) {
@@ -109,6 +118,7 @@ function takeKey(key) {
   api = new Api(key.trim());
   logs.api = api;
   agent = null;
+  mayAsk = true;
   byId("key").value = "";
 }
 
