@@ -177,7 +177,7 @@ def test_a_question_without_a_terminal(played: Played, a2a: Run) -> None:
     code, out, err = a2a("call", "echo", "say")
     assert (code, out) == (Exit.INPUT_REQUIRED, "")
     assert "Which law?" in err
-    assert "a2a answer task_1 law=DE" in err
+    assert "a2a answer --agent echo task_1 law=DE" in err
     code, out, _ = a2a("call", "echo", "say", "--json")
     assert code == Exit.INPUT_REQUIRED
     assert json.loads(out)["question"] == ASK

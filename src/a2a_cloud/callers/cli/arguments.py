@@ -78,20 +78,39 @@ def write_argument(name: str, value: Any) -> str:
 
 
 def parse_arguments(texts: tuple[str, ...]) -> list[Argument]:
-    """All arguments of a command, each name once. Raises Failure (usage)."""
+    """All arguments of a command, each name once, but for files. Raises Failure (usage)."""
     arguments = [parse_argument(text) for text in texts]
-    seen: set[str] = set()
+    seen: dict[str, Argument] = {}
     for each in arguments:
-        if each.name in seen:
+        before = seen.get(each.name)
+        if before is not None and not (_is_file(before) and _is_file(each)):
             raise Failure(
                 Exit.USAGE,
                 f"The argument {each.name!r} is given twice.",
                 remedy=f'For several values give a list: {each.name}:=\'["one", "two"]\'',
             )
-        seen.add(each.name)
+        seen[each.name] = each
     if sum(isinstance(each, FromFile) and each.path == STDIN for each in arguments) > 1:
         raise Failure(Exit.USAGE, "Two arguments want standard input.", remedy="Name a file for one of them.")
     return arguments
+
+
+def _is_file(argument: Argument) -> bool:
+    return isinstance(argument, FromFile) and not argument.as_json
+
+
+def files_of(path: str, name: str) -> list[Path]:
+    """The file of an argument, or the plain files of a folder, hidden ones left out, by name.
+
+    Raises Failure (usage) when there is none or one can't be read.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        return [existing_file(path, name)]
+    found = sorted(each for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
+    if not found:
+        raise Failure(Exit.USAGE, f"The folder {path} (argument {name!r}) holds no file.")
+    return [existing_file(str(each), name) for each in found]
 
 
 def parse_json(text: str | bytes, name: str) -> Any:

@@ -20,6 +20,7 @@ from a2a_cloud.callers.cli.arguments import (
     STDIN,
     FromFile,
     existing_file,
+    files_of,
     parse_arguments,
     parse_json,
 )
@@ -93,6 +94,10 @@ async def prepare(platform: Platform, agent: str, skill: str, words: tuple[str, 
         if not isinstance(each, FromFile):
             prepared.arguments[each.name] = each.value
             continue
+        if not each.as_json and _takes_many(declared, each.name) and each.path != STDIN:
+            for path in files_of(each.path, each.name):
+                prepared.files.append(FilePart(each.name, path, _media_type(path, declared, each.name)))
+            continue
         path = None if each.path == STDIN else existing_file(each.path, each.name)
         if each.as_json:
             raw = path.read_bytes() if path else sys.stdin.buffer.read()
@@ -122,6 +127,10 @@ async def _declared(platform: Platform, agent: str, skill: str) -> dict[str, Any
 def _takes_text(declared: dict[str, Any], name: str) -> bool:
     files = [each.get("name") for each in objs(declared.get("files"))]
     return name not in files and name in obj(obj(declared.get("input_schema")).get("properties"))
+
+
+def _takes_many(declared: dict[str, Any], name: str) -> bool:
+    return any(each.get("name") == name and bool(each.get("many")) for each in objs(declared.get("files")))
 
 
 def _media_type(path: Path | None, declared: dict[str, Any], name: str) -> str:

@@ -31,7 +31,7 @@ from a2a_cloud.callers.cli.options import Options, json_option, with_options
 from a2a_cloud.callers.cli.terminal import clean_line
 from a2a_cloud.callers.cli.up import APP, check_folders
 from a2a_cloud.client.profile import Target
-from a2a_cloud.client.shapes import items, obj, text
+from a2a_cloud.client.shapes import items, obj, objs, text
 
 #: Seconds that a platform gets to drain (10 of them are its calls') before it is ended.
 DRAIN = 20.0
@@ -167,12 +167,15 @@ class Dev:
         )
 
     def _reloaded(self, event: dict[str, Any]) -> None:
+        found = objs(event.get("findings"))
         lines = reloaded(self.screen, event, self._served)
+        lines += findings(self.screen, found, self.skills.findings)
+        self.skills.findings = found
         self._served = [text(each) for each in items(event.get("skills"))]
         self.release = int(event.get("release") or 0)
         self.screen.tell(event, *lines)
         if self.watch is not None:
-            self.watch.changed()
+            self.watch.changed(self.release)
 
     def url(self) -> str:
         """The platform's address, once it listens and has served the folder or refused it.
@@ -225,7 +228,8 @@ class Dev:
             ),
         ]
         if self._first.get("event") == "ready":
-            lines += findings(self.screen, self._first)
+            self.skills.findings = objs(self._first.get("findings"))
+            lines += findings(self.screen, self.skills.findings, [])
         self.screen.tell(document, *lines)
         if self._first.get("event") == "broken":
             self._broken(self._first)
@@ -233,6 +237,7 @@ class Dev:
     def follow(self, watch: Watch) -> None:
         """Show what happens, from now on."""
         self.watch = watch
+        watch.changed(self.release)
         self._thread(watch.run)
 
     def stop(self) -> None:

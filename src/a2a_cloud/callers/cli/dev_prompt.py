@@ -15,7 +15,7 @@ from typing import Any
 
 from a2a_cloud.callers.cli.ask import choices
 from a2a_cloud.callers.cli.call import call_events
-from a2a_cloud.callers.cli.dev_screen import Screen
+from a2a_cloud.callers.cli.dev_screen import Screen, whole_findings
 from a2a_cloud.callers.cli.follow import Follower, progress_line
 from a2a_cloud.callers.cli.options import Options
 from a2a_cloud.callers.cli.report import as_failure, tell
@@ -25,6 +25,7 @@ from a2a_cloud.client.shapes import items, obj, objs, text
 
 _HELP = ("?", "help")
 _LEAVE = ("exit", "quit")
+_LINT = "lint"
 _WORDS = ("-m", "--message")
 
 
@@ -34,6 +35,8 @@ class Skills:
 
     agent: str = ""
     described: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    #: What the card's lint found in that release.
+    findings: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def take(self, document: dict[str, Any]) -> None:
         """Note what a release's description says."""
@@ -68,7 +71,7 @@ def complete(skills: Skills, before: str, word: str) -> list[str]:
     """What `word` may become, after `before` on the line: skills, parameters, values, files."""
     words = before.split()
     if not words or (len(words) == 1 and words[0] in _HELP):
-        names = skills.names() if words else [*skills.names(), *_HELP]
+        names = skills.names() if words else [*skills.names(), *_HELP, _LINT]
         return [f"{name} " for name in names if name.startswith(word)]
     parameters = skills.parameters(words[0])
     name, equals, value = word.partition("=")
@@ -184,6 +187,10 @@ class Prompt:
                 say("Say what: -m WORDS")
                 return None
             return self._call("", (), " ".join(rest))
+        if first == _LINT and not rest and _LINT not in self._skills.described:
+            found = whole_findings(self._screen, self._skills.findings)
+            self._screen.tell({}, *(found or ["  Nothing was found."]))
+            return None
         if first not in self._skills.described:
             near = difflib.get_close_matches(first, self._skills.names(), 1)
             say(
@@ -211,28 +218,25 @@ class Prompt:
         if skill and skill not in skills.described:
             say(f"There is no skill {clean_line(skill)}.")
             return
+        lines: list[str] = []
         for name in [skill] if skill else skills.names():
             about = text(skills.described[name].get("description")).partition("\n")[0]
-            required = skills.required(name)
-            usage = [
-                f"{each}{_assign(s)}…" for each, s in skills.parameters(name).items() if each in required
-            ]
+            parameters, required = skills.parameters(name), skills.required(name)
+            usage = [f"{each}{_assign(schema)}…" for each, schema in parameters.items() if each in required]
             usage += [
-                f"[{each}{_assign(s)}…]"
-                for each, s in skills.parameters(name).items()
-                if each not in required
+                f"[{each}{_assign(schema)}…]" for each, schema in parameters.items() if each not in required
             ]
-            say(clean_line(f"  {' '.join([name, *usage])}"))
-            say(self._screen.style("dim", clean_line(f"      {about}")) if about else "")
+            lines.append(clean_line(f"  {' '.join([name, *usage])}"))
+            lines.append(self._screen.style("dim", clean_line(f"      {about}")))
             if skill:
-                for each, schema in skills.parameters(name).items():
-                    allowed = " | ".join(str(value) for value in choices(schema)) or text(schema.get("type"))
-                    about = text(schema.get("description"))
-                    say(
-                        clean_line(
-                            f"      {each}: {'file' if schema.get('file') else allowed or 'any'}  {about}"
-                        )
-                    )
+                lines += [clean_line(f"      {each}: {_takes(s)}") for each, s in parameters.items()]
         if not skill:
-            say("  -m WORDS   say something without naming a skill")
-            say("  k=text k:=json k=@file, as in `a2a call`; ? SKILL says more; exit or Ctrl-D ends")
+            lines.append("  -m WORDS   say something without naming a skill")
+            lines.append("  k=text k:=json k=@file as in `a2a call`; ? SKILL says more; lint; exit or Ctrl-D")
+        self._screen.tell({}, *lines)
+
+
+def _takes(schema: dict[str, Any]) -> str:
+    """What a parameter takes, and what is said of it."""
+    allowed = " | ".join(str(value) for value in choices(schema)) or text(schema.get("type")) or "any"
+    return f"{'file' if schema.get('file') else allowed}  {text(schema.get('description'))}".rstrip()

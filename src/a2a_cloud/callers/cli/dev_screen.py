@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from a2a_cloud.callers.cli.terminal import clean, clean_line, put
-from a2a_cloud.client.shapes import items, objs, text
+from a2a_cloud.client.shapes import items, text
 
 _STYLES = {"good": "32", "bad": "31", "warn": "33", "dim": "2", "bold": "1", "accent": "36"}
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
@@ -85,8 +85,12 @@ class Screen:
                     signal.pthread_kill(main, number[0])
 
 
+#: So many findings are told whole; more are counted.
+_FEW = 3
+
+
 def reloaded(screen: Screen, event: dict[str, Any], before: list[str]) -> list[str]:
-    """A save that serves: how long it took, which skills came and went, what is weak."""
+    """A save that serves: how long it took, which skills came and went."""
     skills = [str(each) for each in items(event.get("skills"))]
     took = f" in {event['ms']} ms" if "ms" in event else ""
     lines = [screen.style("good", f"✓ release {event.get('release', '?')} serves{took}")]
@@ -94,13 +98,23 @@ def reloaded(screen: Screen, event: dict[str, Any], before: list[str]) -> list[s
     changed += [f"-{name}" for name in before if name not in skills]
     if changed:
         lines.append("  skills " + clean_line(" ".join(changed)))
-    return lines + findings(screen, event)
+    return lines
 
 
-def findings(screen: Screen, event: dict[str, Any]) -> list[str]:
-    """What the card's lint found, a line each."""
+def findings(screen: Screen, found: list[dict[str, Any]], known: list[dict[str, Any]]) -> list[str]:
+    """What the card's lint found and had not found before: a few whole, many as their number."""
+    new = [each for each in found if each not in known]
+    if len(new) > _FEW:
+        skills = len({text(each.get("skill")) for each in new})
+        words = f"  ! The card could say more: {len(new)} findings on {skills} skills. `lint` lists them."
+        return [screen.style("warn", words)]
+    return whole_findings(screen, new)
+
+
+def whole_findings(screen: Screen, found: list[dict[str, Any]]) -> list[str]:
+    """Findings with their remedies, two lines each."""
     lines: list[str] = []
-    for each in objs(event.get("findings")):
+    for each in found:
         where = f"{each['skill']}: " if each.get("skill") else ""
         lines.append(screen.style("warn", clean_line(f"  ! {where}{text(each.get('detail'))}")))
         if each.get("remedy"):

@@ -48,6 +48,8 @@ class Watch:
         self._seen: set[str] = set()
         self._after = 0
         self._changed = True
+        self._serving = 0
+        self._held: list[dict[str, Any]] = []
         self._stop = False
         self._following: set[asyncio.Task[None]] = set()
 
@@ -55,8 +57,9 @@ class Watch:
         """End soon."""
         self._stop = True
 
-    def changed(self) -> None:
-        """Another release serves."""
+    def changed(self, release: int) -> None:
+        """This release serves now."""
+        self._serving = release
         self._changed = True
 
     def run(self) -> None:
@@ -79,7 +82,8 @@ class Watch:
         if self._changed:
             self._describe(obj(await platform.json("GET", path)))
             self._changed = False
-        answer = obj(await platform.json("GET", f"{path}/logs", params={"after": str(self._after)}))
+        params = {"after": str(self._after), "release": "all"}
+        answer = obj(await platform.json("GET", f"{path}/logs", params=params))
         for line in objs(answer.get("lines")):
             number: Any = line.get("no")
             if not isinstance(number, int) or number <= self._after:
@@ -87,10 +91,23 @@ class Watch:
             self._after = number
             # How a save was served is told by the platform's own events.
             if text(line.get("at")) >= self._since and line.get("source") != "deploy":
-                self._line(line)
+                self._held.append(line)
+        self._show_lines()
         answer = obj(await platform.json("GET", "/api/v1/runs", params={"agent": self._agent, "limit": "20"}))
         for run in reversed(objs(answer.get("runs"))):
             await self._run_seen(platform, run)
+
+    def _show_lines(self) -> None:
+        """Show lines of runs and of the serving release. What a release says while it starts waits until it
+        serves; when it can't, its last lines come with the error."""
+        held: list[dict[str, Any]] = []
+        for line in self._held:
+            release: Any = line.get("release") or 0
+            if line.get("run_id") or release == self._serving:
+                self._line(line)
+            elif release > self._serving:
+                held.append(line)
+        self._held = held
 
     async def _run_seen(self, platform: Platform, run: dict[str, Any]) -> None:
         run_id = text(run.get("id"))
