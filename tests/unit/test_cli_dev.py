@@ -18,7 +18,7 @@ import pytest
 
 from a2a_cloud.callers.cli.dev import agent_name, free_port
 from a2a_cloud.callers.cli.dev_prompt import Skills, complete
-from a2a_cloud.callers.cli.dev_screen import Screen, broken, locate, reloaded
+from a2a_cloud.callers.cli.dev_screen import Screen, broken, findings, locate, reloaded
 
 AGENT = '''
 from typing import Literal
@@ -75,8 +75,9 @@ def described() -> Skills:
     ("before", "word", "wanted"),
     [
         ("", "g", ["greet "]),
-        ("", "", ["greet ", "law ", "? ", "help "]),
+        ("", "", ["greet ", "law ", "? ", "help ", "lint "]),
         ("? ", "l", ["law "]),
+        ("", "l", ["law ", "lint "]),
         ("greet ", "", ["name=", "times:="]),
         ("greet name=Ada ", "", ["times:="]),
         ("law ", "k", ["kind="]),
@@ -145,16 +146,24 @@ def test_a_reload_names_what_changed() -> None:
         "release": 3,
         "ms": 212,
         "skills": ["greet", "new"],
-        "findings": [
-            {"code": "no_example", "skill": "new", "detail": "It has no example.", "remedy": "Add one."}
-        ],
     }
     assert reloaded(Screen(), event, ["greet", "old"]) == [
         "✓ release 3 serves in 212 ms",
         "  skills +new -old",
-        "  ! new: It has no example.",
-        "    Add one.",
     ]
+
+
+def test_findings_are_told_once_and_many_are_counted() -> None:
+    found = [
+        {"code": "no_example", "skill": name, "detail": "It has no example.", "remedy": "Add one."}
+        for name in ("one", "two", "three", "four")
+    ]
+    assert findings(Screen(), found[:1], []) == ["  ! one: It has no example.", "    Add one."]
+    assert findings(Screen(), found, found[1:]) == ["  ! one: It has no example.", "    Add one."]
+    assert findings(Screen(), found, []) == [
+        "  ! The card could say more: 4 findings on 4 skills. `lint` lists them."
+    ]
+    assert findings(Screen(), found, found) == []
 
 
 def test_a_taken_port_falls_to_a_free_one() -> None:
@@ -405,6 +414,8 @@ def test_the_prompt(folder: Path) -> None:
         terminal.shows("Did you mean greet?")
         terminal.type("greet nam=x\n")
         terminal.shows("invalid_params")
+        terminal.type("lint\n")
+        terminal.shows("advise: ")
         terminal.type("?\n")
         terminal.shows("law kind=… [document=@…] [sure:=…]")
         terminal.shows("bistro> ")

@@ -31,10 +31,8 @@ async def serve(folders: list[Path]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     recovered = await plat.start([] if settings.dev else folders)
-    try:
-        write_local_profile(plat.url, plat.key_path)
-    except (OSError, NotConfigured) as error:
-        log.warning("The profile `local` could not be written: %s", error)
+    if not settings.dev:  # `a2a dev` leaves the profile to the platform that is up all day.
+        _write_profile(plat)
     gc.collect()
     gc.freeze()
     watch = None
@@ -48,6 +46,13 @@ async def serve(folders: list[Path]) -> None:
     else:
         print("Draining: no new work, running calls get 10 s.", flush=True)
     await plat.stop()
+
+
+def _write_profile(plat: Platform) -> None:
+    try:
+        write_local_profile(plat.url, plat.key_path)
+    except (OSError, NotConfigured) as error:
+        log.warning("The profile `local` could not be written: %s", error)
 
 
 def main() -> None:

@@ -184,6 +184,8 @@ class FrontDoor:
             return release  # A name may have `--` in it.
         if principal.org_no != release.org_no:
             if release.manifest.visibility is not Visibility.PUBLIC:
+                if principal.anonymous:
+                    return release  # Who comes without a key is asked for one below.
                 raise AgentNotFound.of(name)
             raise Forbidden(
                 "Only people of the agent's organisation reach its releases by number.",

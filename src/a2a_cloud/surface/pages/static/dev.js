@@ -90,7 +90,7 @@ async function lookForFailure(found) {
   if (!failed && noticed.startsWith("failed")) notify("", null);
   if (!failed || noticed === `failed ${newest.release}`) return;
   const { cause } = newest;
-  notify(`failed ${newest.release}`, h("div", {},
+  notify(`failed ${newest.release}`, h("div", { class: "broken" },
     problem(cause ?? { detail: "The last save can't be served." }),
     cause?.lines?.length ? h("pre", { class: "code", tabindex: "0" }, h("code", {}, cause.lines.join("\n"))) : null,
     h("button", { type: "button", class: "small", onclick() { settled = newest.release; notify("", null); } }, "Dismiss")));

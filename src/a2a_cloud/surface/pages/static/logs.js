@@ -29,7 +29,7 @@ export class Logs {
   async #poll() {
     if (this.agent && this.shown && !document.hidden) {
       try {
-        const { lines } = await this.api.json(`/api/v1/agents/${encodeURIComponent(this.agent)}/logs?after=${this.after}`);
+        const { lines } = await this.api.json(`/api/v1/agents/${encodeURIComponent(this.agent)}/logs?release=all&after=${this.after}`);
         this.#add(lines);
       } catch (error) {
         this.why.textContent = error.message;
