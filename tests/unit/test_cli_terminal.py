@@ -177,7 +177,7 @@ def test_no_answer_leaves_the_question_open(played: Played, env: dict[str, str])
     terminal.until("Answer")
     terminal.send("\x04")
     assert terminal.end() == 6, terminal.seen
-    assert "a2a answer task_1" in terminal.seen
+    assert "a2a answer --agent echo task_1" in terminal.seen
 
 
 def test_ctrl_c_says_how_to_see_and_cancel(played: Played, env: dict[str, str]) -> None:

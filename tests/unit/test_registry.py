@@ -429,7 +429,7 @@ def test_an_agent_keeps_its_number_though_its_code_does_not_start(tmp_path: Path
             with pytest.raises(InvalidParams):
                 await site.register(folder)
             await site.restart()
-            with pytest.raises(AgentNotFound):
+            with pytest.raises(ReleaseNotFound):
                 site.registry.serving("broken")
         site.answer = SKILLS
         other, _ = await site.register(site.agent("other"))

@@ -107,11 +107,12 @@ def test_a_missing_tool_of_the_tests_is_named_or_installed(machine: Path) -> Non
     program(machine, "id", "echo 1000")
     done = run(machine, "scripts/setup-system")
     assert done.returncode == 1
-    assert "sudo apt-get install strace" in done.stderr
+    assert "sudo apt-get install strace chromium chromium-driver" in done.stderr
     program(machine, "id", "echo 0")
     program(machine, "apt-get", f'echo "$@" >>{machine}/apt')
     assert run(machine, "scripts/setup-system").returncode == 0
-    assert (machine / "apt").read_text() == "update -q\ninstall -qy strace\n"
-    program(machine, "strace", "")
+    assert (machine / "apt").read_text() == "update -q\ninstall -qy strace chromium chromium-driver\n"
+    for tool in ("strace", "chromium", "chromedriver"):
+        program(machine, tool, "")
     program(machine, "apt-get", "exit 1")
     assert run(machine, "scripts/setup-system").returncode == 0

@@ -143,7 +143,7 @@ def _description(spec: SkillSpec) -> Iterator[Weak]:
     if len(said) < MIN_WORDS:
         yield (
             "description_short",
-            f"Its description, “{_cut(spec.description)}”, is of {len(said)} words.",
+            f"Its description, “{_cut(spec.description)}”, is very short.",
             f"{_WHERE}: what it does with what, and what comes back.",
         )
     if not _LIMITS.search(spec.description):
