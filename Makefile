@@ -19,6 +19,7 @@ setup-dev: ## make .venv with the tools of test and lint too
 	@scripts/setup dev
 
 up: setup ## start the platform with the examples, in the foreground (A2A_HOST, A2A_PORT, A2A_DATA)
+	@scripts/setup-system platform
 	@exec $(BIN)/a2a up $(AGENTS)
 
 test: setup-dev ## run the tests (ARGS="-k name")

@@ -110,6 +110,9 @@ def start_platform(folders: list[Path], home: Path, **settings: str) -> Running:
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / "config"),
         "PYTHONPATH": str(SOURCE),
+        # Many tests kill workers by the pid that agents tell, or hold them at a file of this machine: a
+        # pid of a jail is another process outside of it. Tests of the jail set it themselves.
+        "A2A_SANDBOX": "process",
         **settings,
     }
     log = home / "platform.log"

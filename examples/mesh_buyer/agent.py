@@ -44,7 +44,7 @@ async def buy(ctx: Context, item: Item, quantity: Quantity = 1, rounds: Rounds =
     Args:
         item: What to buy: desk, chair, lamp, safe or shelf.
         quantity: Pieces; the seller may give a discount for many.
-        rounds: Offers of both sides together, at most; 1 to 12. Fewer press both sides sooner.
+        rounds: Offers of both sides together, at most; 1 to 8. Fewer press both sides sooner.
     """
     name = item.strip().lower()
     stance = _stance(name)
@@ -72,7 +72,7 @@ async def consider(
     Args:
         item: What is negotiated.
         quantity: Pieces.
-        rounds: Offers of both sides together, at most; 1 to 12.
+        rounds: Offers of both sides together, at most; 1 to 8.
         offers: All offers so far in turn, the buyer's first, the last one the seller's.
     """
     if ctx.caller.agent != "mesh_seller":

@@ -85,7 +85,7 @@ async def consider(
     Args:
         item: What is negotiated.
         quantity: Pieces.
-        rounds: Offers of both sides together, at most; 1 to 12.
+        rounds: Offers of both sides together, at most; 1 to 8.
         offers: All offers so far in turn, the buyer's first, the last one the buyer's.
     """
     if ctx.caller.agent != "mesh_buyer":

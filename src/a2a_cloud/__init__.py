@@ -12,19 +12,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from a2a_cloud.agent.context import Context
     from a2a_cloud.agent.files import File
-    from a2a_cloud.agent.problem import Problem, Refuse
+    from a2a_cloud.agent.problem import Problem, Refuse, ScopeDenied
+    from a2a_cloud.agent.scope import Scope
     from a2a_cloud.agent.skill import Agent, skill
+    from a2a_cloud.agent.workspace import Entry, Workspace
 
-__all__ = ["Agent", "Context", "File", "Problem", "Refuse", "__version__", "skill"]
+__all__ = [
+    "Agent",
+    "Context",
+    "Entry",
+    "File",
+    "Problem",
+    "Refuse",
+    "Scope",
+    "ScopeDenied",
+    "Workspace",
+    "__version__",
+    "skill",
+]
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Agent": "skill",
     "Context": "context",
+    "Entry": "workspace",
     "File": "files",
     "Problem": "problem",
     "Refuse": "problem",
+    "Scope": "scope",
+    "ScopeDenied": "problem",
+    "Workspace": "workspace",
     "skill": "skill",
 }
 

@@ -60,7 +60,13 @@ class Settings:
     may share one. `dev`: folders that are served are watched, and `/_dev` is there. `allowed_hosts`:
     names (lower case, no port, `*.name` for all below it) that a Host header may have besides
     localhost names and the bound address. `public_url`: the address for cards when the Host header
-    isn't an allowed one, without a slash at the end; "" means the address that was bound.
+    isn't an allowed one, without a slash at the end; "" means the address that was bound. `sandbox`: the
+    one to use ("": the strongest that holds here). `idle`: seconds without a run after which an agent keeps
+    no process, where its manifest says nothing; 0: it always does. `objects`: where objects lie, a URL
+    ("": the data folder). `grant_depth`: how often a grant may be handed on, whatever its agent
+    declares. `approval_seconds`: how long people have to decide. `approvals_webhook`: who is
+    told of approvals, signed with `approvals_secret`. `egress_private`: `host:port` of private addresses
+    that agents may reach, by commas. `egress_ca`: a file of roots that egress trusts beside the system's.
     """
 
     host: str = "127.0.0.1"
@@ -70,6 +76,15 @@ class Settings:
     dev: bool = False
     allowed_hosts: tuple[str, ...] = ()
     public_url: str = ""
+    sandbox: str = ""
+    idle: float = 900.0
+    objects: str = ""
+    grant_depth: int = 9
+    approval_seconds: float = 86_400.0
+    approvals_webhook: str = ""
+    approvals_secret: str = ""
+    egress_private: str = ""
+    egress_ca: Path | None = None
     http: HttpLimits = HttpLimits()
 
     @classmethod
@@ -88,6 +103,19 @@ class Settings:
             dev=_value(environ, "A2A_DEV") == "1",
             allowed_hosts=_hosts(environ, "A2A_ALLOWED_HOSTS"),
             public_url=_url(environ, "A2A_PUBLIC_URL"),
+            sandbox=_sandbox(environ),
+            idle=_idle(environ),
+            objects=_value(environ, "A2A_OBJECTS"),
+            grant_depth=_whole(environ, "A2A_GRANT_DEPTH", 9, 0, 9, "a number from 0 to 9"),
+            approval_seconds=_whole(
+                environ, "A2A_APPROVAL_SECONDS", 86_400, 1, 31_622_400, "seconds from 1 to 31622400"
+            ),
+            approvals_webhook=_url(environ, "A2A_APPROVALS_WEBHOOK"),
+            approvals_secret=_value(environ, "A2A_APPROVALS_WEBHOOK_SECRET"),
+            egress_private=_value(environ, "A2A_EGRESS_PRIVATE"),
+            egress_ca=Path(_value(environ, "A2A_EGRESS_CA")).absolute()
+            if _value(environ, "A2A_EGRESS_CA")
+            else None,
             http=_http(environ),
         )
 
@@ -134,6 +162,24 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,6})?", value) or not 0.05 <= float(value) <= 86_400:
         raise _bad(name, value, "seconds from 0.05 to 86400, such as 10 or 2.5")
     return float(value)
+
+
+def _idle(environ: Mapping[str, str]) -> float:
+    name, value = "A2A_IDLE", _value(environ, "A2A_IDLE")
+    if not value:
+        return 900.0
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,6})?", value) or not (
+        float(value) == 0 or 1 <= float(value) <= 604_800
+    ):
+        raise _bad(name, value, "seconds from 1 to 604800, or 0 to keep agents' processes for ever")
+    return float(value)
+
+
+def _sandbox(environ: Mapping[str, str]) -> str:
+    value = _value(environ, "A2A_SANDBOX")
+    if value not in ("", "jail", "process"):
+        raise _bad("A2A_SANDBOX", value, "jail or process, or nothing for the strongest that holds here")
+    return value
 
 
 def _folder(environ: Mapping[str, str], name: str, default: str) -> Path:

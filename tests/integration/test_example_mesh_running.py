@@ -58,8 +58,8 @@ def test_how_negotiations_end(
 
 
 def test_many_at_once_through_one_slot_each(market: Running) -> None:
-    alone = {item: buy(market, item=item, rounds=12) for item in ("desk", "chair", "lamp", "safe")}
-    calls = [(item, begin(market, "mesh_buyer", "buy", item=item, rounds=12)) for item in list(alone) * 6]
+    alone = {item: buy(market, item=item, rounds=8) for item in ("desk", "chair", "lamp", "safe")}
+    calls = [(item, begin(market, "mesh_buyer", "buy", item=item, rounds=8)) for item in list(alone) * 6]
     for item, call in calls:
         said = call.result(60)
         assert said.status == 200, said.body

@@ -20,7 +20,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> World:
     home = tmp_path_factory.mktemp("talk")
     narrow = home / "narrow"
     narrow.mkdir()
-    (narrow / "a2a.toml").write_text('name = "narrow"\ndefault_skill = "echo"\n\n[limits]\nconcurrency = 1\n')
+    (narrow / "a2a.toml").write_text(NARROW_MANIFEST)
     (narrow / "agent.py").write_text(NARROW)
     crash = Path(__file__).parents[1] / "agents" / "crash"
     world = World(home, (crash, narrow))
@@ -32,6 +32,18 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> World:
     assert world.stop() == 0
     world.close()
 
+
+NARROW_MANIFEST = """
+name = "narrow"
+default_skill = "echo"
+
+[limits]
+concurrency = 1
+
+[grant]
+skills = ["**"]
+depth = 9
+"""
 
 NARROW = '''
 from a2a_cloud import Context, skill

@@ -113,13 +113,19 @@ def test_a_parked_run_that_keeps_its_worker_is_lost_with_it(client: Witness) -> 
 
 
 def test_sleepers(client: Witness) -> None:
-    """A sleeping run is a working one: lost, or if durable asleep again until the same moment."""
-    lost, lasting = began(client, "nap", seconds=600), began(client, "long_nap", seconds=1.0)
+    """A run in a short sleep is a working one: lost, or if durable asleep again until the same moment. A
+    long sleep needs no process."""
+    lost, lasting = began(client, "nap", seconds=4.9), began(client, "long_nap", seconds=1.0)
+    deep = began(client, "nap", seconds=5.2)
     client.follow(lasting)
     client.world.kill_worker()
     client.world.until(lambda: run_of(client.world, lost).ended, 5, "the nap is lost")
     assert run_of(client.world, lost).problem == "worker_lost"
+    assert run_of(client.world, deep).ended is None
+    client.world.until(lambda: run_of(client.world, deep).ended, 10, "the long nap is over")
     run = after(client, lasting)
+    assert (run.state, run.result) == (TaskState.COMPLETED, "rested")
+    run = after(client, deep)
     assert (run.state, run.result) == (TaskState.COMPLETED, "rested")
 
 

@@ -128,7 +128,7 @@ def live(data: str, control_path: str, log: str, folders: list[str], hold: float
 
     async def serve() -> None:
         plat = Platform(
-            Settings(port=0, data=Path(data), environments=ENVIRONMENTS),
+            Settings(port=0, data=Path(data), environments=ENVIRONMENTS, sandbox="process"),
             clock=TurnedClock(control),
             commit=Commits(control.plan),
         )
@@ -150,6 +150,7 @@ class Real:
         environment |= {
             "A2A_PORT": "0",
             "A2A_ENVIRONMENTS": str(ENVIRONMENTS),
+            "A2A_SANDBOX": "process",  # Gates and marks are files of this machine.
             "A2A_DATA": str(world.data),
             "HOME": str(world.home),
             "XDG_CONFIG_HOME": str(world.home / "config"),

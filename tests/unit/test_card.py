@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from a2a_cloud.model.card import EXTENSIONS
 from a2a_cloud.model.problem import Unauthenticated
-from a2a_cloud.model.release import FileParam, Manifest, Release, SkillSpec, Visibility
+from a2a_cloud.model.release import FileParam, Manifest, Release, SandboxSpec, SkillSpec, Visibility
 from a2a_cloud.surface.a2a.card import Cards, card_of
 from a2a_cloud.surface.hosts import Host, Hosts
 from a2a_cloud.surface.links import AgentLinks, Links
+from a2a_cloud.surface.ports import Sandbox
 from a2a_cloud.wire.openapi import document
 
 SPEC = SkillSpec(
@@ -26,6 +28,7 @@ SPEC = SkillSpec(
     files=[FileParam("document", media_types=["application/pdf"])],
 )
 BASE = "http://127.0.0.1:8080/agents/desk"
+JAIL = Sandbox("jail", ("network namespace", "seccomp"), ("The clock can be read.",))
 
 
 def release(visibility: Visibility = Visibility.ORG) -> Release:
@@ -36,7 +39,7 @@ def release(visibility: Visibility = Visibility.ORG) -> Release:
 
 
 def test_the_official_client_reads_the_card() -> None:
-    card = parse_agent_card(msgspec.json.decode(msgspec.json.encode(card_of(release(), BASE))))
+    card = parse_agent_card(msgspec.json.decode(msgspec.json.encode(card_of(release(), BASE, JAIL))))
     assert [(i.url, i.protocol_binding, i.protocol_version) for i in card.supported_interfaces] == [
         (BASE, "JSONRPC", "1.0"),
         (BASE, "HTTP+JSON", "1.0"),
@@ -52,8 +55,22 @@ def test_the_official_client_reads_the_card() -> None:
     assert params["skills"]["read"]["files"][0]["name"] == "document"
 
 
+def test_the_card_says_how_the_agent_is_kept_apart() -> None:
+    own = release()
+    own = msgspec.structs.replace(
+        own, manifest=msgspec.structs.replace(own.manifest, sandbox=SandboxSpec(isolation="run"))
+    )
+    card = parse_agent_card(msgspec.json.decode(msgspec.json.encode(card_of(own, BASE, JAIL))))
+    found = {each.uri: each.params for each in card.capabilities.extensions}
+    params = found["urn:a2a-cloud:isolation:v1"]
+    assert params["sandbox"] == "jail"
+    assert params["isolation"] == "run"
+    assert list(params["layers"]) == ["network namespace", "seccomp"]
+    assert b"urn:a2a-cloud:isolation:v1" in EXTENSIONS
+
+
 def test_required_members_are_there() -> None:
-    card = msgspec.json.decode(msgspec.json.encode(card_of(release(), BASE)))
+    card = msgspec.json.decode(msgspec.json.encode(card_of(release(), BASE, JAIL)))
     for name in (
         "name",
         "description",
@@ -68,13 +85,13 @@ def test_required_members_are_there() -> None:
 
 
 def test_a_public_agent_requires_nothing() -> None:
-    card = msgspec.json.decode(msgspec.json.encode(card_of(release(Visibility.PUBLIC), BASE)))
+    card = msgspec.json.decode(msgspec.json.encode(card_of(release(Visibility.PUBLIC), BASE, JAIL)))
     assert "securityRequirements" not in card
     assert set(card["securitySchemes"]) == {"bearer", "apiKey"}
 
 
 def test_the_etag_follows_the_content() -> None:
-    cards = Cards()
+    cards = Cards(JAIL)
     body, etag = cards.encoded(release(), BASE)
     assert cards.encoded(release(), BASE) == (body, etag)
     other, other_tag = cards.encoded(release(), "http://desk.localhost:8080")

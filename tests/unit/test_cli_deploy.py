@@ -113,6 +113,20 @@ def test_a_first_deploy_from_the_folder_to_the_next_command(played: Played, a2a:
         assert part in out
 
 
+def test_the_end_of_a_deploy_says_which_sandbox_and_what_it_lacks(played: Played, a2a: Run) -> None:
+    serving(played, 6)
+    make_agent(Path.cwd())
+    jail = {"name": "jail", "layers": ["seccomp"], "missing": ["No control groups."]}
+    jailed = release(7, sandbox=jail, isolation="run", require="jail")
+    played.json("POST", RELEASES, release(7, state="building", serving=False), 202)
+    follows(played, 7, {**jailed, "progress": []})
+    code, out, _ = a2a("deploy")
+    assert code == 0
+    assert "  sandbox     jail, required; each run has a process of its own\n" in out
+    assert "1 gap on this machine: a2a doctor\n" in out
+    assert "not isolated" not in out
+
+
 def test_this_folder_is_the_default_and_the_options_are_passed_on(played: Played, a2a: Run) -> None:
     serving(played, 6)
     make_agent(Path.cwd())

@@ -16,7 +16,7 @@ from mesh_buyer_agent.protocol import DisorderError, Offer, check_turns, ended
 from mesh_buyer_agent.strategy import Stance
 from mesh_seller_agent import stock
 
-ROUNDS = st.integers(1, 12)
+ROUNDS = st.integers(1, 8)
 PACE = st.floats(0.2, 5)
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from a2a_cloud.control.registry.manifest import RESERVED, read_manifest
+from a2a_cloud.model.grant import GrantSpec
 from a2a_cloud.model.problem import InvalidParams
-from a2a_cloud.model.release import Limits, Visibility
+from a2a_cloud.model.release import Limits, SandboxSpec, SecretBinding, Visibility
 
 
 @pytest.fixture
@@ -187,3 +188,98 @@ def test_a_missing_name_suggests_the_folder(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "agent.py").write_text("")
     assert 'name = "my-agent-2"' in refused(folder, "")
+
+
+# --- [grant], [sandbox], [secrets] ------------------------------------------------------------------
+
+
+def test_isolation_grant_and_secrets(folder: Path) -> None:
+    manifest = read_manifest(
+        write(
+            folder,
+            """
+            name = "reviewer"
+            [limits]
+            cpu = 0.5
+            pids = 64
+            tmp_bytes = 1048576
+            [grant]
+            read = ["contracts/**"]
+            egress = ["api.example.com"]
+            [sandbox]
+            require = "jail"
+            isolation = "run"
+            idle = 60
+            [secrets]
+            PRICES = { host = "api.example.com:443", header = "X-Key", format = "{}" }
+            MAIL_KEY = { host = "mail.example.com:8443" }
+            """,
+        )
+    )
+    assert manifest.limits == Limits(cpu=0.5, pids=64, tmp_bytes=1 << 20)
+    assert manifest.grant == GrantSpec(read=("contracts/**",), egress=("api.example.com",))
+    assert manifest.sandbox == SandboxSpec("jail", "run", spares=1, idle=60.0)
+    assert manifest.secrets == (
+        SecretBinding("PRICES", "api.example.com", "X-Key", "{}"),
+        SecretBinding("MAIL_KEY", "mail.example.com:8443", "Authorization", "Bearer {}"),
+    )
+
+
+def test_what_says_nothing_of_isolation_shares_its_workers(folder: Path) -> None:
+    manifest = read_manifest(write(folder, 'name = "reviewer"'))
+    assert manifest.sandbox == SandboxSpec()
+    assert (manifest.sandbox.isolation, manifest.sandbox.spares, manifest.sandbox.idle) == ("shared", 0, 0.0)
+    spares = read_manifest(write(folder, 'name = "r"\n[sandbox]\nisolation = "caller"\nspares = 0')).sandbox
+    assert spares.spares == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "said"),
+    [
+        ('sandbox.require = "gvisor"', "sandbox.require", 'require = "jail"'),
+        ('sandbox.isolation = "none"', "sandbox.isolation", 'isolation = "run"'),
+        ("sandbox.spares = 17", "sandbox.spares", "0 to 16"),
+        ("sandbox.spares = true", "sandbox.spares", "0 to 16"),
+        ("sandbox.idle = 0.5", "sandbox.idle", "0 for the platform's own"),
+        ("sandbox.require_jail = true", "sandbox.require_jail", "`sandbox.require`"),
+        ('isolation = "run"', "isolation", "`sandbox.isolation`"),
+        ("pids = 5", "pids", "`limits.pids`"),
+        ("limits.cpu = -1", "limits.cpu", "cores"),
+        ("limits.pids = 1", "limits.pids", "from 8"),
+        ("limits.tmp_bytes = 0", "limits.tmp_bytes", "tmp_bytes = 67108864"),
+        ('grant.reads = ["a/**"]', "grant.reads", "`grant.read`"),
+        ('grant.egress = ["HTTPS://x"]', "grant.egress", "api.example.com"),
+        ('secrets.K.host = "*.example.com"', "secrets.K.host", "without `*`"),
+        ('secrets.K.host = "API.example.com"', "secrets.K.host", "host ="),
+        ('secrets.K.host = "example.com:0"', "secrets.K.host", "host ="),
+        ('secrets.K.host = "https://example.com"', "secrets.K.host", "host ="),
+        ('secrets.K.header = "X-Key"', "secrets.K", "a table"),
+        ('secrets.K = {host = "a.example", header = "Host"}', "secrets.K.header", "Authorization"),
+        ('secrets.K = {host = "a.example", header = "Content-Length"}', "secrets.K.header", "header ="),
+        ('secrets.K = {host = "a.example", header = "X Key"}', "secrets.K.header", "header ="),
+        ('secrets.K = {host = "a.example", header = "X:"}', "secrets.K.header", "header ="),
+        ('secrets.K = {host = "a.example", format = "{} {}"}', "secrets.K.format", "one {}"),
+        ('secrets.K = {host = "a.example", format = "{}\\r\\nX: y"}', "secrets.K.format", "one {}"),
+        ('secrets.K = {host = "a.example", value = "x"}', "secrets.K.value", "`secrets.K.host`"),
+        ('secrets."a-b" = {host = "a.example"}', "secrets.a-b", "letters, digits"),
+        (
+            'secrets.A = {host = "a.example", header = "X-Key"}\n'
+            'secrets.B = {host = "a.example:443", header = "x-key"}',
+            "secrets.B",
+            "Take one of them out",
+        ),
+    ],
+)
+def test_a_line_of_these_tables_that_can_not_be_used(folder: Path, text: str, key: str, said: str) -> None:
+    with pytest.raises(InvalidParams) as caught:
+        read_manifest(write(folder, f'name = "r"\n{text}'))
+    assert f"`{key}`" in caught.value.detail
+    assert caught.value.info["key"].startswith(key.rpartition(".")[0] or key)
+    assert said in caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    "line", ['"sk-live-1234567890"', '{host = "a.example", format = "sk-live-1234567890"}']
+)
+def test_a_secret_that_stands_in_the_file_itself_is_not_repeated(folder: Path, line: str) -> None:
+    assert "sk-live" not in refused(folder, f'name = "r"\nsecrets.K = {line}')

@@ -69,6 +69,10 @@ def test_the_data_folder_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ("A2A_HTTP_HEAD_SECONDS", "nan"),
         ("A2A_HTTP_CONNECTIONS", "0"),
         ("A2A_HTTP_BODY_BYTES", "1 GB"),
+        ("A2A_SANDBOX", "docker"),
+        ("A2A_IDLE", "soon"),
+        ("A2A_IDLE", "0.5"),
+        ("A2A_IDLE", "9999999"),
         ("A2A_DATA", "a\0b"),
         ("A2A_DATA", "~no-such-person/x"),
     ],
@@ -79,6 +83,13 @@ def test_a_bad_value_is_refused_with_its_name_and_what_to_write(name: str, value
     assert name in caught.value.detail
     assert caught.value.remedy.startswith("Write ")
     assert len(caught.value.detail) < 300
+
+
+def test_how_agents_are_kept_apart() -> None:
+    assert (Settings().sandbox, Settings().idle) == ("", 900.0)
+    settings = Settings.from_env({"A2A_SANDBOX": "jail", "A2A_IDLE": "0"})
+    assert (settings.sandbox, settings.idle) == ("jail", 0.0)
+    assert Settings.from_env({}).idle == 900.0
 
 
 def test_a_file_is_no_data_folder(tmp_path: Path) -> None:

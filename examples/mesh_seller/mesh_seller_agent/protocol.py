@@ -13,7 +13,7 @@ from msgspec import Meta
 Side = Literal["buyer", "seller"]
 
 #: Offers of both sides together, at most. Each is one call deeper, and `depth` in a2a.toml is above it.
-MAX_ROUNDS = 12
+MAX_ROUNDS = 8
 
 Rounds = Annotated[int, Meta(ge=1, le=MAX_ROUNDS)]
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]

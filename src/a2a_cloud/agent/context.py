@@ -2,9 +2,10 @@
 
 Everything here is an effect: recorded by the runtime, so that a run that waits for a person or is
 caught by a crash can go on by replay. What a skill does outside its context may happen again then;
-`ctx.step` is the cure. In an async skill `text`, `artifact`, `ask`, `call`, `route`, `step`, `sleep`
-and the methods of `state` are awaited; in a sync skill, which runs in a thread of its own, the same
-methods block and return the value. `progress`, `log`, `usage`, `now` and `reply` never wait.
+`ctx.step` is the cure. In an async skill `text`, `artifact`, `ask`, `call`, `route`, `step`, `sleep`,
+`request_scope` and the methods of `state` and `workspace` are awaited; in a sync skill, which runs in a
+thread of its own, the same methods block and return the value. `progress`, `log`, `usage`, `now` and
+`reply` never wait.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from a2a_cloud.agent.files import File
 from a2a_cloud.agent.messages import Caller, Message
 from a2a_cloud.agent.outputs import artifact_parts, message_parts
 from a2a_cloud.agent.problem import Problem
+from a2a_cloud.agent.scope import Patterns, asked, request
 from a2a_cloud.agent.values import answer_of, clean, question_schema, read_step, step_arguments, to_json
+from a2a_cloud.agent.workspace import Workspace
 from a2a_cloud.wire.worker import VALUE_LIMIT, FileFrame, Log, Made, Now, Progress, Trouble, Usage
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ class Context:
 
     `run_id`, `task_id`, `context_id`, `attempt` (from 1); `caller`; `message` (what the caller
     said) and `history` (earlier messages of the task); `random`, the same on a replay; `state`,
-    durable per contextId and owner; `deadline` (UTC); `cancelled`.
+    durable per contextId and owner; `workspace`, files that outlive the run; `deadline` (UTC); `cancelled`.
     """
 
     def __init__(self, execution: Execution) -> None:
@@ -49,6 +52,7 @@ class Context:
         self.context_id: str = execution.start.context_id
         self.attempt: int = execution.start.attempt
         self.state = State(execution)
+        self.workspace = Workspace(execution)
 
     def __repr__(self) -> str:
         return f"<Context of {self.run_id}>"
@@ -279,6 +283,25 @@ class Context:
     async def _sleep(self, seconds: float) -> None:
         body = to_json({"seconds": float(seconds)})
         await self._execution.effect("sleep", "", body, body)
+
+    def request_scope(
+        self,
+        *,
+        read: Patterns = (),
+        write: Patterns = (),
+        skills: Patterns = (),
+        egress: Patterns = (),
+        reason: str = "",
+        seconds: float = 0,
+    ) -> Any:
+        """Ask for more than the run may do, and wait until a rule or a person decides, also over a restart.
+
+        `read` and `write` are patterns of paths, `skills` of `agent/skill`, `egress` hosts; `reason` is for
+        who decides, `seconds` how long it is needed (0: as long as the run). Returns the `Scope` that was
+        allowed, which may be less. Raises ScopeDenied.
+        """
+        body = asked(read, write, skills, egress, reason, seconds)
+        return self._execution.face(request(self._execution, body))
 
 
 class State:

@@ -17,10 +17,12 @@ import msgspec
 from a2a_cloud.agent.context import Context
 from a2a_cloud.agent.declaration import Declaration
 from a2a_cloud.agent.files import File
+from a2a_cloud.agent.limits import ran_out
 from a2a_cloud.agent.messages import Message, decode_history, decode_message
-from a2a_cloud.agent.problem import InvalidArguments, Problem, Refuse
+from a2a_cloud.agent.problem import SCOPE_CODES, InvalidArguments, Problem, Refuse, ScopeDenied
 from a2a_cloud.agent.skill import Declared
 from a2a_cloud.agent.trace import author_trace
+from a2a_cloud.agent.uploads import Upload
 from a2a_cloud.agent.values import answer_of, clean
 from a2a_cloud.wire.worker import (
     CHUNK,
@@ -64,6 +66,7 @@ class Link(Protocol):
     threads: ThreadPoolExecutor
     reads: asyncio.Semaphore
     uploads: asyncio.Semaphore
+    writers: asyncio.Semaphore
 
     def send(self, frame: ToRuntime) -> None:
         """Send a frame; from any thread."""
@@ -87,6 +90,8 @@ class Execution:
         self.over = False
         self.reply: bytes | None = None
         self.task: asyncio.Task[None] | None = None
+        #: Called when the run ends: what it left open lets go.
+        self.at_end: set[Callable[[], None]] = set()
         self._clock = list(start.now)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._blocked: set[concurrent.futures.Future[Any]] = set()
@@ -154,6 +159,8 @@ class Execution:
             result = Result(self.run, "failed", b"null", trouble)
         self.link.send(result)
         self.send = self._late
+        for let_go in tuple(self.at_end):
+            let_go()
         for future in self._waiting.values():
             future.cancel()
 
@@ -284,6 +291,10 @@ class Execution:
 
     async def effect(self, kind: str, name: str, args: bytes, body: bytes) -> bytes:
         """Ask the runtime, and wait for the answer's JSON. Raises Problem when there is trouble."""
+        return (await self.answer(kind, name, args, body)).value
+
+    async def answer(self, kind: str, name: str, args: bytes, body: bytes, data: bytes = b"") -> Answer:
+        """The same, and what came beside the JSON. `data` is a file's content, at most INLINE_LIMIT bytes."""
         if len(args) > VALUE_LIMIT or len(body) > VALUE_LIMIT:
             raise Problem(
                 f"What ctx was given is larger than {VALUE_LIMIT} bytes.",
@@ -291,13 +302,13 @@ class Execution:
             )
         n, future = self._next()
         since = self.link.now()
-        self.send(Effect(self.run, n, kind, clean(name), args, body))
+        self.send(Effect(self.run, n, kind, clean(name), args, body, data))
         answer: Answer = await future
-        if kind in ("ask", "sleep"):
+        if kind in ("ask", "sleep", "scope"):
             self._waited += max(0.0, self.link.now() - since)
         if answer.trouble is not None:
             raise problem_of(answer.trouble)
-        return answer.value
+        return answer
 
     async def begin_step(self, label: str, identity: bytes) -> tuple[int, bool, bytes]:
         """(number, whether to run the body, else the recorded value)."""
@@ -389,27 +400,24 @@ class Execution:
     def _file(self, frame: FileFrame) -> File:
         if not frame.sha256:
             return File(frame.name, frame.media_type, frame.size, data=frame.inline)
+        return self.stored(frame.name, frame.media_type, frame.size, frame.sha256)
+
+    def stored(self, name: str, media_type: str, size: int, sha256: str) -> File:
+        """A file whose content the runtime holds for this run."""
 
         async def aread(offset: int, length: int) -> bytes:
-            return await self._read(frame.sha256, offset, length)
+            return await self.read(sha256, offset, length)
 
         def read(offset: int, length: int) -> bytes:
             if not self.blocking:
                 raise Problem(
-                    f"The file `{frame.name}` can't be opened in an async skill.",
+                    f"The file `{name}` can't be opened in an async skill.",
                     remedy="Write `await file.aread()` or `async for block in file.aiter_chunks()`.",
                 )
             return self.face(aread(offset, length))
 
-        return File(
-            frame.name,
-            frame.media_type,
-            frame.size,
-            reader=read,
-            areader=aread,
-            ref=frame.sha256,
-            run_id=self.start.run_id,
-        )
+        run_id = self.start.run_id
+        return File(name, media_type, size, reader=read, areader=aread, ref=sha256, run_id=run_id)
 
     async def _prefetched(self, files: dict[str, File | list[File]]) -> dict[str, File | list[File]]:
         return {
@@ -425,7 +433,8 @@ class Execution:
         data = await file.aread()
         return File(file.name, file.media_type, file.size, data=data, ref=file.ref, run_id=file.run_id)
 
-    async def _read(self, sha256: str, offset: int, length: int) -> bytes:
+    async def read(self, sha256: str, offset: int, length: int) -> bytes:
+        """Bytes of an object that this run may have: at most CHUNK, b"" only past its end."""
         async with self.link.reads:
             n, future = self._next()
             self.send(Read(self.run, n, sha256, offset, min(length, CHUNK)))
@@ -446,22 +455,25 @@ class Execution:
             if len(data) <= INLINE_LIMIT:
                 return "", len(data), data
         async with self.link.uploads:
-            made = msgspec.json.decode(await self._upload(file))
-        file.ref, file.run_id = str(made["sha256"]), self.start.run_id
-        file.size = int(made["size"])
+            upload = Upload(self)
+            try:
+                async for block in file.aiter_chunks():
+                    await upload.write(block)
+                file.ref, file.size = await upload.finish()
+            except Exception:
+                if not self.cancelled:  # Else nobody answers any more.
+                    await upload.abort()
+                raise
+        file.run_id = self.start.run_id
         return file.ref, file.size, b""
 
-    async def _upload(self, file: File) -> bytes:
-        n = self._n = self._n + 1
-        chunk = bytearray()
-        async for block in file.aiter_chunks():
-            chunk += block
-            while len(chunk) >= CHUNK:
-                await self._put(n, bytes(chunk[:CHUNK]), False)
-                del chunk[:CHUNK]
-        return await self._put(n, bytes(chunk), True)
+    def number(self) -> int:
+        """A number for a new object."""
+        self._n += 1
+        return self._n
 
-    async def _put(self, n: int, chunk: bytes, last: bool) -> bytes:
+    async def put(self, n: int, chunk: bytes, last: bool) -> bytes:
+        """Send a chunk of object `n`, and wait until it is taken; of the last one the object's JSON."""
         future: asyncio.Future[Any] = self.link.loop.create_future()
         self._waiting[n] = future
         self.send(Put(self.run, n, chunk, last))
@@ -482,7 +494,8 @@ class Execution:
             self.link.send(Log(self.run, "error", "stderr", clean(line)[:8192]))
         # Its frames hold the skill's locals: after a MemoryError all that filled the worker.
         traceback.clear_frames(error.__traceback__)
-        return Trouble("skill_failed", f"The skill raised {type(error).__name__}.", "Its log says more.")
+        code = ran_out(error) or "skill_failed"
+        return Trouble(code, f"The skill raised {type(error).__name__}.", "Its log says more.")
 
 
 async def _done(work: concurrent.futures.Future[Any]) -> None:
@@ -496,4 +509,6 @@ async def _done(work: concurrent.futures.Future[Any]) -> None:
 
 def problem_of(trouble: Trouble) -> Problem:
     """A runtime's trouble as the kit's Problem."""
+    if trouble.code in SCOPE_CODES:
+        return ScopeDenied(trouble.detail, code=trouble.code, remedy=trouble.remedy)
     return Problem(trouble.detail, code=trouble.code, remedy=trouble.remedy, retry=trouble.retry)

@@ -46,12 +46,16 @@ _FORGOTTEN = re.compile(r"coroutine '(Context|State)\._(\w+)' was never awaited"
 _OVERHEAD = 256 << 20
 #: Bytes of a thread's stack; each counts in full, used or not.
 _STACK = 1 << 20
+#: Where agent code in a network of its own finds the way out.
+_PROXY_PORT = 3128
+_PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
 def main() -> None:
     """Connect, load the agent, serve."""
     fd = os.environ.pop("A2A_WORKER_FD", "")
     parent = os.environ.pop("A2A_WORKER_PARENT", "")
+    egress = os.environ.pop("A2A_EGRESS_FD", "")
     if not fd.isdigit() or not parent.isdigit():
         sys.exit("This program is started by a2a cloud. To serve an agent run: a2a up FOLDER")
     _die_with_parent(int(parent))
@@ -60,6 +64,8 @@ def main() -> None:
     frames = Frames()
     hello = _hello(connection, frames)
     _limit(hello)
+    if egress.isdigit():
+        _open_egress(int(egress))
     sys.dont_write_bytecode = True
     outlet = Outlet()
     streams = Lines(outlet, "stdout", sys.stdout), Lines(outlet, "stderr", sys.stderr)
@@ -173,6 +179,25 @@ def _limit(hello: Hello) -> None:
     _set(resource.RLIMIT_FSIZE, 1 << 30)
     if hello.memory:
         _set(resource.RLIMIT_DATA, hello.memory + _OVERHEAD + _threads(hello) * _STACK)
+
+
+def _open_egress(fd: int) -> None:
+    """Hand the runtime a listener: what connects to it comes from this agent, whoever made the connection.
+
+    Without one the variables name a proxy that is not there: in a network of its own nothing else leads
+    out, and elsewhere nothing is to go out unseen either.
+    """
+    port = _PROXY_PORT
+    with socket.socket(fileno=fd) as out, contextlib.suppress(OSError), socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:  # The machine's own network: somebody has it already.
+            listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        listener.listen(128)
+        socket.send_fds(out, [b"l"], [listener.fileno()])
+    os.environ.update(dict.fromkeys(_PROXY_VARIABLES, f"http://127.0.0.1:{port}"))
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ""
 
 
 def _set(which: int, value: int) -> None:

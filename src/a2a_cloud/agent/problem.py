@@ -2,6 +2,7 @@
 
     Problem                  the skill failed, with a sentence for the caller
     ├─ Refuse                the agent will not do it (the run ends as rejected)
+    │  └─ ScopeDenied        what `ctx.request_scope` asked for was denied, or nobody decided in time
     ├─ InvalidArguments      the call does not fit the skill's parameters; the body never ran
     ├─ BadResult             what the skill returned does not fit its return type
     └─ BadDeclaration        an `@skill` that can't be served; raised at import or at load
@@ -53,6 +54,26 @@ class Refuse(Problem):
 
     def __init__(self, reason: str, *, remedy: str = "", info: Mapping[str, str] | None = None) -> None:
         super().__init__(reason, code="refused", remedy=remedy, info=info)
+
+
+#: Codes of a ScopeDenied.
+SCOPE_CODES = ("scope_denied", "scope_expired")
+
+
+class ScopeDenied(Refuse):
+    """Nobody allowed what `ctx.request_scope` asked for: `code` is `scope_denied`, or `scope_expired` when
+    no one decided in time. Catch it to go on without; else the run ends as rejected, with its sentence."""
+
+    def __init__(self, detail: str, *, code: str = "scope_denied", remedy: str = "") -> None:
+        if code not in SCOPE_CODES:
+            raise ValueError(f"the code of a ScopeDenied is one of {', '.join(SCOPE_CODES)}, not {code!r}")
+        super().__init__(detail, remedy=remedy)
+        self.code = code
+
+    @property
+    def expired(self) -> bool:
+        """Nobody decided in time; asking again may help."""
+        return self.code == "scope_expired"
 
 
 class InvalidArguments(Problem):

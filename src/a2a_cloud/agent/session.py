@@ -55,6 +55,8 @@ class Session(asyncio.Protocol):
         self.threads = threads
         self.reads = asyncio.Semaphore(MAX_READS // 2)
         self.uploads = asyncio.Semaphore(MAX_UPLOADS // 2)
+        # Apart from those: a skill may hold one of these for long, and store files meanwhile.
+        self.writers = asyncio.Semaphore(MAX_UPLOADS // 4)
         self.runs: dict[int, Execution] = {}
         self.closed: asyncio.Future[None] = loop.create_future()
         self.now = time.time

@@ -28,12 +28,20 @@ def banner(plat: Platform, recovered: dict[str, int]) -> str:
     for release in releases:
         skills = ", ".join(spec.id for spec in release.skills)
         lines.append(f"  agent      {release.name} · release {release.number} · {skills}")
-    lines.append("  isolation  none yet: agents run as processes with limits, not in a cage")
+    lines.append(f"  sandbox    {_sandbox(plat)}")
     if releases:
         lines += ["", "Try, from another shell:", *_commands(plat, releases[0], a2a)]
     else:
         lines += ["", "No agent is served. Write one (see README), then: a2a up FOLDER"]
     return "\n".join(lines)
+
+
+def _sandbox(plat: Platform) -> str:
+    sandbox = plat.sandbox
+    if sandbox.name == "process":
+        return "none: agents are not isolated, their code can do what you can (a2a doctor says why)"
+    lacks = f", {len(sandbox.missing)} gaps on this machine" if sandbox.missing else ""
+    return f"{sandbox.name}, {len(sandbox.layers)} layers{lacks} (a2a doctor lists them)"
 
 
 def _commands(plat: Platform, release: Release, a2a: str) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import platform
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 import a2a_cloud
@@ -12,8 +14,10 @@ from a2a_cloud.control.deploys.ports import Built
 from a2a_cloud.control.registry.variables import Variables
 from a2a_cloud.model.receipt import Environment
 from a2a_cloud.model.release import Release
+from a2a_cloud.ops.checks import Cage
 from a2a_cloud.runtime.build.environments import BuiltEnvironment, Environments
 from a2a_cloud.runtime.process import COMMAND
+from a2a_cloud.runtime.sandbox.port import Sandbox, roots_of
 
 
 def sbom_of(release: Release, built: Built, _started: float, _ended: float) -> bytes:
@@ -54,20 +58,43 @@ class Launches:
         built = self._environments.find(release.environment) if release.environment else None
         return COMMAND if built is None else (str(built.python), *COMMAND[1:])
 
+    def roots(self, release: Release) -> Sequence[Path]:
+        """See runtime.ports.Launch. A command of ours that is no environment's needs the kit as well."""
+        command = self.command(release)
+        return _roots(tuple(command), bool(self._command) or command is COMMAND)
+
     def settings(self, release: Release) -> Mapping[str, str]:
         """See runtime.ports.Launch."""
         return self._variables.of(release.org_no, release.agent_no)
 
 
-def environment_facts(release: Release) -> Environment:
-    """Where a release's code runs, for receipts: its environment, this interpreter, and no cage yet."""
+@functools.lru_cache(maxsize=256)
+def _roots(command: tuple[str, ...], bare: bool) -> tuple[Path, ...]:
+    python = Path(command[0])
+    roots = list(roots_of(python)) if python.name.startswith("python") else []
+    if bare:
+        named = [Path(word).parent for word in command[1:] if word.startswith("/") and Path(word).is_file()]
+        wanted = [Path(a2a_cloud.__file__).parents[1], *named]
+        roots += [one for one in wanted if not any(one.is_relative_to(root) for root in roots)]
+    return tuple(dict.fromkeys(roots))
+
+
+def cage_of(sandbox: Sandbox) -> Cage:
+    """What a sandbox says of itself, for `a2a doctor`."""
+    tried = [(attack.name, attack.refused, attack.detail) for attack in sandbox.attacks]
+    return Cage(sandbox.name, tuple(sandbox.layers), tuple(sandbox.missing), tuple(tried))
+
+
+def environment_facts(sandbox: str, release: Release) -> Environment:
+    """Where a release's code runs, for receipts: its environment, this interpreter, and the sandbox that is
+    in force (its name)."""
     runtime = " ".join(
         (platform.python_implementation(), platform.python_version(), platform.machine(), platform.system())
     )
     return Environment(
         deps_digest=release.environment,
         runtime_digest="sha256:" + hashlib.sha256(runtime.encode()).hexdigest(),
-        sandbox="process",
+        sandbox=sandbox,
     )
 
 

@@ -9,34 +9,50 @@ import logging
 import os
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from a2a_cloud.app.launches import Launches, environment_facts, provenance_of, sbom_of, uv_program
+from a2a_cloud.app.launches import Launches, cage_of, environment_facts, provenance_of, sbom_of, uv_program
+from a2a_cloud.control.approvals.approvals import Approvals
+from a2a_cloud.control.approvals.notices import Notices
+from a2a_cloud.control.approvals.rows import ApprovalRows
 from a2a_cloud.control.deploys.parts import Parts
 from a2a_cloud.control.deploys.pipeline import Deploys, Hear, Wish
+from a2a_cloud.control.grants.authority import Authority
+from a2a_cloud.control.grants.keys import GrantKeys
+from a2a_cloud.control.grants.office import GrantOffice
+from a2a_cloud.control.grants.reader import GrantRows
 from a2a_cloud.control.identity.keys import Identity
 from a2a_cloud.control.identity.signing import SigningKeys
 from a2a_cloud.control.registry.registry import Registry
 from a2a_cloud.control.registry.variables import Variables
+from a2a_cloud.control.secrets.rows import SqliteSecretRows
+from a2a_cloud.control.secrets.store import Secrets
 from a2a_cloud.model.ports import Clock, Entropy, Ids
 from a2a_cloud.model.principal import DEFAULT_ORG
 from a2a_cloud.model.problem import Internal, Problem, Unavailable
 from a2a_cloud.ops.checks import Health, checks
-from a2a_cloud.ops.system import SystemClock, SystemEntropy, TimeIds
+from a2a_cloud.ops.system import SteadyClock, SystemClock, SystemEntropy, TimeIds
 from a2a_cloud.runtime.build.environments import Environments
 from a2a_cloud.runtime.drain import drain
+from a2a_cloud.runtime.egress.dial import private_hosts, tls_context
+from a2a_cloud.runtime.egress.proxy import Egress
 from a2a_cloud.runtime.notary import Notary
 from a2a_cloud.runtime.recovery import recover
 from a2a_cloud.runtime.runs import Runs
+from a2a_cloud.runtime.sandbox.pick import strongest
 from a2a_cloud.runtime.starts import Starts
 from a2a_cloud.runtime.views import RunService
+from a2a_cloud.runtime.workspace.service import Workspaces
 from a2a_cloud.settings import Settings
 from a2a_cloud.storage.journal.process import ProcessJournal
 from a2a_cloud.storage.journal.sqlite import Commit, SqliteJournal
-from a2a_cloud.storage.objects.folder import FolderObjects
+from a2a_cloud.storage.objects.places import open_objects
 from a2a_cloud.storage.sql.sqlite import SqliteReader
+from a2a_cloud.storage.workspaces.rows import SqliteRows
 from a2a_cloud.surface.front_door import FrontDoor
 from a2a_cloud.surface.ports import Check, Services
+from a2a_cloud.surface.ports import Sandbox as SandboxFacts
 from a2a_cloud.surface.serve import Serving
 
 log = logging.getLogger("a2a_cloud")
@@ -91,7 +107,7 @@ class Platform:
         self.identity = Identity(self.reader, self.journal, self.clock, self.entropy)
         self.key_path = self.data / "admin.key"
         await self.identity.admin_key(self.key_path)
-        self.objects = FolderObjects(self.data / "objects", self.ids)
+        self.objects = open_objects(settings.objects, self.data, self.ids)
         org_no = self.identity.org_no(DEFAULT_ORG)
         assert org_no is not None
         self.registry = Registry(
@@ -103,20 +119,61 @@ class Platform:
             self.identity.org_name,
         )
         self.variables = Variables(self.reader, self.journal, self.clock)
+        self.sandbox = await asyncio.to_thread(strongest, self.data, settings.sandbox)
         self.environments = Environments(settings.environments or self.data / "environments")
+        rows = self.reader.connection
+        steady = SteadyClock(self.clock)
+        self.authority = Authority(
+            keys=GrantKeys(self.data / "keys" / "grants", self.entropy, steady),
+            rows=GrantRows(rows),
+            journal=self.journal,
+            clock=steady,
+            ids=self.ids,
+            issuer=settings.public_url or "a2a-cloud",
+            org_no=self.identity.org_no,
+            max_depth=settings.grant_depth,
+        )
+        self.authority.restore()
+        self.grants = GrantOffice(self.authority, GrantRows(rows), self.journal, steady)
+        self.approvals = Approvals(
+            self.clock,
+            self.ids,
+            self.journal,
+            ApprovalRows(rows),
+            seconds=settings.approval_seconds,
+            notices=Notices(settings.approvals_webhook, settings.approvals_secret, self.clock, self.ids)
+            if settings.approvals_webhook
+            else None,
+        )
+        self.approvals.restore()
+        self.secrets = Secrets.open(
+            self.data / "keys", SqliteSecretRows(rows), self.journal, self.clock, self.entropy
+        )
+        egress = Egress(
+            context=tls_context(settings.egress_ca), private=private_hosts(settings.egress_private)
+        )
+        self.workspaces = Workspaces(SqliteRows(rows), self.journal, self.objects, self.clock)
         self.runs = Runs(
             journal=self.journal,
             reader=self.reader,
             objects=self.objects,
             releases=self.registry,
             principals=self.identity,
-            notary=Notary(keys.signer, self.reader, environment_facts),
+            notary=Notary(keys.signer, self.reader, partial(environment_facts, self.sandbox.name)),
             clock=self.clock,
             ids=self.ids,
             entropy=self.entropy,
             records=self.data / "workers",
             launch=Launches(self.environments, self.variables, self._worker_command),
+            sandbox=self.sandbox,
+            idle=settings.idle,
+            authority=self.authority,
+            approvals=self.approvals,
+            workspaces=self.workspaces,
+            egress=egress,
+            secrets=self.secrets,
         )
+        self.approvals.on_decided = self.runs.frames.scopes.decided
         starts = Starts(self.runs)
         self.deploys = Deploys(
             self.registry, self.environments, starts, self.clock, self.data / "staging", self._hear
@@ -149,6 +206,11 @@ class Platform:
             gauges=self._gauges,
             checks=self._checks,
             dev=settings.dev,
+            workspaces=self.workspaces,
+            approvals=self.approvals,
+            grants=self.grants,
+            secrets=self.secrets,
+            sandbox=SandboxFacts(self.sandbox.name, tuple(self.sandbox.layers), tuple(self.sandbox.missing)),
         )
         self.door = FrontDoor(services)
         host, port = await self.serving.start(self.door, settings.host, settings.port, settings.http)
@@ -166,6 +228,7 @@ class Platform:
         self._house.cancel()
         await self.deploys.close()
         await drain(self.runs, seconds)
+        await self.approvals.close()
         await self.serving.drain(1.0)
         await self.journal.close()
         self.reader.close()
@@ -220,6 +283,7 @@ class Platform:
         while True:
             await asyncio.sleep(HOUSE_SECONDS)
             try:
+                self.authority.sweep()
                 for digest in await self.registry.purge():
                     await self.environments.remove(digest)
             except (Problem, OSError) as error:
@@ -252,11 +316,13 @@ class Platform:
                 sum(1 for worker in pool.workers if worker.ready and not worker.gone),
                 pool.queued,
                 pool.reason,
+                pool.resting,
             )
             for pool in self.runs.pools.values()
             if pool.serving
         ]
-        found = await asyncio.to_thread(checks, self.data, self.journal.full, uv_program(), health)
+        full, cage = self.journal.full, cage_of(self.sandbox)
+        found = await asyncio.to_thread(checks, self.data, full, uv_program(), cage, health)
         return [Check(*one) for one in found]
 
     def _gauges(self) -> list[tuple[str, str, float]]:

@@ -7,8 +7,10 @@ from msgspec import UNSET, Struct, UnsetType
 
 #: Each skill's schemas, as params of this extension of the card (docs/extensions.md).
 SKILL_SCHEMAS = "urn:a2a-cloud:skill-schemas:v1"
+#: How an agent's runs are kept apart, as params of this one.
+ISOLATION = "urn:a2a-cloud:isolation:v1"
 #: Extensions that a caller may name in A2A-Extensions.
-EXTENSIONS = (SKILL_SCHEMAS.encode(),)
+EXTENSIONS = (SKILL_SCHEMAS.encode(), ISOLATION.encode())
 
 
 class AgentInterface(Struct, rename="camel", omit_defaults=True):
@@ -41,13 +43,22 @@ class SkillSchemasParams(Struct):
     skills: dict[str, SkillSchemas]
 
 
+class IsolationParams(Struct):
+    """Params of the isolation extension: the sandbox in force ("jail", "process"), what shares a worker
+    ("shared", "caller", "run"), what the sandbox enforces on this machine."""
+
+    sandbox: str
+    isolation: str
+    layers: list[str]
+
+
 class AgentExtension(Struct, rename="camel"):
     """An extension that the agent supports."""
 
     uri: str
     description: str
     required: bool
-    params: SkillSchemasParams
+    params: SkillSchemasParams | IsolationParams
 
 
 class AgentCapabilities(Struct, rename="camel"):

@@ -6,14 +6,21 @@
     ├─ TooLarge · UrlTooLong · TooManyHeaders · RequestTimeout · NotAcceptable · MethodNotAllowed
     ├─ Unauthenticated · Forbidden
     ├─ NotFound
-    │    └─ AgentNotFound · ReleaseNotFound · TaskNotFound · RunNotFound · SkillNotFound
+    │    ├─ AgentNotFound · ReleaseNotFound · TaskNotFound · RunNotFound · SkillNotFound
+    │    ├─ WorkspaceNotFound · VersionNotFound · FileNotFound
+    │    └─ ApprovalNotFound
+    ├─ ApprovalClosed
     ├─ SecretInSource · BuildFailed · StartFailed · BreakingChange      (how a deploy may end)
+    │    └─ SandboxRequired                                  (a StartFailed)
     ├─ VersionEnded
+    ├─ WorkspaceConflict · PreconditionFailed · RangeNotSatisfiable
     ├─ TaskNotCancelable · PushNotificationNotSupported · UnsupportedOperation
     │  ContentTypeNotSupported · InvalidAgentResponse · ExtendedAgentCardNotConfigured
     │  ExtensionSupportRequired · VersionNotSupported          (A2A 1.0, section 5.4)
     ├─ Busy · Unavailable · StorageFull · ReceiptPending
-    ├─ Refused · SkillFailed · TimedOut · WorkerLost · ReplayDiffers     (how a run may end)
+    ├─ Refused · SkillFailed · TimedOut · WorkerLost · ReplayDiffers · LimitExceeded
+    │                                                        (how a run may end)
+    ├─ EgressRefused · UpstreamFailed · UpstreamTimeout     (what an agent's connections may meet)
     └─ Internal
 
 A class carries what never changes (code, title, HTTP status, JSON-RPC code, whether a retry
@@ -24,8 +31,11 @@ errors with google.rpc.ErrorInfo on A2A routes. Every code has a row in docs/err
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from a2a_cloud.model.workspace import Clash
 
 
 class Problem(Exception):
@@ -173,6 +183,17 @@ class TaskNotFound(NotFound):
     code, title, rpc = "task_not_found", "There is no such task", -32001
 
 
+class ApprovalNotFound(NotFound):
+    code, title, rpc = "approval_not_found", "There is no such approval", -32068
+
+
+class ApprovalClosed(Problem):
+    """Somebody decided already, or the run that asked waits no more."""
+
+    code, title, http, rpc = "approval_closed", "This was decided already", 409, -32069
+    grpc = "FAILED_PRECONDITION"
+
+
 class TaskNotCancelable(Problem):
     code, title, http, rpc = "task_not_cancelable", "The task has ended", 400, -32002
     grpc = "FAILED_PRECONDITION"
@@ -289,6 +310,19 @@ class StartFailed(Problem):
     grpc = "FAILED_PRECONDITION"
 
 
+class SandboxRequired(StartFailed):
+    """The release requires a stronger sandbox than the platform has here."""
+
+    code, title, rpc = "sandbox_required", "The agent requires a sandbox that is not here", -32073
+
+
+class LimitExceeded(Problem):
+    """The run used more of something (memory, processes, open files, /tmp) than its release allows."""
+
+    code, title, http, rpc = "limit_exceeded", "The run used more than it may", 500, -32074
+    grpc = "RESOURCE_EXHAUSTED"
+
+
 class BreakingChange(Problem):
     """A schema changed so that calls which worked would fail, without a new major version."""
 
@@ -301,6 +335,71 @@ class VersionEnded(Problem):
 
     code, title, http, rpc = "version_ended", "This version of the agent has ended", 410, -32045
     grpc = "FAILED_PRECONDITION"
+
+
+class WorkspaceNotFound(NotFound):
+    """The organisation has no workspace of that name."""
+
+    code, title, rpc = "workspace_not_found", "There is no such workspace", -32047
+
+
+class VersionNotFound(NotFound):
+    """The workspace has no version of that number."""
+
+    code, title, rpc = "version_not_found", "The workspace has no such version", -32048
+
+
+class FileNotFound(NotFound):
+    """The version of the workspace has no file at that path."""
+
+    code, title, rpc = "file_not_found", "There is no such file in the workspace", -32055
+
+
+class WorkspaceConflict(Problem):
+    """Somebody else changed the same paths after the version that a commit started from.
+
+    `clashes` are the first of these paths; `model.workspace.conflict_of` makes it from them.
+    """
+
+    code, title, http, rpc = "workspace_conflict", "Somebody else changed the same files", 409, -32065
+    grpc = "ABORTED"
+
+    clashes: Sequence[Clash] = ()
+
+
+class PreconditionFailed(Problem):
+    """A file is not the one that the request expects (RFC 9110, section 13)."""
+
+    code, title, http, rpc = "precondition_failed", "The file is not the one that was expected", 412, -32066
+    grpc = "FAILED_PRECONDITION"
+
+
+class RangeNotSatisfiable(Problem):
+    """The range of bytes that was asked for begins after the end (RFC 9110, section 15.5.17)."""
+
+    code, title, http, rpc = "range_not_satisfiable", "The file has no bytes there", 416, -32067
+    grpc = "OUT_OF_RANGE"
+
+
+class EgressRefused(Problem):
+    """An agent's connection to the outside that nothing allows."""
+
+    code, title, http, rpc = "egress_refused", "The agent may not connect there", 403, -32070
+    grpc = "PERMISSION_DENIED"
+
+
+class UpstreamFailed(Problem):
+    """A server that an agent wants to reach can't be reached, or its answer can't be passed on."""
+
+    code, title, http, rpc = "upstream_failed", "The server there can't be used", 502, -32071
+    grpc = "UNAVAILABLE"
+
+
+class UpstreamTimeout(Problem):
+    """A server that an agent wants to reach takes too long."""
+
+    code, title, http, rpc, retry = "upstream_timeout", "The server there is too slow", 504, -32072, True
+    grpc = "DEADLINE_EXCEEDED"
 
 
 class Internal(Problem):

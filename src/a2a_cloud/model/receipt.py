@@ -68,11 +68,15 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 class SectionHashes(Struct, frozen=True, kw_only=True):
     """SHA-256(salt ‖ canonical JSON) of each section, in hex. An empty section is hashed as well,
-    so that a caller cannot tell whether the agent did anything inside."""
+    so that a caller cannot tell whether the agent did anything inside. Receipts from before there were
+    grants have no `approvals`, `grants` and `workspace`."""
 
+    approvals: Sha256 | UnsetType = UNSET
     children: Sha256
     effects: Sha256
     env: Sha256
+    grants: Sha256 | UnsetType = UNSET
+    workspace: Sha256 | UnsetType = UNSET
 
 
 class ReceiptBody(Struct, frozen=True, kw_only=True):
@@ -137,6 +141,50 @@ class ChildEntry(Struct, frozen=True, kw_only=True):
     receipt_id: ReceiptId
 
 
+class GrantEntry(Struct, frozen=True, kw_only=True):
+    """A grant under which the run acted: `sha256` are its blocks' (`.` between them, no signature),
+    `prior_id` the grant that it took the place of."""
+
+    id: str
+    prior_id: str | UnsetType = UNSET
+    sha256: Sha256
+
+
+class ApprovalEntry(Struct, frozen=True, kw_only=True):
+    """A decision about more than the grant allowed: `by` who decided (`name@org`, or the rule's name),
+    `state` what became of it, `grant_id` the grant that came of it."""
+
+    at: Instant
+    by: str
+    grant_id: str | UnsetType = UNSET
+    id: str
+    state: str
+
+
+class WorkspaceEntry(Struct, frozen=True, kw_only=True):
+    """An operation on the workspace that was answered. `before` and `after` are the SHA-256 of the
+    file's content where it is known."""
+
+    after: str | UnsetType = UNSET
+    before: str | UnsetType = UNSET
+    bytes: Count
+    op: str
+    path: str
+    seq: Count
+
+
+class WorkspaceFacts(Struct, frozen=True, kw_only=True):
+    """What the run saw of a workspace and what it made of it: trees by their SHA-256, versions by their
+    number. Without `result_tree` nothing was committed."""
+
+    base_tree: str
+    base_version: Count
+    name: str
+    ops: list[WorkspaceEntry]
+    result_tree: str | UnsetType = UNSET
+    result_version: Count | UnsetType = UNSET
+
+
 # --- the document: what a viewer gets ---------------------------------------------------------
 
 
@@ -176,11 +224,15 @@ class DisclosedPayload(Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 class DisclosedSections(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Those sections that the viewer may see: EffectEntry[], Environment, ChildEntry[]."""
+    """Those sections that the viewer may see: ApprovalEntry[], ChildEntry[], EffectEntry[], Environment,
+    GrantEntry[], WorkspaceFacts (null: none was touched)."""
 
+    approvals: DisclosedSection | UnsetType = UNSET
     children: DisclosedSection | UnsetType = UNSET
     effects: DisclosedSection | UnsetType = UNSET
     env: DisclosedSection | UnsetType = UNSET
+    grants: DisclosedSection | UnsetType = UNSET
+    workspace: DisclosedSection | UnsetType = UNSET
 
 
 class DisclosedPayloads(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

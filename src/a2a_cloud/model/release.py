@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
+
+from a2a_cloud.model.grant import GrantSpec
 
 
 class Visibility(StrEnum):
@@ -55,7 +58,11 @@ class FileParam(Struct, frozen=True, omit_defaults=True):
 
 
 class Limits(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What the runtime enforces on a release. Times in seconds, memory in bytes, sizes in bytes."""
+    """What the runtime and its sandbox enforce on a release. Times in seconds, sizes in bytes.
+
+    Of one worker: `memory`, `cpu` (cores, 0: no limit), `pids` (processes and threads), `tmp_bytes` (what
+    lies in /tmp). `open_files` is per process.
+    """
 
     concurrency: int = 16
     workers: int = 1
@@ -69,6 +76,37 @@ class Limits(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     events: int = 100_000
     children: int = 64
     depth: int = 8
+    cpu: float = 0.0
+    pids: int = 512
+    tmp_bytes: int = 64 << 20
+
+
+class SandboxSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The table `[sandbox]`: how an agent's runs are kept apart from others and from each other.
+
+    `require` "jail": no worker of it is started outside of a jail. `isolation` says what shares a worker:
+    "shared" all runs, "caller" the runs of one principal, "run" nothing. `spares`: idle workers that are
+    kept ready beyond the busy ones. `idle`: seconds without a run after which no process is left, 0 for
+    the platform's own setting.
+    """
+
+    require: str = ""
+    isolation: str = "shared"
+    spares: int = 0
+    idle: float = 0.0
+
+
+class SecretBinding(Struct, frozen=True):
+    """A line of `[secrets]`: where the egress proxy puts the secret `name`, which agent code never sees.
+
+    `host` is a host name, with `:port` if the port is not 443; `header` a header's name; `template` the
+    header's value, with `{}` where the secret goes.
+    """
+
+    name: str
+    host: str
+    header: str
+    template: str
 
 
 class Manifest(Struct, frozen=True, omit_defaults=True):
@@ -86,6 +124,10 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     documentation_url: str = ""
     icon_url: str = ""
     limits: Limits = Limits()
+    grant: GrantSpec = GrantSpec()
+    sandbox: SandboxSpec = SandboxSpec()
+    secrets: tuple[SecretBinding, ...] = ()
+    merge: Literal["refuse", "last-writer"] = "refuse"
 
 
 class ReleaseState(StrEnum):

@@ -13,6 +13,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import Struct
 
+from a2a_cloud.model.grant import Narrowing
 from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.task import Artifact, Message, ObjectRef, TaskState
@@ -46,7 +47,8 @@ class Call(Struct):
     `fingerprint` the SHA-256 of the canonical call without the key. `answer` says that it was routed to
     no skill because the task's question was open, so nothing else can become of it. `shown` says that
     the caller sees a task before the outcome (stream, returnImmediately, POST /tasks), so a reply cannot
-    be a bare Message. `deadline` is monotonic seconds or None. `request` is what is hashed as the
+    be a bare Message. `deadline` is monotonic seconds or None. `narrow` is what the caller leaves of the agent's grant.
+    `request` is what is hashed as the
     request in the receipt: the arguments and the message, encoded once.
     """
 
@@ -68,6 +70,7 @@ class Call(Struct):
     depth: int = 0
     trace_id: str = ""
     dialect: str = "a2a-1.0"
+    narrow: Narrowing | None = None
 
 
 # --- what a run emits -------------------------------------------------------------------------
@@ -189,6 +192,35 @@ class EffectEnded(Event, tag="end"):
     problem_retry: bool = False
 
 
+class ApprovalEvent(Event, tag="approval"):
+    """A request for more than the run's grant allowed came to an end: `state` is approved, denied or
+    expired, `by` who or which rule decided, `grant` the id of the grant in the place of `prior` (""
+    unless approved)."""
+
+    visible: ClassVar[bool] = False
+    approval: str
+    state: str
+    by: str
+    at: float
+    grant: str = ""
+    prior: str = ""
+
+
+class EgressEvent(Event, tag="egress"):
+    """A connection that the run's agent made or wanted, `refused` saying why not. `sent` and `received`
+    in bytes; `shared` says that other runs were in the same worker, so it may have been theirs."""
+
+    visible: ClassVar[bool] = False
+    host: str
+    port: int
+    at: float
+    address: str = ""
+    sent: int = 0
+    received: int = 0
+    refused: str = ""
+    shared: bool = False
+
+
 RunEvent = (
     StatusEvent
     | ProgressEvent
@@ -202,6 +234,8 @@ RunEvent = (
     | UsageEvent
     | EffectStarted
     | EffectEnded
+    | ApprovalEvent
+    | EgressEvent
 )
 
 _encoder = msgspec.json.Encoder()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,22 +23,36 @@ class Check(NamedTuple):
 
 
 class Health(NamedTuple):
-    """An agent's workers: how many are ready, how many runs wait, and why the last start failed."""
+    """An agent's workers: how many are ready, how many runs wait, why the last start failed, and whether
+    it needs none before somebody calls."""
 
     agent: str
     ready: int
     waiting: int
     reason: str
+    resting: bool = False
 
 
-def checks(data: Path, full: bool, uv: str, agents: Iterable[Health]) -> list[Check]:
+class Cage(NamedTuple):
+    """What keeps agents apart: `layers` are enforced, `missing` are sentences about what is not. `tried` has
+    for each attack of the self-test its name, whether it was refused, and how it went."""
+
+    name: str
+    layers: Sequence[str]
+    missing: Sequence[str]
+    tried: Sequence[tuple[str, bool, str]] = ()
+
+
+def checks(data: Path, full: bool, uv: str, cage: Cage, agents: Iterable[Health]) -> list[Check]:
     """All checks. `full`: the last commit failed for lack of room; `uv`: its path, "" when missing."""
-    found = [_disk(data, full), _uv(uv), _isolation()]
+    found = [_disk(data, full), _uv(uv), *_sandbox(cage)]
     for health in agents:
         name = f"agent {health.agent}"
         if health.reason:
             remedy = f"See a2a logs {health.agent}"
             found.append(Check(name, "fail", f"It can't be started: {health.reason}.", remedy))
+        elif not health.ready and health.resting:
+            found.append(Check(name, "ok", "No process; the next call starts one."))
         elif not health.ready:
             found.append(Check(name, "warn", "No worker is ready.", f"See a2a logs {health.agent}"))
         else:
@@ -65,10 +79,27 @@ def _uv(uv: str) -> Check:
     return Check("uv", "fail", "uv is not installed: no environment can be built.", "pip install uv")
 
 
-def _isolation() -> Check:
-    return Check(
-        "isolation",
-        "warn",
-        "Not isolated: agents run as processes with limits, not in a cage.",
-        "Deploy only code that you trust.",
-    )
+def _sandbox(cage: Cage) -> list[Check]:
+    """Which one, what it enforces, what it does not, and what came of trying."""
+    layers = ", ".join(cage.layers)
+    if cage.name == "process":
+        detail = f"none: agents run as processes, with {layers or 'no limits'}, and are not isolated"
+        found = [Check("sandbox", "warn", detail, "Deploy only code that you trust.")]
+    else:
+        found = [Check("sandbox", "ok", f"{cage.name}: {layers}")]
+    through = [(name, detail) for name, refused, detail in cage.tried if not refused]
+    for name, detail in through:
+        found.append(
+            Check(
+                "sandbox test",
+                "fail",
+                f"This got through: {name} ({detail}).",
+                "Run no code you don't trust.",
+            )
+        )
+    if cage.tried and not through:
+        names = ", ".join(name for name, _, _ in cage.tried)
+        count = len(cage.tried)
+        found.append(Check("sandbox test", "ok", f"{count} attacks from inside, all refused: {names}"))
+    found.extend(Check("sandbox lacks", "warn", sentence) for sentence in cage.missing)
+    return found

@@ -29,6 +29,23 @@ class SystemClock:
     monotonic = staticmethod(time.monotonic)
 
 
+class SteadyClock:
+    """Wall time as it was at the start, and since then as time passes: a clock that is turned ends no
+    permission and prolongs none."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset = clock.now() - clock.monotonic()
+
+    def now(self) -> float:
+        """See the port."""
+        return self._offset + self._clock.monotonic()
+
+    def monotonic(self) -> float:
+        """See the port."""
+        return self._clock.monotonic()
+
+
 class SystemEntropy:
     """The kernel's random source behind a small pool. Satisfies `Entropy`.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET, Struct
 
+from a2a_cloud.model.grant import Operation
 from a2a_cloud.model.problem import InvalidParams, Problem, SkillNotFound
 from a2a_cloud.model.run import BoundFile, Call, EffectStarted, Parent, ResultEvent, StatusEvent, TextEvent
 from a2a_cloud.model.task import Message, ObjectRef, Part, Role, TaskState
@@ -22,6 +23,10 @@ from a2a_cloud.wire.worker import FileFrame, Trouble
 
 if TYPE_CHECKING:
     from a2a_cloud.runtime.runs import Runs
+
+
+#: What stands in a grant for an agent's message handler, as in `planner/message`.
+MESSAGE = "message"
 
 
 class CallInput(Struct):
@@ -78,6 +83,7 @@ class Children:
             known = self._runs.keys.run_of(call)
         if known is not None:
             return known
+        self._runs.granted.check(run, Operation.CALL, f"{call.release.name}/{call.skill or MESSAGE}")
         limits = run.call.release.manifest.limits
         if call.depth > limits.depth:
             raise InvalidParams(

@@ -63,6 +63,8 @@ class Record:
         self.started: dict[int, EffectStarted] = {}
         self.results: dict[int, EffectEnded] = {}
         self.questions: deque[int] = deque()
+        #: Content that came with effects; not recorded, so it is gone with this life.
+        self.data: dict[int, bytes] = {}
         #: Effects that began or were opened again in this life, and so have somebody who ends them.
         self.live: set[int] = set()
         # Only a replay has the rest.

@@ -8,13 +8,14 @@ call and step are on disk before the skill sees them, the others ride the next c
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from a2a_cloud.model.principal import ANONYMOUS_NO
-from a2a_cloud.model.problem import InvalidAgentResponse
+from a2a_cloud.model.problem import InvalidAgentResponse, Problem
 from a2a_cloud.model.receipt import is_decimal
 from a2a_cloud.model.run import (
     ArtifactEvent,
@@ -32,6 +33,8 @@ from a2a_cloud.runtime.children import Children
 from a2a_cloud.runtime.effects import Record, args_hash
 from a2a_cloud.runtime.live import LiveTask, Outcome, Question, Run
 from a2a_cloud.runtime.logs import LEVELS
+from a2a_cloud.runtime.scopes import Scopes
+from a2a_cloud.runtime.talk import LONG_SLEEP
 from a2a_cloud.runtime.transfers import Transfers
 from a2a_cloud.storage.sql import statements as sql
 from a2a_cloud.wire.worker import (
@@ -100,8 +103,10 @@ class Frames:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
         self._children = Children(runs)
+        self._storing: set[int] = set()
         self._loop = asyncio.get_running_loop()
         self.transfers = Transfers(runs)
+        self.scopes = Scopes(runs)
 
     def take(self, run: Run, frame: ToRuntime) -> None:
         """A frame of a run that has not ended."""
@@ -349,6 +354,13 @@ class Frames:
             self._children.call(run, seq, started)
         elif started.kind == "sleep":
             self._sleep_on(run, record, seq)
+        elif started.kind == "ws":
+            self._runs.workfiles.again(run, seq, started, record.data.get(seq, b""))
+        elif started.kind == "scope":
+            if run.question is not None and run.question.effect == seq:
+                self._runs.talk.park(run)
+            else:
+                self._ask(run, record, seq)
         else:
             self._answer_now(run, seq, b"null")
 
@@ -363,6 +375,8 @@ class Frames:
             if seq is None:
                 self._hold(run, record, frame)
             else:
+                if frame.data:
+                    record.data[seq] = frame.data
                 self._moved(run, record)
                 if record.replaying:
                     self._watch(run, record)
@@ -377,9 +391,9 @@ class Frames:
             name=frame.name[:TEXT_LIMIT],
             args=digest,
             occurrence=record.occurrence((frame.kind, frame.name, digest)),
-            input=msgspec.Raw(frame.input) if frame.kind in {"ask", "call"} else msgspec.Raw(b"null"),
+            input=msgspec.Raw(frame.input) if frame.kind in _INPUTS else msgspec.Raw(b"null"),
         )
-        if frame.kind in {"ask", "call"}:
+        if frame.kind in _INPUTS:
             _any.decode(frame.input)
         seq = run.append(event)
         record.begin(frame, seq, event)
@@ -412,14 +426,7 @@ class Frames:
         n = record.n_of.pop(seq, None)
         if n is not None:
             record.seq_of.pop(n, None)
-        end = EffectEnded(
-            effect=seq,
-            value=msgspec.Raw(value),
-            problem_code=trouble.code[:64] or "skill_failed" if trouble is not None else "",
-            problem_detail=trouble.detail[:TEXT_LIMIT] if trouble is not None else "",
-            problem_remedy=trouble.remedy[:TEXT_LIMIT] if trouble is not None else "",
-            problem_retry=trouble is not None and trouble.retry,
-        )
+        end = _ended(seq, value, trouble)
         run.append(end)
         record.results[seq] = end
 
@@ -434,28 +441,74 @@ class Frames:
 
     def _answer_now(self, run: Run, seq: int, value: bytes) -> None:
         """Record an effect's end that rides the next commit, and answer at once."""
+        self.end_now(run, seq, value)
+
+    def end_now(
+        self, run: Run, seq: int, value: bytes, trouble: Trouble | None = None, data: bytes = b""
+    ) -> None:
+        """As `end_effect`, but its record rides the next commit, and the skill hears of it at once, with
+        `data`, which is not recorded."""
         record = run.record
-        assert record is not None
-        n = record.n_of.pop(seq)
-        record.seq_of.pop(n, None)
-        end = EffectEnded(effect=seq, value=msgspec.Raw(value))
+        if record is None or run.ending is not None or seq not in record.live or seq in record.results:
+            return
+        n = record.n_of.pop(seq, None)
+        if n is not None:
+            record.seq_of.pop(n, None)
+        record.data.pop(seq, None)
+        end = _ended(seq, value, trouble)
         run.append(end)
         record.results[seq] = end
-        if run.worker is not None:
-            run.worker.send(Answer(run.no, n, value))
+        if run.worker is not None and n is not None:
+            answer = _answer(run, n, end)
+            answer.data = data
+            run.worker.send(answer)
 
     def _begin_ask(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
         _ask.decode(frame.input)
         assert run.record is not None
         self._ask(run, run.record, seq)
 
+    def _begin_scope(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
+        assert run.record is not None
+        self._ask(run, run.record, seq)
+
+    def _begin_workspace(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
+        if frame.data and run.record is not None:
+            run.record.data[seq] = frame.data
+        self._runs.workfiles.begin(run, frame, seq)
+
     def _ask(self, run: Run, record: Record, seq: int) -> None:
         """One question at a time: a further one waits for the answer to the first."""
-        if run.question is not None:
+        if run.question is not None or run.no in self._storing:
             record.questions.append(seq)
             return
-        asked = _ask.decode(record.started[seq].input)
+        if self._runs.workfiles.unstored(run):
+            # Once it waits, what it wrote must outlive this process.
+            self._storing.add(run.no)
+            self._runs.workfiles.spawn(self._ask_stored(run, record, seq))
+            return
+        started = record.started[seq]
+        if started.kind == "scope":
+            self.scopes.ask(run, seq, started)
+            self.next_question(run)
+            return
+        asked = _ask.decode(started.input)
         self._runs.talk.ask(run, Question(seq, asked.question[:TEXT_LIMIT], asked.schema))
+
+    async def _ask_stored(self, run: Run, record: Record, seq: int) -> None:
+        trouble: Trouble | None = None
+        try:
+            await self._runs.workfiles.store(run)
+        except Problem as problem:
+            trouble = Trouble(problem.code, problem.detail, problem.remedy, True)
+        finally:
+            self._storing.discard(run.no)
+        if run.ending is not None or run.record is not record:
+            return
+        if trouble is not None:
+            self.end_effect(run, seq, b"null", trouble)
+        else:
+            self._ask(run, record, seq)
 
     def next_question(self, run: Run) -> None:
         """Ask the question that waited for the last answer, if there is one."""
@@ -478,14 +531,50 @@ class Frames:
         asked = _sleep.decode(record.started[seq].input)
         # Wall time is what outlives a restart; a clock that was turned back lengthens nothing.
         seconds = min(asked.seconds, max(0.0, asked.until - self._runs.clock.now()))
+        long = seconds >= LONG_SLEEP and run.replayable
+        if long and self._runs.workfiles.unstored(run):
+            self._runs.workfiles.spawn(self._sleep_stored(run, record, seq))
+            return
         run.deadline += seconds  # Sleeping is not working.
-        self._runs.pools[run.call.release.no].leave(run)
+        run.asleep += long
+        self._runs.pool(run.call.release).leave(run)
 
         def over() -> None:
-            if run.record is record:
+            if run.record is not record or run.ending is not None:
+                return
+            run.asleep -= long
+            if run.worker is None:  # Its process was let go meanwhile, or was in another life.
+                run.append(EffectEnded(effect=seq))
+                self._runs.replay(run)
+            else:
                 self.end_effect(run, seq, b"null")
 
-        self._loop.call_later(seconds, over)
+        self._at(seconds, over)
+
+    def _at(self, seconds: float, then: Callable[[], None]) -> None:
+        # The loop's timers do not reach far: a day at a time.
+        if seconds > 86400.0:
+            self._loop.call_later(86400.0, self._at, seconds - 86400.0, then)
+        else:
+            self._loop.call_later(seconds, then)
+
+    async def _sleep_stored(self, run: Run, record: Record, seq: int) -> None:
+        try:
+            await self._runs.workfiles.store(run)
+        except Problem as problem:
+            self.end_effect(run, seq, b"null", Trouble(problem.code, problem.detail, problem.remedy, True))
+        else:
+            if run.record is record and run.ending is None:
+                self._sleep_on(run, record, seq)
+
+    def sleep_again(self, run: Run) -> None:
+        """After a restart: let a run go on sleeping that has no process."""
+        record = run.record
+        assert record is not None
+        run.deadline = float("inf")
+        for seq, started in record.started.items():
+            if started.kind == "sleep" and seq not in record.results:
+                self._sleep_on(run, record, seq)
 
     def _begin_get(self, run: Run, frame: Effect, seq: int, event: EffectStarted) -> None:
         task = run.task
@@ -527,6 +616,19 @@ def _state_context(task: LiveTask) -> str:
     return task.context_id if task.owner_no != ANONYMOUS_NO else task.id
 
 
+def _ended(seq: int, value: bytes, trouble: Trouble | None) -> EffectEnded:
+    if trouble is None:
+        return EffectEnded(effect=seq, value=msgspec.Raw(value))
+    return EffectEnded(
+        effect=seq,
+        value=msgspec.Raw(value),
+        problem_code=trouble.code[:64] or "skill_failed",
+        problem_detail=trouble.detail[:TEXT_LIMIT],
+        problem_remedy=trouble.remedy[:TEXT_LIMIT],
+        problem_retry=trouble.retry,
+    )
+
+
 def _answer(run: Run, n: int, end: EffectEnded) -> Answer:
     trouble = None
     if end.problem_code:
@@ -542,6 +644,8 @@ def add_usage(run: Run, meter: str, qty: str, unit: str) -> None:
     run.usage[meter, unit] = run.usage.get((meter, unit), Decimal(0)) + Decimal(qty)
 
 
+#: Kinds whose input is recorded: a replay that opens them again needs it.
+_INPUTS = frozenset({"ask", "call", "ws", "scope"})
 _KINDS = {
     "step": Frames._step,  # pyright: ignore[reportPrivateUsage]
     "ask": Frames._begin_ask,  # pyright: ignore[reportPrivateUsage]
@@ -550,4 +654,6 @@ _KINDS = {
     "get": Frames._begin_get,  # pyright: ignore[reportPrivateUsage]
     "set": Frames._begin_set,  # pyright: ignore[reportPrivateUsage]
     "drop": Frames._begin_drop,  # pyright: ignore[reportPrivateUsage]
+    "ws": Frames._begin_workspace,  # pyright: ignore[reportPrivateUsage]
+    "scope": Frames._begin_scope,  # pyright: ignore[reportPrivateUsage]
 }

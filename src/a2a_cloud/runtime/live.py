@@ -19,8 +19,11 @@ from a2a_cloud.model.run import Call, Event, RunEvent, TextEvent
 from a2a_cloud.model.task import SETTLED, TERMINAL, Message, TaskState
 
 if TYPE_CHECKING:
+    from a2a_cloud.model.receipt import ApprovalEntry
     from a2a_cloud.runtime.effects import Record
+    from a2a_cloud.runtime.ports import Issued
     from a2a_cloud.runtime.process import Worker
+    from a2a_cloud.runtime.workfiles import Work
     from a2a_cloud.storage.journal.port import Op, Write
     from a2a_cloud.wire.seal import EventsDigest
 
@@ -42,11 +45,18 @@ class Outcome(Struct):
 
 
 class Question(Struct):
-    """An open question: the effect that waits, its text and JSON Schema (JSON, `true` for any)."""
+    """An open question: the effect that waits, its text and JSON Schema (JSON, `true` for any). With
+    `approval`, the id of a request, it is not the caller who answers."""
 
     effect: int
     text: str
     schema: msgspec.Raw
+    approval: str = ""
+
+    @property
+    def state(self) -> TaskState:
+        """The state of a run that waits for this."""
+        return TaskState.AUTH_REQUIRED if self.approval else TaskState.INPUT_REQUIRED
 
 
 class LiveTask:
@@ -89,10 +99,14 @@ class Run:
 
     __slots__ = (
         "accept_error",
+        "approvals",
+        "asleep",
         "attempt",
         "call",
         "children",
         "closes",
+        "committing",
+        "connections",
         "created",
         "deadline",
         "digest",
@@ -101,6 +115,7 @@ class Run:
         "events",
         "events_cut",
         "flight",
+        "grants",
         "id",
         "idle",
         "is_accepted",
@@ -137,6 +152,7 @@ class Run:
         "usage",
         "void",
         "waiters",
+        "work",
         "worker",
         "write",
         "writing",
@@ -168,7 +184,7 @@ class Run:
         self.void = False
         #: What the run did could not be stored; only its end still may be.
         self.refused = False
-        self.idle: list[Callable[[], None]] = []
+        self.idle: list[Callable[[], object]] = []
         self.events: list[tuple[int, RunEvent]] = []
         self.events_cut = False
         #: How it ends, once that is decided; `over` when its last events are pending, `sealed` when
@@ -198,6 +214,16 @@ class Run:
         self.objects: frozenset[tuple[str, int]] = NO_OBJECTS
         self.state_writes: dict[str, bytes | None] | None = None
         self.usage: dict[tuple[str, str], Any] | None = None
+        #: The grants that it held, the one that it holds last; None: it has not needed one yet.
+        self.grants: list[Issued] | None = None
+        self.approvals: list[ApprovalEntry] | None = None
+        #: Its view of a workspace, once it has looked; `committing` while what it wrote is committed.
+        self.work: Work | None = None
+        self.committing = False
+        #: Lines about connections in its record, and those that were left out.
+        self.connections = 0
+        #: The effect of a long sleep: it can go on by replay when that is over.
+        self.asleep = 0
         self.salts = b""
         self.sealed = False
         self.digest: EventsDigest | None = None

@@ -16,9 +16,11 @@ from a2a_cloud.model.receipt import (
     ChildEntry,
     Environment,
     ErrorFacts,
+    GrantEntry,
     ReceiptBody,
     SkillFacts,
     Usage,
+    WorkspaceFacts,
 )
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.run import EffectEnded, ReplyEvent, ResultEvent, decode_event
@@ -30,6 +32,7 @@ from a2a_cloud.storage.sql.reader import Reader, ReceiptRow
 from a2a_cloud.wire.jws import Signer
 from a2a_cloud.wire.seal import (
     EMPTY,
+    NOTHING,
     DraftReceipt,
     Salts,
     SealedReceipt,
@@ -54,6 +57,9 @@ class Kept(Struct, omit_defaults=True):
     env: bytes
     effects: bytes = EMPTY
     children: bytes = EMPTY
+    approvals: bytes = EMPTY
+    grants: bytes = EMPTY
+    workspace: bytes = NOTHING
 
 
 _kept = msgspec.msgpack.Encoder()
@@ -67,6 +73,8 @@ class Notary:
         self._signer = signer
         self._reader = reader
         self._environment = environment
+        #: What the run did with its workspace; set by the engine.
+        self.workspace: Callable[[Run], WorkspaceFacts | None] = lambda _: None
         self._facts: dict[int, tuple[AgentFacts, dict[str, SkillFacts], bytes]] = {}
 
     def seal(
@@ -77,6 +85,10 @@ class Notary:
         salts = Salts(run.salts)
         agent, skills, env = self._release_facts(call.release)
         effects, children = _sections(run, salts)
+        approvals = section(run.approvals) if run.approvals else EMPTY
+        grants = _grants(run) if run.grants else EMPTY
+        seen = self.workspace(run) if run.work is not None else None
+        workspace = NOTHING if seen is None else section(seen)
         body = ReceiptBody(
             agent=agent,
             attempts=run.attempt,
@@ -93,7 +105,9 @@ class Notary:
             request_sha256=run.request_sha256,
             response_sha256=sha256(salts.response + response).hexdigest(),
             run_id=run.id,
-            sections=section_hashes(salts, env, effects, children),
+            sections=section_hashes(
+                salts, env, effects, children, approvals=approvals, grants=grants, workspace=workspace
+            ),
             skill=skills.get(call.skill, UNSET),
             started_at=stamp(run.started or run.created),
             status=outcome.state.short,  # type: ignore[arg-type]
@@ -106,7 +120,7 @@ class Notary:
         )
         sealed = draft(body)
         org = task.org_no
-        kept = Kept(run.salts, env, effects, children)
+        kept = Kept(run.salts, env, effects, children, approvals, grants, workspace)
         return (
             sealed,
             (
@@ -136,7 +150,17 @@ class Notary:
             self._signer,
             org=org,
             index=row.leaf,
-            sections=disclose_sections(salts, kept.env, kept.effects, kept.children) if whole else None,
+            sections=disclose_sections(
+                salts,
+                kept.env,
+                kept.effects,
+                kept.children,
+                approvals=kept.approvals,
+                grants=kept.grants,
+                workspace=kept.workspace,
+            )
+            if whole
+            else None,
             disclosed=disclose_payloads(
                 salts, request=request, response=response_of(bodies), events=events, idempotency_key=key
             ),
@@ -191,6 +215,19 @@ def _sections(run: Run, salts: Salts) -> tuple[bytes, bytes]:
     )
     children = [child.receipt_id for child in run.children or () if child.receipt_id]
     return effects, section([ChildEntry(receipt_id=one) for one in children]) if children else EMPTY
+
+
+def _grants(run: Run) -> bytes:
+    return section(
+        [
+            GrantEntry(
+                id=one.grant.id,
+                prior_id=one.grant.root.prior_id if one.grant.id == one.grant.root.id else UNSET,
+                sha256=sha256(one.grant.unsigned().encode()).hexdigest(),
+            )
+            for one in run.grants or ()
+        ]
+    )
 
 
 def _decimal(quantity: Decimal) -> str:

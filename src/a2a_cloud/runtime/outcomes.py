@@ -7,6 +7,7 @@ import msgspec
 from a2a_cloud.model.problem import (
     InvalidAgentResponse,
     InvalidParams,
+    LimitExceeded,
     Problem,
     Refused,
     SkillFailed,
@@ -19,9 +20,10 @@ from a2a_cloud.wire.worker import RESULT_LIMIT, Result, Trouble
 _json = msgspec.json.Decoder()
 _message = msgspec.json.Decoder(Message)
 
-#: Codes that an agent may raise itself; any other becomes skill_failed.
+#: Codes that an agent may raise itself, or the worker's keeper in its place (a limit that was hit); any
+#: other becomes skill_failed.
 _ALLOWED: dict[str, type[Problem]] = {
-    cls.code: cls for cls in (InvalidParams, InvalidAgentResponse, Refused, SkillFailed)
+    cls.code: cls for cls in (InvalidParams, InvalidAgentResponse, LimitExceeded, Refused, SkillFailed)
 }
 
 

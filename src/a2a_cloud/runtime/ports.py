@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
+from a2a_cloud.model.approval import Approval, Ask
+from a2a_cloud.model.grant import GrantSpec, Narrowing, Operation, Widening
 from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.release import Release
+from a2a_cloud.storage.journal.port import Op
+from a2a_cloud.wire.grant import Grant
 
 
 class Releases(Protocol):
@@ -29,7 +34,11 @@ class Launch(Protocol):
     """How a worker of a release is started."""
 
     def command(self, release: Release) -> Sequence[str]:
-        """The program and its arguments."""
+        """The program, with an absolute path, and its arguments."""
+        ...
+
+    def roots(self, release: Release) -> Sequence[Path]:
+        """Folders that the program needs besides the release's own. Raises StartFailed."""
         ...
 
     def settings(self, release: Release) -> Mapping[str, str]:
@@ -42,4 +51,114 @@ class Principals(Protocol):
 
     def by_no(self, no: int) -> Principal | None:
         """The principal with that number."""
+        ...
+
+
+class Issued(Protocol):
+    """A grant that a run holds now: its token, which never leaves the platform, what it says, and the
+    statement that stores it."""
+
+    @property
+    def token(self) -> str: ...
+    @property
+    def grant(self) -> Grant: ...
+    @property
+    def op(self) -> Op: ...
+
+
+class Authority(Protocol):
+    """Grants. `agent` is an agent's service identity (`agent:ORG/NAME`), `subject` for whom a run acts
+    (`name@org`), `run` a run's id. All on the loop's thread."""
+
+    def issue(
+        self,
+        *,
+        org: str,
+        org_no: int,
+        agent: str,
+        subject: str,
+        run: str,
+        spec: GrantSpec,
+        seconds: float,
+        base: int,
+        caller: Narrowing | None,
+    ) -> Issued:
+        """The grant of a run that nobody's run called. Raises InvalidParams."""
+        ...
+
+    def hand_over(
+        self, *, token: str, parent: str, org: str, org_no: int, agent: str, subject: str, run: str,
+        spec: GrantSpec,
+    ) -> Issued:  # fmt: skip
+        """The grant of a run that `parent`, an agent, called. Raises Forbidden, InvalidParams."""
+        ...
+
+    def check(
+        self, token: str, agent: str, run: str, operation: Operation, target: str, *, size: int = 0
+    ) -> Grant:
+        """Verify the grant, that it allows this, and count it. Raises Forbidden (which it writes into the
+        audit), InvalidParams."""
+        ...
+
+    def among(
+        self, token: str, agent: str, run: str, operation: Operation, targets: Sequence[str]
+    ) -> list[str]:
+        """Those of `targets` that it allows. Raises Forbidden when the grant does not hold."""
+        ...
+
+    def widen(
+        self, token: str, org_no: int, agent: str, extra: Widening, *, approval: str, seconds: float | None
+    ) -> Issued:
+        """A grant in the place of this one, with what an approval adds. Call `settled` once it is on
+        disk."""
+        ...
+
+    def renew(self, token: str, org_no: int, agent: str, *, seconds: float) -> Issued:
+        """A grant in the place of one that a run outlived while it waited. Call `settled`."""
+        ...
+
+    def now(self) -> float:
+        """Wall seconds by the clock that grants go by."""
+        ...
+
+    def revert(self, token: str, before: str, org_no: int, agent: str) -> Issued:
+        """A grant in the place of one that was widened for a time, as the one before it was. Call
+        `settled`. Raises Forbidden."""
+        ...
+
+    def settled(self, issued: Any) -> None:
+        """What `widen`, `renew` or `revert` gave is on disk."""
+        ...
+
+    def of_run(self, org_no: int, run: str, agent: str) -> Sequence[Issued]:
+        """The grants of a stored run, oldest first; the last one is what it holds."""
+        ...
+
+    def use_ops(self) -> list[Op]:
+        """Statements for what was counted since the last call."""
+        ...
+
+
+class Approvals(Protocol):
+    """Where a run asks for more than its grant allows."""
+
+    def request(self, ask: Ask) -> tuple[Approval, list[Op]]:
+        """Ask; rules may decide at once. The statements belong into the run's write. Raises
+        InvalidParams, Busy."""
+        ...
+
+    def opened(self, approval: Approval) -> None:
+        """What `request` gave is on disk."""
+        ...
+
+    def withdraw(self, run: str) -> list[Op]:
+        """The run ended: nobody need decide any more. The statements belong into the run's write."""
+        ...
+
+    def due(self, now: float) -> list[Approval]:
+        """The open ones whose time is over."""
+        ...
+
+    async def expire(self, approval_id: str) -> Approval:
+        """End one whose time is over. Raises ApprovalNotFound, ApprovalClosed."""
         ...

@@ -1,14 +1,17 @@
 """One worker: a process of its own that runs an agent's code, and what it is doing for us.
 
-A worker gets a clean environment (an allowlist), a session of its own, rlimits from the start, and
-one socket. It dies with its socket and with its parent; its process group is on record in the data
-folder, so that a restart can end what a crash left behind before anything is run again.
+A worker is started in a cage (`sandbox.port`) with a session of its own, one socket to us, and one over
+which it hands us a listener: what connects there is agent code on its way out. It dies with its socket
+and with its parent; its process group is on record in the data folder, so that a restart can end what a
+crash left behind before anything is run again.
 """
 
 from __future__ import annotations
 
+import array
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -17,12 +20,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from a2a_cloud.model.problem import LimitExceeded
 from a2a_cloud.model.release import Release
 from a2a_cloud.runtime.channel import Channel
+from a2a_cloud.runtime.sandbox.port import Caged, CageLimits, CageSpec, Sandbox
 from a2a_cloud.wire.worker import (
     PROTOCOL,
     BadFrame,
     Broken,
+    Done,
     Hello,
     Log,
     Now,
@@ -39,8 +45,6 @@ from a2a_cloud.wire.worker import (
 if TYPE_CHECKING:
     from a2a_cloud.runtime.live import Run
 
-#: What of our environment an agent sees.
-ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 #: What starts a worker of an agent in Python.
 COMMAND = (sys.executable, "-I", "-B", "-X", "utf8", "-m", "a2a_cloud.agent.main")
 #: A line of output is cut at this many bytes.
@@ -50,9 +54,14 @@ OUTPUT_CHUNK = 64 << 10
 #: Frames that need no ack (logs, progress, usage, the clock, late words) that a worker may send in a
 #: second; beyond that the runtime reads nothing more of it until the second is over.
 UNPACED = 20_000
+_CLOSED = "it closed its socket"
 #: Seconds that a process has to end after its socket has closed.
 SOCKET_GRACE = 0.25
 _SOURCES = frozenset({"log", "stdout", "stderr"})
+#: Code of a Trouble that says what ran out; an errno's name follows.
+_RAN_OUT = "limit:"
+#: A layer of a sandbox without which a full disk is the machine's own.
+_OWN_TMP = "private /tmp"
 
 
 class WorkerOwner(Protocol):
@@ -75,20 +84,29 @@ class WorkerOwner(Protocol):
         """That many lines were not even looked at, because the log takes no more."""
         ...
 
+    def on_listener(self, worker: Worker, listener: socket.socket) -> None:
+        """The socket on which agent code looks for the way out; it is the owner's from now on. Comes at
+        most once, before `on_ready`."""
+        ...
+
     def on_gone(self, worker: Worker, why: str) -> None:
         """The process has ended; called once. `why` is a sentence for logs."""
         ...
 
 
 class Worker:
-    """A worker process and the runs that it holds."""
+    """A worker process and the runs that it holds.
+
+    `settings` are the agent's variables. `principal` is whose run it got first (-1: nobody's); with `once`
+    it gets no other run. `limit` says which limit ended it.
+    """
 
     def __init__(
         self,
         release: Release,
         owner: WorkerOwner,
         records: Path,
-        command: Sequence[str] = COMMAND,
+        sandbox: Sandbox,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.release = release
@@ -105,7 +123,12 @@ class Worker:
         self.idle_since = 0.0
         self.ready_at = 0.0
         self.served = False
-        self._command = command
+        self.principal = -1
+        self.once = False
+        self.limit = ""
+        self._sandbox = sandbox
+        self._caged: Caged | None = None
+        self._egress: socket.socket | None = None
         self._settings = settings or {}
         self._loop = asyncio.get_running_loop()
         self._holds = 0
@@ -119,33 +142,39 @@ class Worker:
         self._breach: str | None = None
         self._killed = ""
 
-    async def start(self) -> None:
-        """Start the process and say hello. Raises OSError when it can't be started."""
+    async def start(self, command: Sequence[str] = COMMAND, roots: Sequence[Path] = ()) -> None:
+        """Start the process and say hello. `command` has an absolute program, `roots` are the folders that
+        it needs. Raises OSError when it can't be started, StartFailed when it can't be caged."""
         ours, theirs = socket.socketpair()
+        egress, out = socket.socketpair()
         ours.setblocking(False)
-        environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-        environment.update(self._settings)
-        environment["A2A_WORKER_FD"] = str(theirs.fileno())
-        environment["A2A_WORKER_PARENT"] = str(os.getpid())
-        environment["HOME"] = "/nonexistent"
+        egress.setblocking(False)
         limits = self.release.manifest.limits
         try:
+            caged = self._caged = self._sandbox.wrap(self._spec(command, roots, theirs, out))
             self._process = await asyncio.create_subprocess_exec(
-                *self._command,
+                *caged.argv,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                cwd=self.release.folder,
-                env=environment,
-                pass_fds=(theirs.fileno(),),
+                cwd=caged.cwd,
+                env=caged.env,
+                pass_fds=caged.pass_fds,
                 start_new_session=True,
                 limit=OUTPUT_CHUNK,
             )
         except BaseException:
             ours.close()
+            egress.close()
+            if self._caged is not None:
+                self._caged.cleanup()
             raise
         finally:
             theirs.close()
+            out.close()
+        caged.started()
+        self._egress = egress
+        self._loop.add_reader(egress, self._take_listener)
         self.pid = self._process.pid
         record_group(self._records, self.pid)
         loop = self._loop
@@ -164,7 +193,7 @@ class Worker:
                 protocol=PROTOCOL,
                 agent=self.release.name,
                 release=self.release.number,
-                folder=self.release.folder,
+                folder=caged.folder,
                 entry=self.release.manifest.entry,
                 memory=limits.memory,
                 open_files=limits.open_files,
@@ -172,6 +201,47 @@ class Worker:
                 log_bytes=max(1, limits.log_bytes),
             )
         )
+
+    def _spec(
+        self, command: Sequence[str], roots: Sequence[Path], theirs: socket.socket, out: socket.socket
+    ) -> CageSpec:
+        release, limits = self.release, self.release.manifest.limits
+        return CageSpec(
+            # Numbers are of this data folder: another platform's agent of the same ones is another.
+            agent_key=f"{self._records.absolute()} {release.org_no} {release.agent_no}",
+            command=command,
+            folder=Path(release.folder),
+            roots=tuple(roots),
+            settings={**self._settings, "A2A_EGRESS_FD": str(out.fileno())},
+            socket=theirs.fileno(),
+            descriptors=(out.fileno(),),
+            limits=CageLimits(
+                memory=limits.memory,
+                cpu=limits.cpu,
+                pids=limits.pids,
+                open_files=limits.open_files,
+                tmp_bytes=limits.tmp_bytes,
+            ),
+        )
+
+    def _take_listener(self) -> None:
+        """The worker has sent its listener, or closed the socket for it."""
+        egress = self._egress
+        if egress is None:
+            return
+        try:
+            found = _received(egress)
+        except BlockingIOError:
+            return
+        self._drop_egress()
+        if found is not None:
+            self._owner.on_listener(self, found)
+
+    def _drop_egress(self) -> None:
+        egress, self._egress = self._egress, None
+        if egress is not None:
+            self._loop.remove_reader(egress)
+            egress.close()
 
     def send(self, frame: ToWorker) -> None:
         """Send a frame, if the worker still lives."""
@@ -226,9 +296,13 @@ class Worker:
         if not self._killed:
             self._killed = why
         end_group(self.pid)
+        if self._caged is not None:
+            self._caged.kill()
 
     def take(self, run: Run) -> None:
         """A slot of this worker is now the run's."""
+        if not self.served:
+            self.principal = run.call.principal.no
         run.slot = self.served = True
         self.busy += 1
         self.skills_busy[run.call.skill] = self.skills_busy.get(run.call.skill, 0) + 1
@@ -246,6 +320,8 @@ class Worker:
             if frame.protocol != PROTOCOL:
                 self.breach(f"it speaks protocol {frame.protocol}, not {PROTOCOL}")
             elif not self.ready:
+                self._take_listener()  # What was not sent before comes too late.
+                self._drop_egress()
                 self.ready = True
                 self._owner.on_ready(self, frame)
         elif isinstance(frame, Broken):
@@ -257,7 +333,32 @@ class Worker:
                 self._pace()
                 if isinstance(frame, Log) and frame.source not in _SOURCES:
                     frame.source = "stdout"
+            elif kind is Result or kind is Done:
+                self._name_limit(frame)
             self._owner.on_frame(self, frame)
+
+    def _name_limit(self, frame: ToRuntime) -> None:
+        """If the code of a trouble says that something ran out, say which limit that was."""
+        trouble = frame.trouble if isinstance(frame, Result | Done) else None
+        if trouble is None or not trouble.code.startswith(_RAN_OUT):
+            return
+        number = getattr(errno, trouble.code.removeprefix(_RAN_OUT), 0)
+        said = self.limit_hit(number if isinstance(number, int) else 0)
+        trouble.code = LimitExceeded.code if said else "skill_failed"
+        trouble.detail = said or trouble.detail
+        trouble.retry = trouble.retry and not said
+
+    def limit_hit(self, error: int = 0) -> str:
+        """Which limit was hit since this was last asked, as a sentence; "" for none. `error` is the errno
+        of what agent code raised."""
+        caged = self._caged
+        if caged is None:
+            return ""
+        if error == errno.EAGAIN and caged.group is not None and "pids" in caged.group.paths:
+            error = 0  # A socket says that too; of processes the kernel keeps the count.
+        if error in (errno.ENOSPC, errno.EDQUOT) and _OWN_TMP not in self._sandbox.layers:
+            error = 0
+        return caged.verdict(error=error)
 
     def breach(self, what: str) -> None:
         """The worker broke the protocol: end it."""
@@ -270,7 +371,7 @@ class Worker:
             self.kill(breach)
         else:
             # It is most likely just dying: how it died is worth a moment.
-            self._loop.call_later(SOCKET_GRACE, self.kill, "it closed its socket")
+            self._loop.call_later(SOCKET_GRACE, self.kill, _CLOSED)
 
     async def _lines(self, source: str, stream: asyncio.StreamReader) -> None:
         rest = b""
@@ -295,17 +396,28 @@ class Worker:
         assert self._process is not None
         code = await self._process.wait()
         end_group(self.pid)
+        if self._caged is not None:
+            self._caged.kill()
+            said = self._caged.verdict(code)
+            code = self._caged.status(code)
+            # One that we ended was not ended by a limit, whatever it ran into before.
+            self.limit = said if self._killed in ("", _CLOSED) and self._breach is None else ""
         forget_group(self._records, self.pid)
         # The last lines count, but a process that has left the group may hold the pipes open for ever.
         _, open_still = await asyncio.wait(self._tasks[:2], timeout=0.5)
         for task in open_still:
             task.cancel()
         self.gone = True
+        self._drop_egress()
+        if self._caged is not None:
+            self._caged.cleanup()
         if self._channel is not None:
             self._channel.close(None)
         self._owner.on_gone(self, self.broken or self._why(code))
 
     def _why(self, code: int) -> str:
+        if self.limit:
+            return self.limit[:1].lower() + self.limit[1:].removesuffix(".")
         if self._breach:
             return f"the worker was ended: {self._breach}"
         if code < 0 and not self._killed:
@@ -314,6 +426,35 @@ class Worker:
         if self._killed:
             return f"the worker was ended: {self._killed}"
         return f"the worker exited with code {max(code, 0)}"
+
+
+def _received(egress: socket.socket) -> socket.socket | None:
+    """The listener that came over the socket; None when it ended without one, or with something else.
+
+    Raises BlockingIOError when nothing has come yet.
+    """
+    space = socket.CMSG_LEN(array.array("i").itemsize)
+    try:
+        _, ancillary, _, _ = egress.recvmsg(1, space, socket.MSG_CMSG_CLOEXEC)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return None
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            (fd,) = array.array("i", data)
+            try:
+                found = socket.socket(fileno=fd)
+            except OSError:  # No socket at all.
+                os.close(fd)
+                return None
+            listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            if not listens or found.family != socket.AF_INET or found.type != socket.SOCK_STREAM:
+                found.close()
+                return None
+            found.setblocking(False)
+            return found
+    return None
 
 
 # --- process groups on record -------------------------------------------------------------------

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from a2a_cloud.model.problem import Internal
 from a2a_cloud.model.run import AttemptEvent, LogEvent, RunEvent, UsageEvent, decode_event
 from a2a_cloud.model.scope import SYSTEM, Scope
-from a2a_cloud.model.task import TaskState
+from a2a_cloud.model.task import INTERRUPTED
 from a2a_cloud.runtime.effects import Record
 from a2a_cloud.runtime.frames import add_usage
 from a2a_cloud.runtime.live import LiveTask, Run
 from a2a_cloud.runtime.process import end_recorded_groups
-from a2a_cloud.runtime.talk import awaits_replay, open_question
+from a2a_cloud.runtime.scopes import approvals_of
+from a2a_cloud.runtime.talk import awaits_replay, open_question, sleeps
 from a2a_cloud.storage.sql.reader import RunRow
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def recover(runs: Runs) -> dict[str, int]:
     # Children before their parents: one that ends by itself says why, and is not canceled instead.
     for run, fate, _ in reversed(fates):
         if fate == "lost":
-            parked = run.state is TaskState.INPUT_REQUIRED
+            parked = run.state in INTERRUPTED
             kept = "kept its place in a worker, and the platform was restarted"
             runs.lose(run, f"The run {kept}." if parked else "The platform was restarted while it ran.")
     for run, fate, events in fates:
@@ -57,6 +58,9 @@ def recover(runs: Runs) -> dict[str, int]:
         if fate == "parked":
             run.question, run.parked = open_question(events), True
             run.deadline = float("inf")
+            if run.question is None:
+                run.parked = False
+                runs.frames.sleep_again(run)
         elif fate == "replayed":
             run.parked = awaits_replay(events)
             run.lost += 1
@@ -70,8 +74,10 @@ def _fate(run: Run, events: list[tuple[int, RunEvent]]) -> str:
     """What becomes of a run that a crash caught."""
     if run is not run.task.current:
         return "waiting"
-    if run.state is TaskState.INPUT_REQUIRED and open_question(events) is not None:
+    if run.state in INTERRUPTED and open_question(events) is not None:
         return "parked" if run.replayable else "lost"
+    if run.replayable and sleeps(events):
+        return "parked"
     spec = run.spec
     if (spec is not None and spec.durable) or (run.replayable and awaits_replay(events)):
         return "replayed"
@@ -98,6 +104,8 @@ def _restore(runs: Runs, row: RunRow) -> tuple[Run, list[tuple[int, RunEvent]]]:
     run.record = _record(events)
     run.seq = events[-1][0] if events else 0
     run.events = [(seq, event) for seq, event in events if event.visible and not isinstance(event, LogEvent)]
+    runs.granted.restore(run)
+    run.approvals = approvals_of(events) or None
     run.salts = runs.draw_salts()
     run.request_sha256 = runs.request_hash(run)
     for _, event in events:

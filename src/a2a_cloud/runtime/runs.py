@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import socket
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -34,32 +35,36 @@ from a2a_cloud.model.run import (
     Call,
     ReplyEvent,
     ResultEvent,
+    RunEvent,
     StatusEvent,
     decode_event,
-    encode_event,
 )
 from a2a_cloud.model.scope import SYSTEM, Scope
-from a2a_cloud.model.task import TERMINAL, TaskState
+from a2a_cloud.model.task import TaskState
 from a2a_cloud.runtime.bus import Bus
+from a2a_cloud.runtime.commits import Commits
 from a2a_cloud.runtime.effects import Record
 from a2a_cloud.runtime.frames import Frames
+from a2a_cloud.runtime.granted import Granted
 from a2a_cloud.runtime.keys import Keys, key_digest
 from a2a_cloud.runtime.live import LiveTask, Outcome, Run
 from a2a_cloud.runtime.logs import Logs
 from a2a_cloud.runtime.notary import Notary
 from a2a_cloud.runtime.outcomes import outcome_of, reply_of
-from a2a_cloud.runtime.pool import Pool
-from a2a_cloud.runtime.ports import Launch, Principals, Releases
+from a2a_cloud.runtime.pool import IDLE, Pool, Turns
+from a2a_cloud.runtime.ports import Approvals, Authority, Launch, Principals, Releases
 from a2a_cloud.runtime.process import Worker
+from a2a_cloud.runtime.sandbox.port import Sandbox
+from a2a_cloud.runtime.sites import Egress, Secrets, Sites
 from a2a_cloud.runtime.stored import store_call
 from a2a_cloud.runtime.talk import Talk
+from a2a_cloud.runtime.workfiles import Workfiles
+from a2a_cloud.runtime.workspace.service import Workspaces
 from a2a_cloud.storage.journal.port import Journal, Op, Write
 from a2a_cloud.storage.objects.port import ObjectStore
 from a2a_cloud.storage.sql import statements as sql
 from a2a_cloud.storage.sql.reader import Reader
-from a2a_cloud.storage.sql.schema import SEQ_BITS
-from a2a_cloud.wire.seal import EventsDigest
-from a2a_cloud.wire.worker import Ack, Cancel, FileFrame, Result, Start, ToRuntime
+from a2a_cloud.wire.worker import Cancel, FileFrame, Result, Start, ToRuntime
 from a2a_cloud.wire.worker import Log as LogFrame
 
 log = logging.getLogger("a2a_cloud.runs")
@@ -96,6 +101,13 @@ class Runs:
         entropy: Entropy,
         records: Path,
         launch: Launch,
+        sandbox: Sandbox,
+        authority: Authority,
+        approvals: Approvals,
+        workspaces: Workspaces,
+        egress: Egress | None = None,
+        secrets: Secrets | None = None,
+        idle: float = IDLE,
     ) -> None:
         self.journal = journal
         self.reader = reader
@@ -108,8 +120,18 @@ class Runs:
         self.entropy = entropy
         self.records = records
         self.launch = launch
+        self.sandbox = sandbox
+        self.idle = idle
+        self.turns = Turns()
+        self.authority = authority
+        self.approvals = approvals
         self.bus = Bus()
         self.logs = Logs(journal, reader, clock)
+        self.commits = Commits(self)
+        self.granted = Granted(self)
+        self.workfiles = Workfiles(self, workspaces)
+        notary.workspace = self.workfiles.facts
+        self.sites = Sites(self, egress, secrets)
         self.frames = Frames(self)
         self.talk = Talk(self)
         self.pools: dict[int, Pool] = {}
@@ -189,6 +211,11 @@ class Runs:
             run.objects = frozenset((one.object.sha256, one.object.size) for one in call.files if one.object)
         body = store_call(call)
         run.request_sha256 = hashlib.sha256(run.salts[:16] + body).hexdigest()
+        try:
+            granted = self.granted.at_acceptance(run)
+        except Problem:
+            task.total -= 1
+            raise
         parent = call.parent.run_no if call.parent is not None else None
         ops: list[Op] = [
             (
@@ -229,6 +256,7 @@ class Runs:
                     ),
                 )
             )
+        ops += granted
         if digest:
             ops.append((sql.ADD_IDEMPOTENCY, (digest, task.org_no, run.no, call.fingerprint)))
             self.keys.remember(run, digest, call.fingerprint)
@@ -247,10 +275,7 @@ class Runs:
         # An idempotent skill may begin while its acceptance is being committed: if that fails, it
         # may have run for nothing, and by its own word that does no harm.
         if spec is not None and spec.idempotent and run is task.current and not pool.waiting:
-            worker = pool.free(spec)
-            if worker is not None:
-                worker.take(run)
-                self.start_run(worker, run)
+            pool.begin(run)
         return run
 
     def _accepted(self, run: Run, pool: Pool, digest: bytes, error: BaseException | None) -> None:
@@ -268,8 +293,8 @@ class Runs:
             run.void = True
             if run.write is not None:
                 run.write.ops = ()
-            self._stop_worker(run)
-            self._forget(run)
+            self.stop_worker(run)
+            self.forget(run)
             if run.ordinal == run.task.total:
                 run.task.total -= 1
             self._close_after(run.task)
@@ -331,7 +356,16 @@ class Runs:
         """The release's pool, made when first needed."""
         pool = self.pools.get(release.no)
         if pool is None:
-            pool = self.pools[release.no] = Pool(release, self, self.clock, self.records, self.launch)
+            pool = self.pools[release.no] = Pool(
+                release,
+                self,
+                self.clock,
+                self.records,
+                self.launch,
+                self.sandbox,
+                self.turns,
+                self.idle,
+            )
         return pool
 
     def start_run(self, worker: Worker, run: Run) -> None:
@@ -342,6 +376,8 @@ class Runs:
         if run.started is None:
             run.started = self.clock.now()
         run.deadline = self.deadline(run)
+        if run.grants:
+            self.granted.outlive(run)
         files = call.files
         worker.send(
             Start(
@@ -411,8 +447,11 @@ class Runs:
         """Begin a further attempt from scratch; what the last one put out is void."""
         run.attempt += 1
         run.record = None
+        self.frames.scopes.ended(run)
         run.question = None
         run.parked = False
+        run.asleep = 0
+        self.workfiles.restart(run)
         run.append(AttemptEvent(attempt=run.attempt, why=why[:500]))
         self.flush(run)
         self._requeue(run, delay)
@@ -428,9 +467,25 @@ class Runs:
                 for seq, body in self.reader.events(Scope(org=run.task.org_no), run.no)
             ]
             run.record = Record.replay(events)
-            self._requeue(run, 0.0)
+            run.asleep = 0
+            if run.work is None and not run.grants:
+                self._requeue(run, 0.0)
+            else:
+                self.workfiles.spawn(self._replay_files(run, run.record, events))
 
         self.when_written(run, go)
+
+    async def _replay_files(self, run: Run, record: Record, events: list[tuple[int, RunEvent]]) -> None:
+        """Before a replay: what the run wrote is there, and can be read again."""
+        try:
+            await self.workfiles.rebuild(run, events)
+            await self.workfiles.store(run)
+        except Problem as problem:
+            if run.ending is None and run.record is record:
+                self.finish(run, Outcome(TaskState.FAILED, problem=problem, dead=True))
+            return
+        if run.record is record:
+            self._requeue(run, 0.0)
 
     def _requeue(self, run: Run, delay: float) -> None:
         run.text = run.unacked = 0  # Counted anew, with what comes again.
@@ -456,6 +511,9 @@ class Runs:
             return
         if run.parked and run.question is not None:
             return  # It stays parked; the answer replays it.
+        if run.asleep and run.replayable:
+            run.deadline = float("inf")
+            return  # So it does while it sleeps.
         run.lost += 1
         if run.lost > MAX_LOST:
             self.lose(run, f"The run lost its worker {run.lost} times; the last time {why}.")
@@ -478,13 +536,25 @@ class Runs:
         body = self.reader.call(Scope(org=run.task.org_no), run.no) or b""
         return hashlib.sha256(run.salts[:16] + body).hexdigest()
 
-    def cannot_start(self, run: Run, why: str) -> None:
+    def run_failed(self, run: Run, problem: Problem) -> None:
+        """See PoolOwner: a limit ended its worker, and would again."""
+        self.finish(run, Outcome(TaskState.FAILED, problem=problem))
+
+    def cannot_start(self, run: Run, why: str, problem: Problem | None = None) -> None:
         """See PoolOwner."""
-        problem = SkillFailed(
+        problem = problem or SkillFailed(
             f"The agent could not be started: {why}.".replace("..", "."),
             remedy=f"See `a2a logs {run.call.release.name}`.",
         )
         self.finish(run, Outcome(TaskState.FAILED, problem=problem))
+
+    def on_listener(self, worker: Worker, listener: socket.socket) -> None:
+        """See PoolOwner."""
+        self.sites.open(worker, listener)
+
+    def worker_ended(self, worker: Worker) -> None:
+        """See PoolOwner."""
+        self.sites.close(worker)
 
     # --- the end of a run -------------------------------------------------------------------------
 
@@ -495,16 +565,32 @@ class Runs:
         if outcome.reply is not None and run.seq:
             outcome = reply_of(run, outcome, outcome.reply)
         run.ending = outcome
+        if run.question is not None:
+            self.frames.scopes.ended(run)
         run.question = None
         run.parked = False
+        if run.work is not None:
+            run.committing = self.workfiles.commits(run, outcome)
         pool = self.pools.get(run.call.release.no)
         if pool is not None and run.worker is None:
             pool.drop(run)
-        self._stop_worker(run)
+        self.stop_worker(run)
         if run.children:
             for child in run.children:
                 self.cancel_run(child)
                 child.on_end = lambda _: self._conclude(run)
+        self._conclude(run)
+
+    def committed(self, run: Run, problem: Problem | None) -> None:
+        """What the run wrote into its workspace is ready to be committed with its end, or can't be."""
+        run.committing = False
+        outcome = run.ending
+        if problem is not None and outcome is not None:
+            if outcome.state is TaskState.COMPLETED:
+                run.ending = Outcome(TaskState.FAILED, problem=problem)
+            else:
+                detail = f"What it wrote could not be kept: {problem.sentence}"
+                self.log_line(run.call.release, run.no, "error", "platform", detail)
         self._conclude(run)
 
     def _conclude(self, run: Run) -> None:
@@ -514,6 +600,8 @@ class Runs:
         if outcome is None or run.over or run is not run.task.current:
             return
         if run.children and any(child.no in self.live for child in run.children):
+            return
+        if run.committing:
             return
         run.over = True
         now = run.ended = self.clock.now()
@@ -537,7 +625,7 @@ class Runs:
         )
         self.flush(run)
 
-    def _stop_worker(self, run: Run) -> None:
+    def stop_worker(self, run: Run) -> None:
         """Tell the worker, if it still runs the run, and see that it obeys."""
         worker = run.worker
         if worker is None or run.ending is None or run.ending.state is TaskState.COMPLETED:
@@ -561,168 +649,17 @@ class Runs:
 
     def flush(self, run: Run) -> None:
         """Commit what is pending with the journal's next group."""
-        if not run.writing:
-            run.writing = True
-            # What is still to come joins the write until its group forms; after a run's end nothing
-            # comes, so its receipt is made now, while the writer works on another group.
-            whole = run.over and run.is_accepted
-            run.write = Write(
-                self._collect(run) if whole else None,
-                lambda error: self._written(run, error),
-                collect=None if whole else lambda: self._collect(run),
-                must=True,
-            )
-            self.journal.submit(run.write)
+        self.commits.flush(run)
 
-    def when_written(self, run: Run, then: Any) -> None:
+    def when_written(self, run: Run, then: Callable[[], object]) -> None:
         """Call `then` once everything pending of the run is on disk."""
-        if not run.pending and not run.ops and not run.writing:
-            then()
-            return
-        run.idle.append(then)
-        self.flush(run)
+        self.commits.when_written(run, then)
 
-    def _collect(self, run: Run) -> list[Op]:
-        if run.void:
-            return []
-        task = run.task
-        org = task.org_no
-        ops, run.ops = run.ops, []
-        flight = run.flight = run.pending
-        run.pending = []
-        base = run.no << SEQ_BITS
-        digest = run.digest
-        if digest is None:
-            digest = run.digest = self._digest(run)
-        outcome = run.ending if run.over else None
-        response = b""
-        state: StatusEvent | None = None
-        attempted = replied = False
-        for seq, event in flight:
-            body = encode_event(event)
-            digest.add(body)
-            ops.append((sql.ADD_EVENT, (base | seq, org, body)))
-            if type(event) is StatusEvent:
-                state = event
-            elif type(event) is ResultEvent:
-                response = body
-            elif type(event) is ReplyEvent:
-                response, replied = body, True
-            elif type(event) is AttemptEvent:
-                attempted = True
-        if outcome is not None and not run.sealed:
-            run.sealed = True
-            ended = run.ended or self.clock.now()
-            sealed, op = self.notary.seal(run, outcome, digest.hexdigest(), response, ended)
-            run.sealing = sealed.id
-            problem = outcome.problem
-            ops.append(op)
-            ops.append(
-                (
-                    sql.END_RUN,
-                    (
-                        outcome.state.value,
-                        run.attempt,
-                        run.started,
-                        ended,
-                        problem.code if problem is not None else None,
-                        problem.sentence if problem is not None else None,
-                        1 if outcome.dead else 0,
-                        run.no,
-                        org,
-                    ),
-                )
-            )
-            others = [one for one in task.runs if not one.sealed] if len(task.runs) > 1 else None
-            if others:
-                waits = TaskState.WORKING if others[0].question is None else TaskState.INPUT_REQUIRED
-                ops.append((sql.SET_TASK, (waits.value, ended, task.no, org)))
-            else:
-                task.closing = run.closes = True
-                if replied and task.total == 1:
-                    ops.append((sql.DROP_TASK, (task.no, org)))
-                else:
-                    ops.append((sql.SET_TASK, (outcome.state.value, ended, task.no, org)))
-        elif attempted and state is None:
-            ops.append((sql.SET_RUN, (TaskState.WORKING.value, run.attempt, run.started, run.no, org)))
-            ops.append((sql.SET_TASK, (TaskState.WORKING.value, self.clock.now(), task.no, org)))
-        elif state is not None and outcome is None:
-            ops.append((sql.SET_RUN, (state.state.value, run.attempt, run.started, run.no, org)))
-            ops.append((sql.SET_TASK, (state.state.value, state.at, task.no, org)))
-        return ops
-
-    def _digest(self, run: Run) -> EventsDigest:
-        digest = EventsDigest(run.salts[32:48])
-        first = run.flight[0][0] if run.flight else run.seq + 1
-        if first > 1:  # Restored after a restart: take in what is stored already.
-            for _, body in self.reader.events(Scope(org=run.task.org_no), run.no):
-                digest.add(body)
-        return digest
-
-    def _written(self, run: Run, error: BaseException | None) -> None:
-        run.writing = False
-        if run.void:
-            return
-        if error is not None:
-            self._refused(run, error)
-            return
-        flight, run.flight = run.flight, []
-        task = run.task
-        ended = run.sealed
-        if ended:
-            run.receipt_id = run.sealing
-        for seq, event in flight:
-            if event.visible:
-                if type(event) is StatusEvent:
-                    run.state = event.state
-                elif type(event) is ReplyEvent:
-                    run.reply = event.message
-                run.keep(seq, event)
-        if task.sinks and flight:
-            self.bus.deliver(task, run, flight)
-        if run.unacked and not ended:
-            done, run.unacked = run.unacked, 0
-            if run.worker is not None:
-                run.worker.send(Ack(run.no, done))
-        if run.idle:
-            idle, run.idle = run.idle, []
-            for then in idle:
-                then()
-        if ended and run.state in TERMINAL:
-            self._ended(run)
-        if run.waiters:
-            run.wake()
-        if (run.pending or run.ops) and not run.writing:
-            self.flush(run)
-
-    def _refused(self, run: Run, error: BaseException) -> None:
-        """What a run did could not be stored, and nobody saw it: all that it can still do is fail."""
-        if self.stopped:
-            return  # As in a crash: recovery decides.
-        log.critical("run %s: a commit was refused: %s", run.id, error)
-        problem = error if isinstance(error, Problem) else Internal(operator=str(error))
-        run.pending, run.flight, run.ops, run.idle, run.digest = [], [], [], [], None
-        run.seq = max((seq for seq, _ in self.reader.events(Scope(org=run.task.org_no), run.no)), default=0)
-        run.sealed = run.over = run.closes = run.task.closing = False
-        run.ending = None
-        run.wake(problem)
-        if not run.refused:
-            run.refused = True
-            detail = "What the run did could not be stored."
-            self.finish(run, Outcome(TaskState.FAILED, problem=Internal(detail), dead=True))
-            return
-        run.ending = Outcome(TaskState.FAILED)
-        self._stop_worker(run)
-        self._forget(run)
-        if run.on_end is not None:
-            run.state = TaskState.FAILED
-            run.on_end(run)
-
-    def _ended(self, run: Run) -> None:
+    def ended(self, run: Run) -> None:
         short = run.state.short
         self.finished[short] = self.finished.get(short, 0) + 1
         run.task.last = run.state
-        self._forget(run)
+        self.forget(run)
         if run.on_end is not None:
             run.on_end(run)
         following = run.task.current
@@ -734,12 +671,14 @@ class Runs:
             following.deadline = self.deadline(following)
             self.pool(following.call.release).enqueue(following)
 
-    def _forget(self, run: Run) -> None:
+    def forget(self, run: Run) -> None:
         task = run.task
         self.live.pop(run.no, None)
         self.by_id.pop(run.id, None)
         self.keys.forget(run)
         self.frames.transfers.forget(run)
+        if run.work is not None:
+            self.workfiles.forget(run)
         if run in task.runs:
             task.runs.remove(run)
         if not task.runs:
@@ -767,6 +706,7 @@ class Runs:
             )
         for pool in list(self.pools.values()):
             pool.trim()
+        self.frames.scopes.sweep(now)
 
     def differs(self, run: Run, detail: str) -> None:
         """A replay did something else than the record says."""

@@ -24,9 +24,12 @@ class Starts:
     async def start(self, draft: Release) -> tuple[bytes, bool]:
         """Start a worker of `draft`: (its skills as JSON, whether it has a message handler).
 
-        Raises StartFailed, which says what the worker said.
+        Raises StartFailed, which says what the worker said, and SandboxRequired.
         """
         pool = self._runs.pool(draft)
+        refused = pool.refusal()
+        if refused is not None:
+            raise refused
         try:
             ready = await pool.first_ready()
         except RuntimeError as error:

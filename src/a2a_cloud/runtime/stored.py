@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from a2a_cloud.model.grant import Narrowing
 from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.run import BoundFile, Call, Parent
@@ -25,6 +26,7 @@ class StoredCall(Struct, omit_defaults=True):
     trace_id: str = ""
     dialect: str = "a2a-1.0"
     v: int = 1
+    narrow: Narrowing | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -45,6 +47,7 @@ def store_call(call: Call) -> bytes:
             call.depth,
             call.trace_id,
             call.dialect,
+            narrow=call.narrow,
         )
     )
 
@@ -70,6 +73,7 @@ def load_call(
         depth=stored.depth,
         trace_id=stored.trace_id,
         dialect=stored.dialect,
+        narrow=stored.narrow,
     )
 
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
+from msgspec import UNSET
 
 from a2a_cloud.model.problem import Internal, InvalidParams, TaskNotFound, UnsupportedOperation
 from a2a_cloud.model.run import (
     AnswerEvent,
+    ApprovalEvent,
     AttemptEvent,
     Call,
     EffectEnded,
@@ -30,6 +32,9 @@ from a2a_cloud.wire.worker import Answer, Trouble
 
 if TYPE_CHECKING:
     from a2a_cloud.runtime.runs import Runs
+
+#: Seconds from which on a sleeping run can do without its process.
+LONG_SLEEP = 5.0
 
 _any = msgspec.json.Decoder()
 
@@ -66,6 +71,12 @@ class Talk:
             raise _ended((ending.state if ending is not None else TaskState.COMPLETED).value)
         if current is not None and current.question is not None and current.state is TaskState.INPUT_REQUIRED:
             return self._answer(current, current.question, call, digest)
+        if call.answer and current is not None and current.question is not None:
+            raise UnsupportedOperation(
+                f"The task waits for the approval {current.question.approval}, which is no message.",
+                remedy=f"Somebody who may decides it: a2a approvals show {current.question.approval}",
+                info={"taskId": task.id, "approval": current.question.approval},
+            )
         if call.answer:
             raise UnsupportedOperation(
                 "The question was answered a moment ago.",
@@ -138,17 +149,25 @@ class Talk:
                 at=now,
             )
         )
-        end = EffectEnded(effect=question.effect, value=msgspec.Raw(value))
-        run.append(end)
-        run.append(StatusEvent(state=TaskState.WORKING, at=now))
         if digest:
             run.ops.append((sql.ADD_IDEMPOTENCY, (digest, run.task.org_no, run.no, call.fingerprint)))
             self._runs.keys.remember(run, digest, call.fingerprint)
+        self.resume(run, question.effect, value)
+        return run
+
+    def resume(self, run: Run, effect: int, value: bytes, trouble: Trouble | None = None) -> None:
+        """What the run waited for has come: it goes on once that is on disk, in its worker or by replay."""
+        end = EffectEnded(effect=effect, value=msgspec.Raw(value))
+        if trouble is not None:
+            end.problem_code, end.problem_detail = trouble.code, trouble.detail
+            end.problem_remedy = trouble.remedy
+        run.append(end)
+        run.append(StatusEvent(state=TaskState.WORKING, at=self._runs.clock.now()))
         record = run.record
         n = None
         if record is not None:
-            record.results[question.effect] = end
-            n = record.n_of.pop(question.effect, None)
+            record.results[effect] = end
+            n = record.n_of.pop(effect, None)
             if n is not None:
                 record.seq_of.pop(n, None)
 
@@ -158,9 +177,10 @@ class Talk:
             if run.ending is not None:
                 return
             run.deadline = self._runs.clock.monotonic() + (run.parked_left or 300.0)
+            self._runs.granted.outlive(run)
             worker = run.worker
             if worker is not None and n is not None:
-                answer = Answer(run.no, n, value)
+                answer = Answer(run.no, n, value, trouble)
 
                 def deliver() -> None:
                     run.parked = run.question is not None
@@ -172,7 +192,6 @@ class Talk:
                 self._runs.replay(run)
 
         self._runs.when_written(run, go)
-        return run
 
     # --- the past -------------------------------------------------------------------------------------
 
@@ -252,31 +271,71 @@ class Talk:
 
 
 def open_question(events: list[tuple[int, RunEvent]]) -> Question | None:
-    """The question that a run's stored events leave open."""
+    """The question, or the request for more, that a run's stored events leave open."""
     starts: dict[int, EffectStarted] = {}
-    asked = 0
+    asked, approval = 0, ""
     for seq, event in events:
         if isinstance(event, EffectStarted):
             starts[seq] = event
         elif isinstance(event, AttemptEvent):
             asked = 0
         elif isinstance(event, StatusEvent) and event.question:
-            asked = event.question
+            asked, approval = event.question, approval_in(event.message)
         elif isinstance(event, EffectEnded) and event.effect == asked:
             asked = 0
     started = starts.get(asked)
     if started is None:
         return None
     fields = msgspec.json.decode(bytes(started.input), type=dict[str, msgspec.Raw])
+    if started.kind == "scope":
+        return Question(asked, "", msgspec.Raw(b"{}"), approval)
     text = msgspec.json.decode(bytes(fields["question"]), type=str)
     return Question(asked, text, fields.get("schema", msgspec.Raw(b"{}")))
+
+
+def approval_in(message: Message | None) -> str:
+    """The id of the request that a status's message tells of; "" for none."""
+    if message is None or message.metadata is UNSET:
+        return ""
+    found = msgspec.json.decode(bytes(message.metadata), type=_Told).approval
+    return found.approval if found is not None else ""
+
+
+class _Request(msgspec.Struct):
+    approval: str
+
+
+class _Told(msgspec.Struct):
+    approval: _Request | None = msgspec.field(default=None, name="a2a-cloud/approval")
+
+
+def sleeps(events: list[tuple[int, RunEvent]]) -> bool:
+    """Whether a run waits for nothing but the end of a long sleep, and so can do without a process."""
+    open_ones: dict[int, EffectStarted] = {}
+    for seq, event in events:
+        if isinstance(event, AttemptEvent):
+            open_ones.clear()
+        elif isinstance(event, EffectStarted) and event.kind != "now":
+            open_ones[seq] = event
+        elif isinstance(event, EffectEnded):
+            open_ones.pop(event.effect, None)
+    return any(_long(one) for one in open_ones.values()) and all(
+        one.kind == "sleep" for one in open_ones.values()
+    )
+
+
+def _long(started: EffectStarted) -> bool:
+    if started.kind != "sleep":
+        return False
+    fields = msgspec.json.decode(bytes(started.input), type=dict[str, float])
+    return fields.get("seconds", 0.0) >= LONG_SLEEP
 
 
 def awaits_replay(events: list[tuple[int, RunEvent]]) -> bool:
     """Whether nothing of the run is recorded after the last answer that it got: it was parked, and its
     code may never have heard the answer."""
     for _, event in reversed(events):
-        if isinstance(event, AnswerEvent):
+        if isinstance(event, AnswerEvent | ApprovalEvent):
             return True
         if not isinstance(event, EffectEnded) and not (
             isinstance(event, StatusEvent) and event.state is TaskState.WORKING

@@ -48,7 +48,7 @@ class AgentRoutes:
     def __init__(self, services: Services, links: Links) -> None:
         self._services = services
         self._links = links
-        self._cards = Cards()
+        self._cards = Cards(services.sandbox)
         self.pages = Pages()
         self.streams = Streams(services.runs, services.limits, services.metrics)
         self.operations = Operations(services, Calls(services), self.streams)

@@ -22,6 +22,7 @@ from a2a_cloud.model.run import BoundFile, Call
 from a2a_cloud.model.scope import owner_scope
 from a2a_cloud.model.task import INTERRUPTED, TERMINAL, Message, Part
 from a2a_cloud.surface.arguments import EMPTY, Gates
+from a2a_cloud.surface.narrowing import of_metadata
 from a2a_cloud.surface.parts import (
     bind_files,
     check_message,
@@ -102,6 +103,7 @@ class Calls:
             fingerprint=identity,
             shown=shown or params.configuration.return_immediately,
             output_modes=accepted,
+            narrow=of_metadata(message.metadata, params.metadata),
         )
 
     def _ended(self, release: Release, principal: Principal, task_id: str) -> bool:

@@ -17,7 +17,12 @@ from a2a_cloud.model.release import Cause, Release, ReleaseState
 from a2a_cloud.model.run import Call
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import Message, ObjectRef, TaskState
+from a2a_cloud.surface.api.approvals_port import Approvals
+from a2a_cloud.surface.api.grants_port import GrantOffice
+from a2a_cloud.surface.api.secrets_port import Secrets
 from a2a_cloud.surface.metrics import Metrics
+from a2a_cloud.surface.uploads import Uploads
+from a2a_cloud.surface.workspace_ports import Workspaces
 from a2a_cloud.wire.views import Delivered, RunView, TaskView
 
 
@@ -551,6 +556,19 @@ class Check(NamedTuple):
     remedy: str = ""
 
 
+class Sandbox(NamedTuple):
+    """What keeps agent code apart here: `name` is jail or process, `layers` are enforced, `missing` are
+    sentences about what is not."""
+
+    name: str
+    layers: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+#: Of a platform that says nothing about it.
+UNTOLD = Sandbox("process")
+
+
 async def no_checks() -> Sequence[Check]:
     """Nothing to check."""
     return ()
@@ -562,7 +580,7 @@ class Services:
     it is set once the port is known. `allowed_hosts`: lower case, no port, `*.name` for all below it.
     `link_key` signs links (32 bytes or more). `jwks` gives the receipt keys as a JWKS document.
     `renew` gives an agent, by its number, fresh workers. `dev`: `/_dev` is served.
-    `gauges` are asked at each scrape of /metrics for (name, help, value).
+    `gauges` are asked at each scrape of /metrics for (name, help, value). `sandbox` is the one in force.
     """
 
     runs: Runs
@@ -585,3 +603,9 @@ class Services:
     gauges: Callable[[], Iterable[tuple[str, str, float]]] = lambda: ()
     checks: Callable[[], Awaitable[Sequence[Check]]] = no_checks
     dev: bool = False
+    workspaces: Workspaces | None = None
+    uploads: Uploads = field(default_factory=Uploads)
+    approvals: Approvals | None = None
+    grants: GrantOffice | None = None
+    secrets: Secrets | None = None
+    sandbox: Sandbox = UNTOLD

@@ -41,6 +41,7 @@ _READ = {
     b"a2a-extensions": "extensions",
     b"accept": "accept",
     b"idempotency-key": "idempotency_key",
+    b"a2a-grant": "grant",
     b"last-event-id": "last_event_id",
     b"if-none-match": "if_none_match",
     b"if-modified-since": "if_modified_since",
@@ -50,7 +51,15 @@ _READ = {
 }
 #: Those of which two make a request ambiguous.
 _ONCE = frozenset(
-    {b"host", b"authorization", b"x-api-key", b"content-type", b"idempotency-key", b"a2a-release"}
+    {
+        b"host",
+        b"authorization",
+        b"x-api-key",
+        b"content-type",
+        b"idempotency-key",
+        b"a2a-release",
+        b"a2a-grant",
+    }
 )
 _LISTS = frozenset({b"accept", b"a2a-extensions", b"if-none-match"})
 
@@ -78,6 +87,7 @@ class Request:
         "content_type",
         "dialect",
         "extensions",
+        "grant",
         "host",
         "idempotency_key",
         "if_modified_since",
@@ -129,6 +139,7 @@ class Request:
         self.extensions = b""
         self.accept = b""
         self.idempotency_key = b""
+        self.grant = b""
         self.last_event_id = b""
         self.if_none_match = b""
         self.if_modified_since = b""

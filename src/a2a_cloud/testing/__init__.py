@@ -13,14 +13,18 @@ if TYPE_CHECKING:
     from a2a_cloud.testing.agent import AgentTest
     from a2a_cloud.testing.agent_answers import NotAnswered
     from a2a_cloud.testing.agent_outcome import Outcome, Question
+    from a2a_cloud.testing.agent_scope import ScopeRequest
+    from a2a_cloud.testing.agent_workspace import Workspace
 
-__all__ = ["AgentTest", "NotAnswered", "Outcome", "Question"]
+__all__ = ["AgentTest", "NotAnswered", "Outcome", "Question", "ScopeRequest", "Workspace"]
 
 _HOMES = {
     "AgentTest": "agent",
     "NotAnswered": "agent_answers",
     "Outcome": "agent_outcome",
     "Question": "agent_outcome",
+    "ScopeRequest": "agent_scope",
+    "Workspace": "agent_workspace",
 }
 
 

@@ -25,7 +25,9 @@ from a2a_cloud.agent.load import Declared, find_entry, load
 from a2a_cloud.agent.problem import BadDeclaration, Problem
 from a2a_cloud.agent.skill import Agent
 from a2a_cloud.agent.values import to_json
+from a2a_cloud.control.grants.declare import read_grant
 from a2a_cloud.control.registry.manifest import read_manifest
+from a2a_cloud.model.grant import GrantSpec
 from a2a_cloud.model.problem import Problem as PlatformProblem
 from a2a_cloud.model.release import Limits, Manifest, SkillSpec
 from a2a_cloud.testing import agent_outcome as seen
@@ -35,6 +37,8 @@ from a2a_cloud.testing.agent_loop import Loop
 from a2a_cloud.testing.agent_outcome import Outcome
 from a2a_cloud.testing.agent_run import Beginning, PlayedRun
 from a2a_cloud.testing.agent_running import Running
+from a2a_cloud.testing.agent_scope import Approve, checked_approve, scopes_of
+from a2a_cloud.testing.agent_workspace import Workspace
 
 #: When the clock of a test stands, unless it is told otherwise.
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -61,7 +65,8 @@ class AgentTest:
         self._settings = Settings()
         self._loop = Loop(declared, now.timestamp())
         handler = declared.message is not None
-        self._begins = Beginnings(manifest, self.skills, handler, self._loop.runtime, seed)
+        grant = manifest.grant if isinstance(source, str | Path) else None
+        self._begins = Beginnings(manifest, self.skills, handler, self._loop.runtime, seed, grant)
 
     def __enter__(self) -> AgentTest:
         return self
@@ -85,6 +90,8 @@ class AgentTest:
         timeout: float | None = None,
         output_modes: Sequence[str] | None = None,
         history: Sequence[tuple[str, str]] | None = None,
+        approve: Approve | None = None,
+        grant: Mapping[str, Any] | None = None,
     ) -> AgentTest:
         """The same agent, with other circumstances for the calls made through what this returns.
 
@@ -92,7 +99,9 @@ class AgentTest:
         the Question. `calls`: `"agent/skill"` to a value, a function of the arguments, or an exception.
         `context`: the contextId (each call has a new one without it). `caller` and `org`: who calls;
         an empty `org` is nobody known. `timeout`: seconds instead of the skill's. `history`: earlier
-        messages as (`"user"` or `"agent"`, text).
+        messages as (`"user"` or `"agent"`, text). `approve` decides on `ctx.request_scope`: True, False or
+        a function of the ScopeRequest. `grant`: what a run may do with the workspace, as in [grant] of
+        a2a.toml; without one it is the agent's own, and for an agent that is no folder, everything.
         """
         given: dict[str, Any] = {
             "answers": None if answers is None else checked_answers(answers),
@@ -104,6 +113,8 @@ class AgentTest:
             "timeout": timeout,
             "output_modes": None if output_modes is None else tuple(output_modes),
             "history": None if history is None else tuple(history),
+            "approve": None if approve is None else checked_approve(approve),
+            "grant": None if grant is None else _grant(grant),
         }
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
@@ -177,6 +188,11 @@ class AgentTest:
         """Move the clock on."""
         self._loop.clock.at += seconds
 
+    @property
+    def workspace(self) -> Workspace:
+        """The files that `ctx.workspace` is about: paths to bytes, to fill and to look at."""
+        return self._loop.runtime.workspace
+
     def state(self, context: str = "") -> dict[str, Any]:
         """What `ctx.state` holds in a context (`using`'s without one), for this caller. A copy."""
         kept = self._kept(context or self._settings.context)
@@ -203,7 +219,13 @@ class AgentTest:
             holder.append(run)
         await runtime.play(run)
         origin = Origin(
-            beginning.start, beginning.settings, beginning.objects, before, run.events, run.state_log
+            beginning.start,
+            beginning.settings,
+            beginning.objects,
+            before,
+            run.events,
+            run.state_log,
+            beginning.draft,
         )
         return _outcome(run, beginning, origin, runtime.objects)
 
@@ -216,6 +238,13 @@ def _loaded(source: str | Path | ModuleType | Agent) -> tuple[Manifest, Declared
     except PlatformProblem as problem:
         raise BadDeclaration(problem.detail, remedy=problem.remedy) from None
     return manifest, load(find_entry(manifest.entry, source))
+
+
+def _grant(table: Mapping[str, Any]) -> GrantSpec:
+    try:
+        return read_grant(table, "grant=")
+    except PlatformProblem as problem:
+        raise BadDeclaration(problem.detail, remedy=problem.remedy) from None
 
 
 _STATUS = {"ok": "completed", "refused": "rejected", "canceled": "canceled"}
@@ -246,6 +275,7 @@ def _outcome(run: PlayedRun, beginning: Beginning, origin: Origin, objects: Mapp
         questions=seen.questions_of(events),
         calls=seen.calls_of(events, objects),
         steps=seen.steps_of(events),
+        scopes=scopes_of(events),
         reply=reply,
         state={name: msgspec.json.decode(one) for name, one in beginning.state.items()},
         events=[event for _, event in run.events],

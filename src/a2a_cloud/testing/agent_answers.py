@@ -51,7 +51,7 @@ class Asked:
         if isinstance(answers, Mapping):
             return self._by_text(cast("Mapping[str, Any]", answers), question)
         if callable(answers):
-            return await _called(answers, question)
+            return await called(answers, question)
         if self._at >= len(answers):
             raise _no_answer(
                 question, f"answers=[…] has {len(answers)} for it" if answers else "none was given"
@@ -91,11 +91,12 @@ async def child_value(calls: Calls, call: ChildCall) -> Any:
         )
     if isinstance(fake, BaseException):
         raise fake
-    found: Any = await _called(fake, **call.arguments) if callable(fake) else fake
+    found: Any = await called(fake, **call.arguments) if callable(fake) else fake
     return found.value_or_raise().value if isinstance(found, Outcome) else found
 
 
-async def _called(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+async def called(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What a function of the test returns, awaited if need be."""
     # In a thread: the test's function may itself call an agent and wait for it.
     made = await asyncio.to_thread(function, *args, **kwargs)
     return await made if inspect.isawaitable(made) else made

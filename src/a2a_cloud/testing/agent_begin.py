@@ -15,12 +15,15 @@ import msgspec
 from a2a_cloud.agent.files import File
 from a2a_cloud.agent.problem import BadDeclaration, InvalidArguments, Problem
 from a2a_cloud.agent.values import to_json
+from a2a_cloud.model.grant import GrantSpec
 from a2a_cloud.model.release import Manifest, SkillSpec
 from a2a_cloud.model.run import AttemptEvent, EffectEnded, EffectStarted
 from a2a_cloud.testing.agent_answers import Answers, Asked, Calls
 from a2a_cloud.testing.agent_outcome import last_attempt
 from a2a_cloud.testing.agent_run import Beginning
 from a2a_cloud.testing.agent_runtime import Runtime
+from a2a_cloud.testing.agent_scope import Approve
+from a2a_cloud.testing.agent_workspace import Draft, Rights
 from a2a_cloud.wire.worker import INLINE_LIMIT, FileFrame, Start
 
 
@@ -37,6 +40,8 @@ class Settings:
     timeout: float = 0.0
     output_modes: tuple[str, ...] = ()
     history: tuple[tuple[str, str], ...] = ()
+    approve: Approve | None = None
+    grant: GrantSpec | None = None
 
     @property
     def owner(self) -> str:
@@ -54,15 +59,23 @@ class Origin:
     state: dict[str, bytes]
     events: list[tuple[int, Any]]
     state_log: list[tuple[int, str, bytes | None]]
+    draft: Draft
 
 
 class Beginnings:
     """Begins runs of one agent. `handler`: it has a message handler."""
 
     def __init__(
-        self, manifest: Manifest, skills: dict[str, SkillSpec], handler: bool, runtime: Runtime, seed: str
+        self,
+        manifest: Manifest,
+        skills: dict[str, SkillSpec],
+        handler: bool,
+        runtime: Runtime,
+        seed: str,
+        grant: GrantSpec | None,
     ) -> None:
         self._manifest = manifest
+        self._grant = grant
         self._skills = skills
         self._handler = handler
         self._runtime = runtime
@@ -145,7 +158,16 @@ class Beginnings:
             retries=spec.retries if spec is not None else 0,
             children=self._manifest.limits.children,
             settings=settings,
+            draft=self._draft(settings, start.run_id, None),
+            approve=settings.approve,
+            merge=self._manifest.merge,
         )
+
+    def _draft(self, settings: Settings, run: str, before: Draft | None) -> Draft:
+        runtime, rights = self._runtime, Rights(settings.grant or self._grant, run)
+        if before is not None:
+            return Draft(before.base, before.version, rights, runtime.objects)
+        return Draft(runtime.workspace.files(), runtime.workspace.version, rights, runtime.objects)
 
     def again(self, origin: Origin, events: list[tuple[int, Any]]) -> Beginning:
         settings, start = origin.settings, origin.start
@@ -162,18 +184,23 @@ class Beginnings:
         asks = {seq for seq, event in events if isinstance(event, EffectStarted) and event.kind == "ask"}
         answered = sum(1 for _, event in events if isinstance(event, EffectEnded) and event.effect in asks)
         current = last_attempt(events)
+        draft = self._draft(settings, start.run_id, origin.draft)
+        read = draft.replayed(current)
         attempts = 1 + sum(1 for _, event in events if isinstance(event, AttemptEvent))
         return Beginning(
             start=msgspec.structs.replace(start, attempt=attempts),
             asked=Asked(settings.answers, answered),
             calls=settings.calls,
             state=state,
-            objects=origin.objects,
+            objects=origin.objects | read,
             retries=spec.retries if spec is not None else 0,
             children=self._manifest.limits.children,
             settings=settings,
             events=events,
             replays=bool(current),
+            draft=draft,
+            approve=settings.approve,
+            merge=self._manifest.merge,
         )
 
     def _frame(self, param: str, file: File) -> FileFrame:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET
@@ -26,6 +26,9 @@ from a2a_cloud.model.run import (
 )
 from a2a_cloud.model.task import Message, ObjectRef, Part
 from a2a_cloud.wire.worker import FileFrame, Trouble
+
+if TYPE_CHECKING:
+    from a2a_cloud.testing.agent_scope import ScopeRequest
 
 Events = Sequence[tuple[int, RunEvent]]
 
@@ -93,9 +96,9 @@ class Outcome:
     one, else the exception that `call` raises. `value` is the result as JSON values: without one,
     what `ctx.reply` said, else the streamed text, else None. `texts` are the streamed pieces and
     `text` is all of them; `usage` sums quantities by meter (with a unit: `"meter unit"`); `steps` are
-    the names of `ctx.step`, `state` is what `ctx.state` holds after the run. Output of an attempt that
-    was followed by another one is not among them, but in `events`: everything that the run did, in
-    order, as the journal keeps it (a2a_cloud.model.run).
+    the names of `ctx.step`, `scopes` the requests of `ctx.request_scope`, `state` is what `ctx.state`
+    holds after the run. Output of an attempt that was followed by another one is not among them, but in
+    `events`: everything that the run did, in order, as the journal keeps it (a2a_cloud.model.run).
     """
 
     status: str
@@ -114,6 +117,7 @@ class Outcome:
     questions: list[Question]
     calls: list[ChildCall]
     steps: list[str]
+    scopes: list[ScopeRequest]
     reply: Any
     state: dict[str, Any]
     events: list[RunEvent] = field(repr=False)
@@ -156,7 +160,7 @@ def problem_of(status: str, trouble: Trouble | None, trace: Sequence[str] = ()) 
     elif trouble.code == "invalid_agent_response":
         problem = BadResult(trouble.detail, remedy=trouble.remedy)
     else:
-        own = trouble.code in ("skill_failed", "timed_out", "replay_differs")
+        own = trouble.code in ("skill_failed", "timed_out", "replay_differs", "workspace_conflict")
         problem = Problem(
             trouble.detail,
             code=trouble.code if own else "skill_failed",

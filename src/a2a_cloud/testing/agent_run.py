@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from a2a_cloud.agent.problem import Problem
+from a2a_cloud.agent.scope import Scope
 from a2a_cloud.agent.values import to_json
+from a2a_cloud.model.problem import InvalidParams
+from a2a_cloud.model.problem import Problem as PlatformProblem
 from a2a_cloud.model.run import (
     ArtifactEvent,
     AttemptEvent,
@@ -33,7 +36,11 @@ from a2a_cloud.runtime.effects import Record, args_hash
 from a2a_cloud.testing.agent_answers import Asked, Calls, child_value
 from a2a_cloud.testing.agent_outcome import AskInput, LogLine, Question, child_call, last_attempt
 from a2a_cloud.testing.agent_schema import misfit, unusable
+from a2a_cloud.testing.agent_scope import Approve, decide, request_of
+from a2a_cloud.testing.agent_scope import unusable as unusable_scope
+from a2a_cloud.testing.agent_workspace import Draft, asked_of, commit, held_of, kept
 from a2a_cloud.wire.worker import (
+    INLINE_LIMIT,
     Ack,
     Answer,
     Cancel,
@@ -97,6 +104,9 @@ class Beginning:
     replays: bool = False
     #: What the test keeps about the run; nothing here reads it.
     settings: Any = None
+    draft: Draft = field(kw_only=True)
+    approve: Approve | None = None
+    merge: str = "refuse"
 
 
 class PlayedRun:
@@ -209,6 +219,7 @@ class PlayedRun:
         self._runtime.clock.at += min(30.0, 0.5 * 2 ** (self.attempt - 1))
         self._record = Record()
         self._asking = 0
+        self._beginning.draft.clear()
         self._start = msgspec.structs.replace(self._start, attempt=self.attempt + 1)
         self._append(AttemptEvent(attempt=self.attempt, why=why[:500]))
         self._pause()
@@ -234,7 +245,18 @@ class PlayedRun:
             self.status, self.value, self.trouble = status, value, trouble
             if status == "reply":
                 self._take_reply(value)
+        if self._error is None and (self.status == "ok" or self._beginning.draft.keeps):
+            self._commit()
         self._ended.set_result(None)
+
+    def _commit(self) -> None:
+        beginning = self._beginning
+        try:
+            commit(self._runtime.workspace, beginning.draft, self._start.run_id, beginning.merge)
+        except PlatformProblem as problem:
+            if self.status == "ok":
+                self.status, self.value, self.reply = "failed", b"null", None
+                self.trouble = Trouble(problem.code, problem.detail, problem.remedy)
 
     def _take_reply(self, value: bytes) -> None:
         if any(event.visible for _, event in last_attempt(self.events)):
@@ -407,6 +429,8 @@ class PlayedRun:
 
     def _effect(self, frame: Effect) -> None:
         record = self._record
+        if frame.kind == "ws":
+            self._take_content(frame)
         if record.replaying:
             if record.match(frame) is None:
                 self._hold(frame)
@@ -416,7 +440,7 @@ class PlayedRun:
                 self._watch()
             return
         digest = args_hash(frame.args)
-        body = frame.input if frame.kind in ("ask", "call") else b"null"
+        body = frame.input if frame.kind in ("ask", "call", "ws", "scope") else b"null"
         if frame.kind == "sleep":
             seconds = min(max(msgspec.json.decode(frame.input, type=SleepInput).seconds, 0.0), LONGEST_SLEEP)
             body = msgspec.json.encode(SleepInput(seconds, self._runtime.clock.at + seconds))
@@ -438,8 +462,10 @@ class PlayedRun:
         """What an effect waits for is begun: when it is new, or when a replay has come to it."""
         if event.kind == "step":
             self._send(Answer(self.no, n, go=True))
-        elif event.kind == "ask":
+        elif event.kind in ("ask", "scope"):
             self._ask(seq)
+        elif event.kind == "ws":
+            self._workspace(seq, event)
         elif event.kind == "call":
             self._spawn(self._call(seq, event))
         elif event.kind == "sleep":
@@ -449,8 +475,8 @@ class PlayedRun:
         else:
             raise AssertionError(f"there is no effect {event.kind!r}")
 
-    def end_effect(self, seq: int, value: bytes, trouble: Trouble | None = None) -> None:
-        """Record an effect's end, and tell the skill."""
+    def end_effect(self, seq: int, value: bytes, trouble: Trouble | None = None, data: bytes = b"") -> None:
+        """Record an effect's end, and tell the skill, with `data`, which is not recorded."""
         record = self._record
         if self._over or seq not in record.live or seq in record.results:
             return
@@ -462,7 +488,9 @@ class PlayedRun:
             end.problem_remedy, end.problem_retry = trouble.remedy, trouble.retry
         self._append(end)
         record.results[seq] = end
-        self._send(_answer(self.no, n, end))
+        answer = _answer(self.no, n, end)
+        answer.data = data
+        self._send(answer)
 
     def _done(self, frame: Done) -> None:
         seq = self._record.seq_of.get(frame.n)
@@ -499,7 +527,9 @@ class PlayedRun:
             return
         self._asking = seq
         self._pause()
-        self._spawn(self._answer(seq, self._record))
+        record = self._record
+        answer = self._answer if record.started[seq].kind == "ask" else self._decide
+        self._spawn(answer(seq, record))
 
     async def _answer(self, seq: int, record: Record) -> None:
         asked = msgspec.json.decode(record.started[seq].input, type=AskInput)
@@ -521,6 +551,39 @@ class PlayedRun:
             except BaseException as error:  # `pytest.fail` in a test's function is no Exception
                 self.broke(error)
                 return
+        self._answered(seq, record, value, trouble)
+
+    async def _decide(self, seq: int, record: Record) -> None:
+        request = request_of(record.started[seq].input)
+        value = b"null"
+        try:
+            found = unusable_scope(request) or await decide(self._beginning.approve, request)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.broke(error)
+            return
+        if isinstance(found, Trouble):
+            self._answered(seq, record, value, found)
+            return
+        if record is self._record:
+            rights = self._beginning.draft.rights
+            rights.widen(found.read, found.write)
+            number = f"{self._start.run_id.removeprefix('run_')}_{len(rights.wider)}"
+            scope = Scope(
+                f"grant_{number}",
+                f"appr_{number}",
+                found.read,
+                found.write,
+                found.skills,
+                found.egress,
+                request.seconds,
+                "test",
+            )
+            value = to_json(scope)
+        self._answered(seq, record, value, None)
+
+    def _answered(self, seq: int, record: Record, value: bytes, trouble: Trouble | None) -> None:
         if record is not self._record:
             return
         self._asking = 0
@@ -546,6 +609,31 @@ class PlayedRun:
             self.broke(error)
         else:
             self.end_effect(seq, value)
+
+    # --- the workspace --------------------------------------------------------------------------------
+
+    def _take_content(self, frame: Effect) -> None:
+        asked = asked_of.decode(frame.input)
+        if frame.name in ("write", "append") and (frame.data or not asked.size):
+            ref = kept(self._runtime.objects, frame.data)
+            if (ref.sha256, ref.size) != (asked.sha256, asked.size) or ref.size > INLINE_LIMIT:
+                raise AssertionError("the content of a write is not what its hash and size say")
+            self.objects.add((ref.sha256, ref.size))
+
+    def _workspace(self, seq: int, event: EffectStarted) -> None:
+        asked, draft = asked_of.decode(event.input), self._beginning.draft
+        value, data, trouble = b"null", b"", None
+        try:
+            if event.name in ("write", "append", "adopt") and (asked.sha256, asked.size) not in self.objects:
+                raise InvalidParams("The run neither got nor made an object with that content.")
+            value = draft.perform(event.name, asked, self._start.run_id)
+            if event.name == "read":
+                held = held_of.decode(value)
+                self.objects.add((held.sha256, held.size))
+                data = draft.content(value, asked)
+        except PlatformProblem as problem:
+            trouble = Trouble(problem.code, problem.detail, problem.remedy)
+        self.end_effect(seq, value, trouble, data)
 
     # --- files ----------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any
 from a2a_cloud.agent.load import Declared
 from a2a_cloud.agent.session import Session
 from a2a_cloud.testing.agent_run import PlayedRun
+from a2a_cloud.testing.agent_workspace import Workspace
 from a2a_cloud.wire.worker import (
     BadFrame,
     Cancel,
@@ -91,6 +92,7 @@ class Runtime:
         self.clock = clock
         self.state = State()
         self.objects: dict[str, bytes] = {}
+        self.workspace = Workspace(self.objects)
         self.threads = ThreadPoolExecutor(256, thread_name_prefix="skill")
         self.session = Session(self.loop, declared, Frames(), self.threads, lambda run: None)
         self.session.now = clock.now

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from a2a_cloud.model.problem import Problem, StorageFull, Unavailable
 from a2a_cloud.model.scope import SYSTEM, Scope
-from a2a_cloud.storage.journal.port import Journal, Op, Refusal, Write
+from a2a_cloud.storage.journal.port import Journal, Op, Refusal, Statement, Write
 from a2a_cloud.storage.sql import statements as sql
 from a2a_cloud.storage.sql.reader import Reader
 from a2a_cloud.testing.commits import Commits, Fault
@@ -90,6 +90,18 @@ class JournalSuite:
     def go(self, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a test's body on a loop of its own."""
         asyncio.run(body())
+
+    def test_statements_of_other_planes_are_taken_too(self, tmp_path: Path) -> None:
+        """A slice brings its own, whenever it first needs one; in a group with others, and again later."""
+
+        async def body() -> None:
+            other = Statement("of_a_slice", "INSERT INTO principal(no, org, name, created) VALUES(?,?,?,?)")
+            async with self.opened(tmp_path) as (journal, reader):
+                await journal.write([principal(1), (other, (2, 1, "p2", 0.0))])
+                await journal.write([(other, (3, 1, "p3", 0.0))])
+                assert names(reader) == ["p1", "p2", "p3"]
+
+        self.go(body)
 
     def test_what_is_done_is_readable_and_outlives_the_journal(self, tmp_path: Path) -> None:
         async def body() -> None:

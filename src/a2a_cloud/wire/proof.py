@@ -163,7 +163,7 @@ def _sections(receipt: ReceiptDocument) -> list[str]:
     if receipt.sections is UNSET:
         return []
     held: list[str] = []
-    for name in ("children", "effects", "env"):
+    for name in ("approvals", "children", "effects", "env", "grants", "workspace"):
         shown = getattr(receipt.sections, name)
         if shown is UNSET:
             continue

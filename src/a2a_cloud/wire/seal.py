@@ -8,7 +8,7 @@ asks for the receipt, so it can afford a second signature, over the place in the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
+from hashlib import sha256, sha384
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -16,6 +16,7 @@ from msgspec import UNSET, Struct
 from a2a_cloud.model.ports import Entropy
 from a2a_cloud.model.receipt import (
     SALT,
+    ApprovalEntry,
     ChildEntry,
     DisclosedPayload,
     DisclosedPayloads,
@@ -23,10 +24,12 @@ from a2a_cloud.model.receipt import (
     DisclosedSections,
     EffectEntry,
     Environment,
+    GrantEntry,
     LogEntry,
     ReceiptBody,
     SectionHashes,
     Signature,
+    WorkspaceFacts,
 )
 from a2a_cloud.wire.canonical import salted_sha256
 from a2a_cloud.wire.jws import Signer, b64url
@@ -36,6 +39,8 @@ ID_PREFIX = "rcpt_"
 DISCLOSE_LIMIT = 1 << 20
 #: The bytes of an empty list section, ready made: most runs have no effects and no children.
 EMPTY = b"[]"
+#: The section of a run that touched no workspace.
+NOTHING = b"null"
 
 # The Structs of model/receipt.py are declared in alphabetical order, hold no floats and have ASCII
 # keys: what this prints is canonical JSON. A test compares it with rfc8785.
@@ -48,10 +53,23 @@ class Salts:
 
     Stored as `raw` beside the payloads and deleted with them; without them no hash in the receipt
     can be compared with a guess. `inner` is never disclosed: the salts of single effects' payloads
-    come from it.
+    come from it, and those of the sections that came later.
     """
 
-    __slots__ = ("children", "effects", "env", "events", "inner", "key", "raw", "request", "response")
+    __slots__ = (
+        "approvals",
+        "children",
+        "effects",
+        "env",
+        "events",
+        "grants",
+        "inner",
+        "key",
+        "raw",
+        "request",
+        "response",
+        "workspace",
+    )
 
     LENGTH = 8 * SALT
 
@@ -68,6 +86,10 @@ class Salts:
         self.env = raw[80:96]
         self.children = raw[96:112]
         self.inner = raw[112:128]
+        more = sha384(self.inner + b"sections").digest()
+        self.approvals = more[0:16]
+        self.grants = more[16:32]
+        self.workspace = more[32:48]
 
     @classmethod
     def draw(cls, entropy: Entropy) -> Salts:
@@ -123,19 +145,39 @@ def effect_entry(
     )
 
 
-def section(value: Sequence[EffectEntry] | Sequence[ChildEntry] | Environment) -> bytes:
+Section = (
+    Sequence[EffectEntry]
+    | Sequence[ChildEntry]
+    | Sequence[GrantEntry]
+    | Sequence[ApprovalEntry]
+    | Environment
+    | WorkspaceFacts
+)
+
+
+def section(value: Section) -> bytes:
     """The canonical bytes of a section. An Environment's may be kept per release."""
     return _encode(value)
 
 
 def section_hashes(
-    salts: Salts, env: bytes, effects: bytes = EMPTY, children: bytes = EMPTY
+    salts: Salts,
+    env: bytes,
+    effects: bytes = EMPTY,
+    children: bytes = EMPTY,
+    *,
+    approvals: bytes = EMPTY,
+    grants: bytes = EMPTY,
+    workspace: bytes = NOTHING,
 ) -> SectionHashes:
     """The hashes that go into the body, from the bytes that `section` made."""
     return SectionHashes(
+        approvals=sha256(salts.approvals + approvals).hexdigest(),
         children=sha256(salts.children + children).hexdigest(),
         effects=sha256(salts.effects + effects).hexdigest(),
         env=sha256(salts.env + env).hexdigest(),
+        grants=sha256(salts.grants + grants).hexdigest(),
+        workspace=sha256(salts.workspace + workspace).hexdigest(),
     )
 
 
@@ -249,13 +291,28 @@ def document(
 
 
 def disclose_sections(
-    salts: Salts, env: bytes, effects: bytes = EMPTY, children: bytes = EMPTY
+    salts: Salts,
+    env: bytes,
+    effects: bytes = EMPTY,
+    children: bytes = EMPTY,
+    *,
+    approvals: bytes = EMPTY,
+    grants: bytes = EMPTY,
+    workspace: bytes = NOTHING,
 ) -> DisclosedSections:
-    """The sections for the whole view, from the bytes whose hashes are in the body."""
+    """The sections for the whole view, from the bytes whose hashes are in the body. Of the later ones
+    (approvals, grants, workspace) those that are not empty: earlier receipts have none."""
+
+    def shown(salt: bytes, value: bytes) -> DisclosedSection | msgspec.UnsetType:
+        return UNSET if value in (EMPTY, NOTHING) else DisclosedSection(salt.hex(), msgspec.Raw(value))
+
     return DisclosedSections(
+        approvals=shown(salts.approvals, approvals),
         children=DisclosedSection(salts.children.hex(), msgspec.Raw(children)),
         effects=DisclosedSection(salts.effects.hex(), msgspec.Raw(effects)),
         env=DisclosedSection(salts.env.hex(), msgspec.Raw(env)),
+        grants=shown(salts.grants, grants),
+        workspace=shown(salts.workspace, workspace),
     )
 
 

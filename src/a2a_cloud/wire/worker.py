@@ -10,6 +10,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+#: Still 1 with `Effect.data` and `Answer.data`: a frame is an array, its last elements have defaults and
+#: a reader passes over those it does not know; only a worker that asks for a file gets `Answer.data`.
 PROTOCOL = 1
 #: Larger frames are a breach of the protocol; larger payloads travel as objects in chunks. A call of
 #: 16 MB is in its start frame twice: as arguments, and in its message.
@@ -90,13 +92,18 @@ class Start(Struct, array_like=True, tag="start"):
 
 
 class Answer(Struct, array_like=True, tag="answer"):
-    """The outcome of effect `n`: JSON `value`, or `trouble`; `go` tells to run a step's body."""
+    """The outcome of effect `n`: JSON `value`, or `trouble`; `go` tells to run a step's body.
+
+    `data` is the content of a file that `ws` `read` asked for, where it has at most INLINE_LIMIT bytes;
+    a larger one is read through Read frames by the value's `sha256`.
+    """
 
     run: int
     n: int
     value: bytes = b"null"
     trouble: Trouble | None = None
     go: bool = False
+    data: bytes = b""
 
 
 class Data(Struct, array_like=True, tag="data"):
@@ -149,8 +156,10 @@ class Broken(Struct, array_like=True, tag="broken"):
 class Effect(Struct, array_like=True, tag="effect"):
     """The run asks the runtime for something and waits for Answer `n`.
 
-    `kind` is step, ask, call, sleep, get, set or drop; `args` is what identifies the effect besides
-    kind and name; `input` is a JSON object of what it needs.
+    `kind` is step, ask, call, sleep, get, set, drop, ws or scope; `args` is what identifies the effect
+    besides kind and name; `input` is a JSON object of what it needs. `data` is the content that `ws`
+    `write` and `append` carry, at most INLINE_LIMIT bytes: `args` has its sha256 and size, and larger
+    content is an object that the run Put before.
     """
 
     run: int
@@ -159,6 +168,7 @@ class Effect(Struct, array_like=True, tag="effect"):
     name: str
     args: bytes = b""
     input: bytes = b"null"
+    data: bytes = b""
 
 
 class Done(Struct, array_like=True, tag="done"):
@@ -222,7 +232,8 @@ class Now(Struct, array_like=True, tag="now"):
 
 
 class Read(Struct, array_like=True, tag="read"):
-    """Read up to `length` bytes of a bound file at `offset`; answered by Data `n`."""
+    """Read up to `length` bytes, at `offset`, of a bound file or of one that an effect gave the run;
+    answered by Data `n`."""
 
     run: int
     n: int

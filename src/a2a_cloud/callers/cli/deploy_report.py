@@ -54,8 +54,7 @@ def tell_success(options: Options, told: Told, *, promoted: bool) -> None:
     ):
         if value:
             put(clean_line(f"  {label:12}{value}"))
-    if text(release.get("isolation")) in ("", "none"):
-        put_painted("  not isolated: the agent's code runs as you do, with no sandbox around it yet", yellow)
+    _show_sandbox(options, release)
     findings = objs(release.get("findings"))
     if told.existed and findings:
         put(f"The card has {count(len(findings), 'weak point')}, as before; --json lists them.")
@@ -66,6 +65,29 @@ def tell_success(options: Options, told: Told, *, promoted: bool) -> None:
         why = "It waits to be promoted" if not promoted else "Another release was switched to meanwhile"
         put(f"{why}: {options.command('promote', told.agent, str(number))}")
     put(f"Call it: {call_line(options, told.agent, told.skills)}")
+
+
+#: What `[sandbox] isolation` shares, in a sentence.
+_SHARING = {
+    "shared": "runs share its processes",
+    "caller": "each caller's runs have processes of their own",
+    "run": "each run has a process of its own",
+}
+
+
+def _show_sandbox(options: Options, release: dict[str, Any]) -> None:
+    sandbox = obj(release.get("sandbox"))
+    name, missing = text(sandbox.get("name")), items(sandbox.get("missing"))
+    if name in ("", "process"):
+        line = "  not isolated: the agent's code can do what the platform's user can"
+        put_painted(f"{line} ({options.command('doctor')} says why)", yellow)
+        return
+    sharing = _SHARING.get(text(release.get("isolation")), text(release.get("isolation")))
+    needed = ", required" if release.get("require") else ""
+    put(clean_line(f"  {'sandbox':12}{name}{needed}; {sharing}"))
+    if missing:
+        lacks = count(len(missing), "gap")
+        put_painted(f"  {'':12}{lacks} on this machine: {options.command('doctor')}", yellow)
 
 
 def release_line(told: Told, serves: bool) -> str:

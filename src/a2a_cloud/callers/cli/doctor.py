@@ -49,8 +49,8 @@ def doctor_command(options: Options) -> int:
             Check(
                 "sandbox",
                 WARN,
-                "none yet: agents are not isolated",
-                "Deploy only agents whose code you trust: it runs with your rights.",
+                "not known: no platform said how it isolates agents",
+                "Start the platform, and ask with an admin's key.",
             )
         )
     failed = sum(each.state == FAIL for each in checks)

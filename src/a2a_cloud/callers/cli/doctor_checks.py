@@ -45,6 +45,7 @@ def local_checks(target: Target | None, *, reached: bool) -> list[Check]:
         _python(),
         *_packages(),
         _uv(),
+        _bubblewrap(),
         *_data(data),
         _port(target if reached else None),
         *_profiles(),
@@ -119,6 +120,20 @@ def _uv() -> Check:
     except (OSError, subprocess.SubprocessError) as error:
         return Check("uv", FAIL, f"{path} does not run: {error}", remedy)
     return Check("uv", OK, f"{done.stdout.strip()} ({path})")
+
+
+def _bubblewrap() -> Check:
+    """bubblewrap makes the jails; what else they need, the platform says of itself."""
+    # Where the platform looks, whatever PATH says.
+    path = shutil.which("bwrap", path="/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin")
+    if not path:
+        remedy = "On Debian or Ubuntu: sudo apt-get install bubblewrap"
+        return Check("bubblewrap", WARN, "not found: a platform here can't keep agents in jails", remedy)
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Check("bubblewrap", WARN, f"{path} does not run: {error}", "Install it again.")
+    return Check("bubblewrap", OK, f"{done.stdout.strip()} ({path})")
 
 
 def _find_uv() -> str:

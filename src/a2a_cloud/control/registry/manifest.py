@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
+from a2a_cloud.control.grants.declare import read_grant
 from a2a_cloud.model.problem import InvalidParams
-from a2a_cloud.model.release import Limits, Manifest, Visibility
+from a2a_cloud.model.release import Limits, Manifest, SandboxSpec, SecretBinding, Visibility
+from a2a_cloud.wire.glob import host_glob
 
 FILE = "a2a.toml"
 FALLBACK = "pyproject.toml"
@@ -43,7 +45,25 @@ _BOUNDS: dict[str, tuple[float, float, bool]] = {
     "events": (1, 10_000_000, True),
     "children": (0, 10_000, True),
     "depth": (0, 32, True),
+    "cpu": (0, 1024, False),
+    "pids": (8, 65_536, True),
+    "tmp_bytes": (_MIB, 1 << 40, True),
 }
+
+REQUIRABLE = ("jail",)
+ISOLATIONS = ("shared", "caller", "run")
+#: Idle workers that an agent may have kept ready.
+MOST_SPARES = 16
+_MOST_IDLE = 7 * 24 * 3600
+_MOST_SECRETS = 32
+
+_SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+#: Header fields that say where a message goes or where it ends: none of an agent's business.
+_FRAMING = re.compile(
+    "host|content-length|transfer-encoding|connection|keep-alive|proxy-.*|te|trailer|upgrade|expect"
+)
+_TEMPLATE = re.compile(r"[\x20-\x7e]*\{\}[\x20-\x7e]*")
 
 Check = Callable[[str, str, Any], Any]
 
@@ -53,9 +73,12 @@ def read_manifest(folder: Path) -> Manifest:
     if not folder.is_dir():
         raise InvalidParams(f"There is no folder {folder}.", remedy="Name the folder that holds a2a.toml.")
     file, table = _table(folder)
-    fields = _read(file, "", table, {**_KEYS, "provider": _section, "limits": _section})
+    fields = _read(file, "", table, {**_KEYS, **dict.fromkeys(_SECTIONS, _section)})
     provider = _read(file, "provider.", fields.pop("provider", {}), {"name": _text, "url": _url})
     limits = _read(file, "limits.", fields.pop("limits", {}), dict.fromkeys(_BOUNDS, _bounded))
+    sandbox = _read(file, "sandbox.", fields.pop("sandbox", {}), _SANDBOX)
+    if sandbox.get("isolation", "shared") != "shared":
+        sandbox.setdefault("spares", 1)
     if "name" not in fields:
         raise InvalidParams(
             f"{file} gives the agent no `name`.", remedy=f'Write name = "{_suggested(folder)}".'
@@ -67,6 +90,9 @@ def read_manifest(folder: Path) -> Manifest:
         provider_name=provider.get("name", ""),
         provider_url=provider.get("url", ""),
         limits=Limits(**limits),
+        grant=read_grant(fields.pop("grant", {}), file),
+        sandbox=SandboxSpec(**sandbox),
+        secrets=_secrets(file, fields.pop("secrets", {})),
         **fields,
     )
 
@@ -112,8 +138,9 @@ def _read(file: str, prefix: str, table: Mapping[str, Any], checks: Mapping[str,
 
 
 def _meant(prefix: str, key: str, known: Iterable[str]) -> str:
-    if not prefix and key in ("url", *_BOUNDS):
-        return f"Did you mean `{'provider' if key == 'url' else 'limits'}.{key}`?"
+    for section, keys in _SECTIONS.items():
+        if not prefix and key in keys:
+            return f"Did you mean `{section}.{key}`?"
     close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1, cutoff=0.55)
     if close:
         return f"Did you mean `{prefix}{close[0]}`?"
@@ -197,7 +224,7 @@ def _bounded(file: str, key: str, value: Any) -> float:
     least, most, whole = _BOUNDS[_leaf(key)]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or (whole and not isinstance(value, int)) or not least <= value <= most:
-        kind = "a whole number" if whole else "seconds"
+        kind = "a whole number" if whole else "cores (0: no limit)" if _leaf(key) == "cpu" else "seconds"
         raise _wrong(
             file,
             key,
@@ -206,6 +233,119 @@ def _bounded(file: str, key: str, value: Any) -> float:
         )
     return value if whole else float(value)
 
+
+def _one_of(*words: str) -> Check:
+    def check(file: str, key: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise _wrong(file, key, value, " or ".join(f'{_leaf(key)} = "{one}"' for one in words))
+        return value
+
+    return check
+
+
+def _spares(file: str, key: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_SPARES:
+        raise _wrong(file, key, value, f"a whole number from 0 to {MOST_SPARES}: spares = 1")
+    return value
+
+
+def _idle(file: str, key: str, value: Any) -> float:
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not (value == 0 or 1 <= value <= _MOST_IDLE):
+        raise _wrong(
+            file, key, value, f"seconds from 1 to {_MOST_IDLE}, or 0 for the platform's own: idle = 900"
+        )
+    return float(value)
+
+
+_SANDBOX: dict[str, Check] = {
+    "require": _one_of(*REQUIRABLE),
+    "isolation": _one_of(*ISOLATIONS),
+    "spares": _spares,
+    "idle": _idle,
+}
+#: Tables of the file, with keys that somebody might write above them.
+_SECTIONS: dict[str, Iterable[str]] = {
+    "provider": ("url",),
+    "limits": _BOUNDS,
+    "grant": ("read", "write", "deny", "egress"),
+    "sandbox": _SANDBOX,
+    "secrets": (),
+}
+
+
+def _secrets(file: str, table: Mapping[str, Any]) -> tuple[SecretBinding, ...]:
+    if len(table) > _MOST_SECRETS:
+        raise InvalidParams(
+            f"{file}: [secrets] has {len(table)} lines; {_MOST_SECRETS} are the most.",
+            remedy="Take out those that the agent does not use.",
+            info={"key": "secrets"},
+        )
+    found: list[SecretBinding] = []
+    for name, value in table.items():
+        key = f"secrets.{name}"
+        if not _SECRET.fullmatch(name):
+            raise InvalidParams(
+                f"{file}: `{key[:120]}` is no name of a secret.",
+                remedy="Write letters, digits and `_`, no digit first, 100 at most.",
+                info={"key": key},
+            )
+        example = 'host = "api.example.com", header = "Authorization", format = "Bearer {}"'
+        write = f"a table: {name} = {{ {example} }}"
+        if not isinstance(value, dict):
+            # What stands there may be the secret itself: it is not repeated.
+            raise InvalidParams(f"{file}: `{key}` is no table.", remedy=f"Write {write}.", info={"key": key})
+        fields = _read(file, f"{key}.", cast("dict[str, Any]", value), _BINDING)
+        if "host" not in fields:
+            raise InvalidParams(
+                f"{file}: `{key}` names no `host`.", remedy=f"Write {write}.", info={"key": f"{key}.host"}
+            )
+        header = fields.get("header", "Authorization")
+        usual = "Bearer {}" if header.lower() == "authorization" else "{}"
+        one = SecretBinding(name, fields["host"], header, fields.get("format", usual))
+        for other in found:
+            if (other.host, other.header.lower()) == (one.host, one.header.lower()):
+                raise InvalidParams(
+                    f"{file}: `secrets.{other.name}` and `{key}` set the same header of {one.host}.",
+                    remedy="Take one of them out.",
+                    info={"key": key},
+                )
+        found.append(one)
+    return tuple(found)
+
+
+def _host(file: str, key: str, value: Any) -> str:
+    write = 'one host, without `*`, with a port if it is not 443: host = "api.example.com"'
+    if not isinstance(value, str) or "*" in value:
+        raise _wrong(file, key, value, write)
+    try:
+        host_glob(value)
+    except InvalidParams:
+        raise _wrong(file, key, value, write) from None
+    return value.removesuffix(":443")
+
+
+def _header(file: str, key: str, value: Any) -> str:
+    if not isinstance(value, str) or not _HEADER.fullmatch(value) or _FRAMING.fullmatch(value.lower()):
+        raise _wrong(
+            file, key, value, 'the name of a header that a server reads a key from: header = "Authorization"'
+        )
+    return value
+
+
+def _template(file: str, key: str, value: Any) -> str:
+    good = isinstance(value, str) and len(value) <= 256 and _TEMPLATE.fullmatch(value)
+    if not good or value.count("{}") != 1:
+        # Without its {} it may hold the secret itself: it is not repeated.
+        raise InvalidParams(
+            f"{file}: `{key}` does not say where the secret goes.",
+            remedy='Write ASCII text with one {} in it: format = "Bearer {}".',
+            info={"key": key},
+        )
+    return value
+
+
+_BINDING: dict[str, Check] = {"host": _host, "header": _header, "format": _template}
 
 _KEYS: dict[str, Check] = {
     "name": _name,

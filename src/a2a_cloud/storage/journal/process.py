@@ -28,13 +28,29 @@ import msgspec
 
 from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.storage.journal.group import GroupJournal, Settled
-from a2a_cloud.storage.journal.port import Op, Params
+from a2a_cloud.storage.journal.port import Op, Params, Statement
 from a2a_cloud.storage.journal.writer import Checkpoints, SqliteWriter, Verdicts, prepare
 from a2a_cloud.storage.sql import statements
 
 log = logging.getLogger("a2a_cloud.journal")
 
-_NUMBERS = {statement: number for number, statement in enumerate(statements.ALL)}
+
+class _Numbers(dict[Statement, int]):
+    """A number for each statement on the wire. Those that storage does not know itself, slices' of other
+    planes, get theirs when they first come, and the writer is told what they are."""
+
+    def __init__(self) -> None:
+        super().__init__((statement, number) for number, statement in enumerate(statements.ALL))
+        self.others: list[Statement] = []
+        self.untold: list[Statement] = []
+
+    def __missing__(self, statement: Statement) -> int:
+        number = self[statement] = len(self)
+        self.others.append(statement)
+        self.untold.append(statement)
+        return number
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
 #: Groups between looks at the WAL's size.
@@ -50,6 +66,7 @@ class ProcessCommitter(asyncio.Protocol):
 
     def __init__(self, path: Path, seed: bytes, lock: int) -> None:
         self._path = path
+        self._numbers = _Numbers()
         self._seed = seed
         self._lock = lock
         self._loop = asyncio.get_running_loop()
@@ -144,6 +161,7 @@ class ProcessCommitter(asyncio.Protocol):
             settled, before = self._settled, self._commits
             self._commits = number
             self._ready = True
+            self._numbers.untold = list(self._numbers.others)  # It is new, and knows only storage's own.
             if settled is None:
                 return
             if self._sent and before >= 0 and number == before + 1:
@@ -178,28 +196,34 @@ class ProcessCommitter(asyncio.Protocol):
             self._send()
 
     def _send(self) -> None:
-        numbers = _NUMBERS
+        numbers = self._numbers
         if self._bad:
             self._bad = {}
         try:
-            body = _encoder.encode([[(numbers[op[0]], op[1]) for op in ops] for ops in self._group])
+            rows = [[(numbers[op[0]], op[1]) for op in ops] for ops in self._group]
+            body = _encoder.encode(rows if not numbers.untold else self._told(rows))
         except (OverflowError, TypeError, ValueError, msgspec.MsgspecError):
             body = self._send_apart()
         self._sent = True
+        self._numbers.untold = []
         self._write(body)
 
     def _send_apart(self) -> bytes:
         """A value in the group has no form on the wire: its write is refused, its neighbours go."""
         rows: list[list[tuple[int, Params]]] = []
         for place, ops in enumerate(self._group):
-            plain = [(_NUMBERS[op[0]], op[1]) for op in ops]
+            plain = [(self._numbers[op[0]], op[1]) for op in ops]
             try:
                 _encoder.encode(plain)
                 rows.append(plain)
             except (OverflowError, TypeError, ValueError, msgspec.MsgspecError) as error:
                 rows.append([])
                 self._bad[place] = f"{type(error).__name__}: {error}"
-        return _encoder.encode(rows)
+        return _encoder.encode(rows if not self._numbers.untold else self._told(rows))
+
+    def _told(self, rows: object) -> dict[str, object]:
+        untold = self._numbers.untold
+        return {"new": [(one.name, one.sql, one.rank, one.signs) for one in untold], "group": rows}
 
     def _write(self, body: bytes) -> None:
         if self._transport is not None:
@@ -267,9 +291,13 @@ def serve(connection: socket.socket, path: Path, seed: bytes) -> None:
     commits, verdicts = writer.last()
     _send(connection, ["hello", commits, verdicts])
     groups = 0
-    kinds = statements.ALL
+    kinds = list(statements.ALL)
     while (body := _receive(connection)) is not None:
         rows = _decoder.decode(body)
+        if isinstance(rows, dict):
+            message = cast("dict[str, Any]", rows)
+            kinds += [Statement(name, text, rank, signs) for name, text, rank, signs in message["new"]]
+            rows = message["group"]
         group: list[Sequence[Op]] = [[(kinds[number], params) for number, params in row] for row in rows]
         try:
             verdicts = writer.apply(group)

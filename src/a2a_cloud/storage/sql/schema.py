@@ -12,6 +12,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from a2a_cloud.model.problem import Unavailable
+from a2a_cloud.storage.sql.slices import APPROVALS, GRANTS, SECRETS
+from a2a_cloud.storage.workspaces.rows import MIGRATION as WORKSPACES
 
 #: Events of a run are numbered below 2**SEQ_BITS.
 SEQ_BITS = 20
@@ -116,6 +118,8 @@ MIGRATIONS: tuple[str, ...] = (
 
     ALTER TABLE log ADD COLUMN release INTEGER NOT NULL DEFAULT 0;
     """,
+    # Grants, approvals, secrets, workspaces.
+    GRANTS + APPROVALS + SECRETS + WORKSPACES,
 )
 
 VERSION = len(MIGRATIONS)

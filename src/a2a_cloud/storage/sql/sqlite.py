@@ -82,6 +82,11 @@ class SqliteReader:
         """See the port."""
         self._connection.close()
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For the readers of single slices, which share it: read-only."""
+        return self._connection
+
     @contextmanager
     def snapshot(self) -> Generator[None]:
         """See the port."""

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from a2a_cloud.model.card import (
+    ISOLATION,
     SKILL_SCHEMAS,
     AgentCapabilities,
     AgentCard,
@@ -23,6 +24,7 @@ from a2a_cloud.model.card import (
     AgentSkill,
     ApiKeyScheme,
     HttpAuthScheme,
+    IsolationParams,
     Scopes,
     SecurityRequirement,
     SecurityScheme,
@@ -30,6 +32,7 @@ from a2a_cloud.model.card import (
     SkillSchemasParams,
 )
 from a2a_cloud.model.release import Release, SkillSpec, Visibility
+from a2a_cloud.surface.ports import Sandbox
 from a2a_cloud.surface.request import JSON, Headers, Request
 
 PATHS = ("/.well-known/agent-card.json", "/.well-known/agent.json", "/card")
@@ -40,8 +43,8 @@ _DEFAULT_OUTPUT = ["text/plain", "application/json"]
 _encode = msgspec.json.Encoder().encode
 
 
-def card_of(release: Release, base: str) -> AgentCard:
-    """The card of `release`, reached at `base` (no slash at its end)."""
+def card_of(release: Release, base: str, sandbox: Sandbox) -> AgentCard:
+    """The card of `release`, reached at `base` (no slash at its end), run in `sandbox`."""
     manifest = release.manifest
     public = manifest.visibility is Visibility.PUBLIC
     schemes = {
@@ -66,7 +69,7 @@ def card_of(release: Release, base: str) -> AgentCard:
             streaming=True,
             push_notifications=False,
             extended_agent_card=False,
-            extensions=[_schemas(release)],
+            extensions=[_schemas(release), _isolation(release, sandbox)],
         ),
         default_input_modes=_modes(release, "input_modes", _DEFAULT_INPUT),
         default_output_modes=_modes(release, "output_modes", _DEFAULT_OUTPUT),
@@ -124,6 +127,15 @@ def _schemas(release: Release) -> AgentExtension:
     )
 
 
+def _isolation(release: Release, sandbox: Sandbox) -> AgentExtension:
+    return AgentExtension(
+        uri=ISOLATION,
+        description="What keeps this agent's code apart from the machine, and its runs from each other.",
+        required=False,
+        params=IsolationParams(sandbox.name, release.manifest.sandbox.isolation, list(sandbox.layers)),
+    )
+
+
 def _modes(release: Release, field: str, default: list[str]) -> list[str]:
     named = [mode for spec in release.skills for mode in getattr(spec, field)]
     return list(dict.fromkeys(default + named))
@@ -132,9 +144,10 @@ def _modes(release: Release, field: str, default: list[str]) -> list[str]:
 class Cards:
     """Encoded cards by release and address."""
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_kept", "_sandbox")
 
-    def __init__(self) -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
         self._kept: dict[tuple[int, str], tuple[bytes, bytes]] = {}
 
     def encoded(self, release: Release, base: str) -> tuple[bytes, bytes]:
@@ -144,7 +157,7 @@ class Cards:
         if found is None:
             if len(self._kept) >= _MAX_KEPT:
                 self._kept.clear()
-            body = _encode(card_of(release, base))
+            body = _encode(card_of(release, base, self._sandbox))
             found = self._kept[key] = (body, b'"' + sha256(body).hexdigest()[:32].encode() + b'"')
         return found
 

@@ -14,7 +14,18 @@ import msgspec
 
 from a2a_cloud.model.principal import Principal, Role
 from a2a_cloud.model.problem import Forbidden, NotFound, Unauthenticated
-from a2a_cloud.surface.api import agents, doctor, keys, releases, runs
+from a2a_cloud.surface.api import (
+    agents,
+    approvals,
+    doctor,
+    grants,
+    keys,
+    releases,
+    runs,
+    secrets,
+    workspace_files,
+    workspaces,
+)
 from a2a_cloud.surface.api.exposition import CONTENT_TYPE, exposition
 from a2a_cloud.surface.pages.routes import Pages
 from a2a_cloud.surface.ports import Services
@@ -49,8 +60,35 @@ _ROUTES: list[tuple[list[str], dict[str, Handler]]] = [
     (["api", "v1", "runs", "*", "logs"], {"GET": runs.logs}),
     (["api", "v1", "runs", "*", "cancel"], {"POST": runs.cancel}),
     (["api", "v1", "tasks", "*"], {"GET": runs.task}),
+    (["api", "v1", "approvals"], {"GET": approvals.listed}),
+    (["api", "v1", "approvals", "policy"], {"GET": approvals.policy, "PUT": approvals.put_policy}),
+    (["api", "v1", "approvals", "*"], {"GET": approvals.one}),
+    (["api", "v1", "approvals", "*", "approve"], {"POST": approvals.approve}),
+    (["api", "v1", "approvals", "*", "deny"], {"POST": approvals.deny}),
+    (["api", "v1", "grants"], {"GET": grants.listed}),
+    (["api", "v1", "grants", "policy"], {"GET": grants.policy, "PUT": grants.put_policy}),
+    (["api", "v1", "grants", "explain"], {"GET": grants.explain}),
+    (["api", "v1", "grants", "rotate-key"], {"POST": grants.rotate_key}),
+    (["api", "v1", "grants", "*"], {"GET": grants.one}),
+    (["api", "v1", "grants", "*", "tree"], {"GET": grants.tree}),
+    (["api", "v1", "grants", "*", "revoke"], {"POST": grants.revoke}),
+    (["api", "v1", "audit"], {"GET": grants.audit}),
     (["api", "v1", "keys"], {"GET": keys.listed, "POST": keys.create}),
     (["api", "v1", "keys", "*"], {"DELETE": keys.revoke}),
+    (["api", "v1", "secrets"], {"GET": secrets.listed}),
+    (["api", "v1", "secrets", "*"], {"PUT": secrets.put, "DELETE": secrets.drop}),
+    (["api", "v1", "workspaces"], {"GET": workspaces.listed}),
+    (["api", "v1", "workspaces", "*"], {"GET": workspaces.one, "PUT": workspaces.make}),
+    (["api", "v1", "workspaces", "*", "versions"], {"GET": workspaces.versions}),
+    (["api", "v1", "workspaces", "*", "diff"], {"GET": workspaces.diff}),
+    (["api", "v1", "workspaces", "*", "restore"], {"POST": workspaces.restore}),
+    (["api", "v1", "workspaces", "*", "tree"], {"GET": workspaces.tree}),
+    (["api", "v1", "workspaces", "*", "commit"], {"POST": workspaces.commit}),
+    (["api", "v1", "workspaces", "*", "objects"], {"POST": workspace_files.upload}),
+    (
+        ["api", "v1", "workspaces", "*", "files", "**"],
+        {"GET": workspace_files.read, "PUT": workspace_files.put, "DELETE": workspace_files.delete},
+    ),
 ]
 #: What anybody may read of the control API.
 _OPEN = frozenset({"agents"})
@@ -105,11 +143,15 @@ class ColdRoutes:
         self, request: Request, steps: list[str], credentials: Callable[[Request], Principal]
     ) -> None:
         for pattern, methods in _ROUTES:
-            if len(pattern) != len(steps):
+            rest = pattern[-1] == "**"
+            if len(pattern) != len(steps) and not (rest and len(steps) > len(pattern)):
                 continue
             values: list[str] = []
-            for want, step in zip(pattern, steps, strict=True):
-                if want == "*":
+            for want, step in zip(pattern, steps, strict=not rest):
+                if want == "**":
+                    # All that is left, undecoded and with a slash at its end if there is one.
+                    values.append(request.path.split("/", len(pattern))[-1])
+                elif want == "*":
                     values.append(segment(step))
                 elif want != step:
                     break

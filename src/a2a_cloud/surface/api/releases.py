@@ -62,7 +62,7 @@ async def deploy(services: Services, request: Request, values: list[str]) -> Ans
     finally:
         upload.close()
     agent = services.registry.agent(f"{principal.org}.{bare if dot else name}", principal.org_no)
-    return (200 if record.ready else 202), document(agent, record, request.base)
+    return (200 if record.ready else 202), document(services, agent, record, request.base)
 
 
 async def _receive(request: Request, write: Any) -> None:
@@ -98,7 +98,7 @@ async def listed(services: Services, request: Request, values: list[str]) -> Ans
             for number, major in sorted(agent.majors.items())
         ],
         "deleted": stamp(agent.deleted) if agent.deleted is not None else None,
-        "releases": [document(agent, agent.records[number], request.base) for number in numbers],
+        "releases": [document(services, agent, agent.records[number], request.base) for number in numbers],
     }
 
 
@@ -111,7 +111,7 @@ async def one(services: Services, request: Request, values: list[str]) -> Answer
     wait = seconds(query, "wait")
     if wait:
         await services.deploys.wait(record, after, wait)
-    found = document(agent, record, request.base)
+    found = document(services, agent, record, request.base)
     found["progress"] = [
         {"no": line.no, "at": stamp(line.at), "step": line.step, "level": line.level, "message": line.message}
         for line in record.progress[after:]
@@ -119,7 +119,7 @@ async def one(services: Services, request: Request, values: list[str]) -> Answer
     return 200, found
 
 
-def document(agent: Agent, record: Record, origin: str) -> dict[str, Any]:
+def document(services: Services, agent: Agent, record: Record, origin: str) -> dict[str, Any]:
     """A release as programs read it."""
     release, notes = record.release, record.notes
     url = f"{origin}/agents/{qualified(release)}"
@@ -150,7 +150,9 @@ def document(agent: Agent, record: Record, origin: str) -> dict[str, Any]:
         "environment": {"digest": release.environment, "python": notes.python, "packages": notes.packages}
         if release.environment
         else None,
-        "isolation": "none",
+        "sandbox": services.sandbox._asdict(),
+        "isolation": release.manifest.sandbox.isolation,
+        "require": release.manifest.sandbox.require,
         "skills": [spec.id for spec in release.skills],
         "findings": notes.findings,
         "changes": notes.changes,
@@ -182,7 +184,8 @@ async def part(services: Services, request: Request, values: list[str]) -> Answe
     agent = found_agent(services, request, values[0])
     record = release_record(agent, values[1])
     if values[2] == "card" and record.ready:
-        card = card_of(record.release, f"{request.base}/agents/{qualified(record.release)}")
+        base = f"{request.base}/agents/{qualified(record.release)}"
+        card = card_of(record.release, base, services.sandbox)
         return 200, card
     found = await services.parts.part(values[2], record)
     if found is None:

@@ -25,6 +25,7 @@ from a2a_cloud.surface.a2a.operations import Operations, trace_id
 from a2a_cloud.surface.arguments import Gate
 from a2a_cloud.surface.calls import find_skill, fingerprint
 from a2a_cloud.surface.http.sse import open_stream
+from a2a_cloud.surface.narrowing import KEY, of_header
 from a2a_cloud.surface.parts import OCTETS, check_id, decode_any, matches
 from a2a_cloud.surface.ports import Run
 from a2a_cloud.surface.request import (
@@ -110,6 +111,9 @@ def _call(
     if key:
         check_id(key, "Idempotency-Key")
     message = Message(operations.services.ids.new("msg"), Role.USER, parts)
+    narrow = of_header(request.grant)
+    if narrow is not None:  # So that it is in the record, and another call under the same key.
+        message.metadata = Raw(_canonical({KEY: narrow}))
     release, principal = request.release, request.principal
     return Call(
         release=release,
@@ -125,6 +129,7 @@ def _call(
         shown=shown,
         trace_id=trace_id(request.traceparent),
         dialect="http",
+        narrow=narrow,
     )
 
 

@@ -1,0 +1,1 @@
+"""Approvals: what a run may not do yet, and who lets it."""

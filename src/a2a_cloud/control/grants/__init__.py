@@ -1,0 +1,1 @@
+"""Grants: their keys, where they come from, whether they still stand, and why they allow what they allow."""

@@ -1,0 +1,135 @@
+"""What is stored of grants: who got which, what was revoked, what was used. No row holds a signature, so
+none can be used as a grant; the platform signs stored blocks again with its key (`wire.grant.sign_again`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from a2a_cloud.storage.journal.port import IN_ORDER, Statement
+
+
+class GrantRow(NamedTuple):
+    """A row of `run_grant`. `root` is the first grant of its tree and its rotations, `parent` the grant that
+    was handed over ("": none), `prior` the one that this replaced ("": none), `blocks` the token without
+    its signature. `created` in wall seconds, `expires` in whole ones."""
+
+    id: str
+    org: int
+    root: str
+    parent: str
+    prior: str
+    line: str
+    run: str
+    holder: str
+    subject: str
+    approval: str
+    blocks: str
+    created: float
+    expires: int
+
+
+class EndRow(NamedTuple):
+    """A row of `grant_end`: a grant or a root that was revoked."""
+
+    id: str
+    org: int
+    at: float
+    by: str
+    reason: str
+
+
+class PolicyRow(NamedTuple):
+    """A row of `grant_policy`: the most that an organisation's grants may allow. `body` is a Narrowing as
+    JSON."""
+
+    org: int
+    body: str
+    at: float
+    by: str
+
+
+class AuditRow(NamedTuple):
+    """A row of `audit_event`; `no` is the cursor, `blocks` SHA-256 of the blocks in hex, a space between."""
+
+    no: int
+    org: int
+    at: float
+    kind: str
+    run: str
+    grant: str
+    root: str
+    blocks: str
+    caller: str
+    operation: str
+    target: str
+    allowed: int
+    reason: str
+
+
+class UseRow(NamedTuple):
+    """A row of `grant_use`: totals so far, under the id of a Limit."""
+
+    id: str
+    org: int
+    uses: int
+    bytes: int
+
+
+_COLUMNS = "id, org, root, parent, prior, line, run, holder, subject, approval, blocks, created, expires"
+
+ADD_GRANT = Statement("add_grant", f"INSERT INTO run_grant({_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)")
+#: The first end stays: who revoked it, and when.
+END_GRANT = Statement(
+    "end_grant",
+    "INSERT INTO grant_end(id, org, at, ended_by, reason) VALUES(?,?,?,?,?) ON CONFLICT DO NOTHING",
+    IN_ORDER,
+)
+PUT_GRANT_USE = Statement(
+    "put_grant_use",
+    "INSERT INTO grant_use(id, org, uses, bytes) VALUES(?,?,?,?)"
+    " ON CONFLICT DO UPDATE SET uses=MAX(uses, excluded.uses), bytes=MAX(bytes, excluded.bytes)",
+    IN_ORDER,
+)
+
+PUT_POLICY = Statement(
+    "put_grant_policy",
+    "INSERT INTO grant_policy(org, body, at, set_by) VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET"
+    " body=excluded.body, at=excluded.at, set_by=excluded.set_by",
+    IN_ORDER,
+)
+_AUDIT = "org, at, kind, run, grant_id, root, blocks, caller, operation, target, allowed, reason"
+ADD_AUDIT = Statement("add_audit_event", f"INSERT INTO audit_event({_AUDIT}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)")
+
+#: Queries for the reader. Those of LIVING_… and USES are for the platform's own start: every organisation.
+#: A grant that is nobody's child or successor is no link of a tree: the indexes of links leave it out.
+_SELECT = f"SELECT {_COLUMNS} FROM run_grant WHERE"  # noqa: S608
+GRANT = f"{_SELECT} org=? AND id=?"
+#: Newest first, before (created, id).
+GRANTS = f"{_SELECT} org=? AND (created, id)<(?,?) ORDER BY created DESC, id DESC LIMIT ?"
+GRANTS_OF_HOLDER = (
+    f"{_SELECT} org=? AND holder=? AND (created, id)<(?,?) ORDER BY created DESC, id DESC LIMIT ?"
+)
+GRANTS_OF_SUBJECT = (
+    f"{_SELECT} org=? AND subject=? AND (created, id)<(?,?) ORDER BY created DESC, id DESC LIMIT ?"
+)
+GRANTS_OF_RUN = f"{_SELECT} org=? AND run=? ORDER BY created"
+LINKS_OF_ROOT = f"{_SELECT} org=? AND root=? AND root<>id ORDER BY created LIMIT ?"
+LIVING_LINKS = f"{_SELECT} expires>? AND root<>id ORDER BY created"
+LIVING_ENDS = "SELECT id, org, at, ended_by, reason FROM grant_end WHERE at>?"
+USES = "SELECT id, org, uses, bytes FROM grant_use WHERE id IN (SELECT value FROM json_each(?))"
+GRANTS_BY_ID = f"{_SELECT} id IN (SELECT value FROM json_each(?))"  # noqa: S608
+ENDS_BY_ID = (
+    "SELECT id, org, at, ended_by, reason FROM grant_end WHERE id IN (SELECT value FROM json_each(?))"
+)
+POLICIES = "SELECT org, body, at, set_by FROM grant_policy"
+#: Those that a run which has not ended can use. Few, whatever is stored.
+_OPEN_COLUMNS = ", ".join(f"g.{column}" for column in _COLUMNS.split(", "))
+GRANTS_OF_OPEN_RUNS = (
+    f"SELECT {_OPEN_COLUMNS} FROM run r INDEXED BY run_open JOIN run_grant g ON g.run=r.id"  # noqa: S608
+    " WHERE r.ended IS NULL AND g.org=? AND g.expires>? LIMIT ?"
+)
+_EVENTS = f"SELECT no, {_AUDIT} FROM audit_event"  # noqa: S608
+EVENTS = f"{_EVENTS} INDEXED BY audit_event_org WHERE org=?"
+EVENTS_OF_RUN = f"{_EVENTS} INDEXED BY audit_event_run WHERE org=? AND run=?"
+EVENTS_OF_GRANT = f"{_EVENTS} INDEXED BY audit_event_grant WHERE org=? AND grant_id=?"

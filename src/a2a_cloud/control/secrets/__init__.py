@@ -1,0 +1,1 @@
+"""Secrets of organisations: sealed at rest, given to the egress proxy alone."""

@@ -1,0 +1,1 @@
+"""Cages for agent code: the port, the jail, the bare process, and the choice between them."""

@@ -1,0 +1,414 @@
+"""`ctx.workspace`: each operation checked against the run's grant, done on the run's own view of one pinned
+version, recorded, and committed once at the end, in the same write as the run's result and receipt.
+
+What a run wrote is on disk before anything says so that outlives the process: a question, a long sleep, an
+effect of a durable skill. So a replay after a restart begins from the same files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from a2a_cloud.model.grant import Operation
+from a2a_cloud.model.problem import FileNotFound, Internal, InvalidParams, Problem
+from a2a_cloud.model.receipt import WorkspaceEntry, WorkspaceFacts
+from a2a_cloud.model.run import EffectEnded, EffectStarted, RunEvent
+from a2a_cloud.model.task import ObjectRef, TaskState
+from a2a_cloud.model.workspace import Change, File, Folder
+from a2a_cloud.runtime.live import Outcome, Run
+from a2a_cloud.runtime.workspace.commits import Pending
+from a2a_cloud.runtime.workspace.draft import Draft
+from a2a_cloud.runtime.workspace.service import Workspace, Workspaces
+from a2a_cloud.wire.worker import INLINE_LIMIT, Effect, Trouble
+
+if TYPE_CHECKING:
+    from a2a_cloud.runtime.runs import Runs
+
+#: Entries of one page of a list.
+PAGE = 1000
+#: Operations that a receipt names.
+NAMED = 10_000
+
+#: Operations that change the run's view.
+_CHANGES = frozenset({"write", "append", "adopt", "copy", "delete"})
+_OPERATIONS = _CHANGES | {"read", "stat", "list", "glob", "keep", "info"}
+
+
+class Asked(Struct):
+    """`input` of a ws effect: which fields count depends on the operation."""
+
+    path: str = ""
+    offset: int = 0
+    length: int = -1
+    sha256: str = ""
+    size: int = 0
+    source: str = msgspec.field(default="", name="from")
+    target: str = msgspec.field(default="", name="to")
+    folder: str = ""
+    after: str = ""
+    limit: int = PAGE
+    pattern: str = ""
+
+
+class Held(Struct, omit_defaults=True):
+    """What a path holds after an operation; the value of most ws effects."""
+
+    path: str
+    sha256: str = ""
+    size: int = 0
+
+
+_asked = msgspec.json.Decoder(Asked)
+_held = msgspec.json.Decoder(Held)
+_encode = msgspec.json.Encoder().encode
+
+
+class Work:
+    """A run's view of its workspace, and what was done to it."""
+
+    __slots__ = ("draft", "entries", "keep", "outcomes", "pending", "stored", "tasks", "workspace")
+
+    def __init__(self, workspace: Workspace, draft: Draft) -> None:
+        self.workspace = workspace
+        self.draft = draft
+        #: Its changes are committed even if the run fails.
+        self.keep = False
+        #: Every content that it holds is on disk.
+        self.stored = True
+        self.entries: list[WorkspaceEntry] = []
+        #: Effects that were done: one that a replay opens again is not done twice.
+        self.outcomes: dict[int, tuple[bytes, Trouble | None, bytes]] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.pending: Pending | None = None
+
+
+class Workfiles:
+    """See the module. One per engine."""
+
+    def __init__(self, runs: Runs, workspaces: Workspaces) -> None:
+        self._runs = runs
+        self._workspaces = workspaces
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def newest(self, org_no: int, name: str) -> int:
+        """The number of the workspace's newest version; 0 when there is none."""
+        return self._workspaces.newest(org_no, name)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run it, and keep it until it is done."""
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- operations -------------------------------------------------------------------------------
+
+    def begin(self, run: Run, frame: Effect, seq: int) -> None:
+        """An operation begins. Raises msgspec.MsgspecError for an input that nobody understands."""
+        if frame.name not in _OPERATIONS or len(frame.data) > INLINE_LIMIT:
+            raise msgspec.ValidationError(f"ws {frame.name[:32]!r} is unknown or too large")
+        self.spawn(self._do(run, seq, frame.name, _asked.decode(frame.input), frame.data))
+
+    def again(self, run: Run, seq: int, started: EffectStarted, data: bytes) -> None:
+        """An operation that began and has no recorded end: done now, unless it was done in this life."""
+        done = run.work.outcomes.get(seq) if run.work is not None else None
+        if done is not None:
+            self._runs.frames.end_now(run, seq, *done)
+            return
+        self.spawn(self._do(run, seq, started.name, _asked.decode(started.input), data))
+
+    async def _do(self, run: Run, seq: int, name: str, asked: Asked, data: bytes) -> None:
+        value, out, trouble = b"null", b"", None
+        work: Work | None = None
+        try:
+            work = await self._open(run)
+            value, out = await self._operate(run, work, seq, name, asked, data)
+            if name in _CHANGES:
+                work.stored = False
+                if run.spec is not None and run.spec.durable:
+                    await self.store(run)
+        except Problem as problem:
+            trouble = Trouble(problem.code, problem.detail, problem.remedy, problem.retry)
+        if work is not None and name in _CHANGES:
+            work.outcomes[seq] = (value, trouble, b"")
+        if run.work is work:  # Else it was of an attempt that is void.
+            self._runs.frames.end_now(run, seq, value, trouble, out)
+
+    async def _open(self, run: Run) -> Work:
+        if run.work is not None:
+            return run.work
+        block = self._runs.granted.of(run).grant.root
+        workspace = await self._workspaces.create(run.task.org_no, block.workspace, run.call.principal.label)
+        if run.work is None:
+            run.work = Work(workspace, workspace.draft(min(block.base, workspace.head().number)))
+        return run.work
+
+    async def _operate(
+        self, run: Run, work: Work, seq: int, name: str, asked: Asked, data: bytes
+    ) -> tuple[bytes, bytes]:
+        """(value as JSON, content for the worker)."""
+        path = asked.path
+        match name:
+            case "read":
+                return await self._read(run, work, seq, asked)
+            case "write" | "append" | "adopt":
+                return await self._put(run, work, seq, name, asked, data), b""
+            case "copy":
+                return await self._copy(run, work, seq, asked), b""
+            case "delete":
+                self._check(run, Operation.DELETE, path)
+                change = await work.draft.delete(path)
+                self._note(work, seq, name, path, change, 0)
+                return _encode(Held(path)), b""
+            case "stat":
+                self._check(run, Operation.STAT, path)
+                return _encode(await work.draft.stat(path)), b""
+            case "list" | "glob":
+                return await self._list(run, work, seq, name, asked), b""
+            case "keep":
+                work.keep = True
+                return b"null", b""
+            case _:
+                grant = self._runs.granted.of(run).grant
+                facts = {
+                    "workspace": work.workspace.name,
+                    "base": work.draft.base.number,
+                    "prefix": grant.prefix,
+                    "run": run.id,
+                }
+                return _encode(facts), b""
+
+    def _check(self, run: Run, operation: Operation, path: str, size: int = 0) -> None:
+        self._runs.granted.check(run, operation, path, size)
+
+    async def _read(self, run: Run, work: Work, seq: int, asked: Asked) -> tuple[bytes, bytes]:
+        missing: Problem | None = None
+        size = 0
+        try:
+            found = await work.draft.stat(asked.path)
+            if isinstance(found, Folder):
+                raise FileNotFound(f"{asked.path[:200]!a} is a folder.", remedy="Name a file, or list it.")
+            size = max(0, found.size - max(0, asked.offset))
+            size = size if asked.length < 0 else min(size, asked.length)
+        except FileNotFound as problem:
+            missing = problem
+        self._check(run, Operation.READ, asked.path, size)  # First: what is forbidden does not exist.
+        if missing is not None:
+            raise missing
+        out = b""
+        if size <= INLINE_LIMIT:
+            piece = await work.draft.read(asked.path, asked.offset, asked.length)
+            file, out = piece.file, piece.data
+            ref = file.ref
+        else:
+            ref = await work.draft.ref(asked.path)
+        run.objects = run.objects | {(ref.sha256, ref.size)}
+        entry = WorkspaceEntry(seq=seq, op="read", path=asked.path, bytes=size, before=ref.sha256)
+        self._entry(work, entry)
+        return _encode(Held(asked.path, ref.sha256, ref.size)), out
+
+    async def _put(self, run: Run, work: Work, seq: int, name: str, asked: Asked, data: bytes) -> bytes:
+        path = asked.path
+        self._check(run, Operation.WRITE, path, asked.size)
+        if data or not asked.size:
+            if len(data) != asked.size:
+                raise InvalidParams(f"{len(data)} bytes came, and {asked.size} were announced.")
+            change = (
+                await work.draft.append(path, data)
+                if name == "append"
+                else await work.draft.write(path, data)
+            )
+        else:
+            ref = ObjectRef(asked.sha256, asked.size)
+            if (ref.sha256, ref.size) not in run.objects:
+                raise InvalidParams(
+                    "The run neither got nor made an object with that content.",
+                    remedy="Read the file, or upload its content, in this run.",
+                )
+            if name == "append":
+                change = await work.draft.append_object(path, ref)
+            else:
+                change = await work.draft.adopt(path, ref)
+        self._note(work, seq, name, path, change, asked.size)
+        after = change.after
+        assert after is not None
+        return _encode(Held(path, after.sha256, after.size))
+
+    async def _copy(self, run: Run, work: Work, seq: int, asked: Asked) -> bytes:
+        # Both ends are checked: as reading and as writing.
+        self._check(run, Operation.READ, asked.source)
+        self._check(run, Operation.WRITE, asked.target)
+        change = await work.draft.copy(asked.source, asked.target)
+        after = change.after
+        assert after is not None
+        self._note(work, seq, "copy", asked.target, change, after.size)
+        return _encode(Held(asked.target, after.sha256, after.size))
+
+    async def _list(self, run: Run, work: Work, seq: int, name: str, asked: Asked) -> bytes:
+        limit = min(max(asked.limit, 1), PAGE)
+        after = asked.after
+        shown: list[File | Folder] = []
+        while len(shown) < limit:
+            page: list[File | Folder]
+            if name == "list":
+                page = list(await work.draft.list(asked.folder, after.rpartition("/")[2], PAGE))
+            else:
+                page = list(await work.draft.glob(asked.pattern, after, PAGE))
+            shown += self._visible(run, page)
+            if len(page) < PAGE:
+                break
+            after = page[-1].path
+        self._entry(
+            work, WorkspaceEntry(seq=seq, op=name, path=asked.folder or asked.pattern, bytes=0)
+        )  # fmt: skip
+        return _encode({"entries": shown[:limit]})
+
+    def _visible(self, run: Run, page: list[File | Folder]) -> list[File | Folder]:
+        """What of a page the run may see. A folder that merely leads to something is shown without its
+        sums, which would tell of what the run may not see."""
+        granted = self._runs.granted
+        allowed = granted.among(run, [entry.path for entry in page])
+        folders = [entry.path for entry in page if isinstance(entry, Folder)]
+        leads = granted.leads(run, folders) if folders else set[str]()
+        shown: list[File | Folder] = []
+        for entry in page:
+            if isinstance(entry, File):
+                if entry.path in allowed:
+                    shown.append(entry)
+            elif entry.path in allowed or entry.path in leads:
+                shown.append(Folder(entry.path, 0, 0))
+        return shown
+
+    def _note(self, work: Work, seq: int, op: str, path: str, change: Change, size: int) -> None:
+        self._entry(
+            work,
+            WorkspaceEntry(
+                seq=seq,
+                op=op,
+                path=path,
+                bytes=size,
+                before=change.before.sha256 if change.before is not None else UNSET,
+                after=change.after.sha256 if change.after is not None else UNSET,
+            ),
+        )
+
+    def _entry(self, work: Work, entry: WorkspaceEntry) -> None:
+        if len(work.entries) < NAMED:
+            work.entries.append(entry)
+
+    # --- what outlives the process ------------------------------------------------------------------
+
+    def unstored(self, run: Run) -> bool:
+        """Something that the run wrote is in memory alone."""
+        return run.work is not None and not run.work.stored
+
+    async def store(self, run: Run) -> None:
+        """Have all that the run wrote on disk. Raises StorageFull, Unavailable."""
+        if run.work is not None and not run.work.stored:
+            run.work.stored = True
+            try:
+                await run.work.draft.changes()
+            except BaseException:
+                run.work.stored = False
+                raise
+
+    async def rebuild(self, run: Run, events: Iterable[tuple[int, RunEvent]]) -> None:
+        """Bring back the view of a run of an earlier life, from what it recorded. Raises Problem."""
+        if run.work is not None or not run.grants:
+            return
+        started: dict[int, EffectStarted] = {}
+        holds: dict[str, ObjectRef | None] = {}
+        keep = False
+        objects = set[tuple[str, int]]()
+        for seq, event in events:
+            if isinstance(event, EffectStarted) and event.kind == "ws":
+                started[seq] = event
+            elif isinstance(event, EffectEnded) and event.effect in started and not event.problem_code:
+                name = started[event.effect].name
+                keep = keep or name == "keep"
+                if name in _CHANGES or name == "read":
+                    held = _held.decode(event.value)
+                    if held.sha256:
+                        objects.add((held.sha256, held.size))
+                    if name != "read":
+                        holds[held.path] = ObjectRef(held.sha256, held.size) if held.sha256 else None
+        if not started:
+            return
+        work = await self._open(run)
+        work.keep = keep
+        run.objects = run.objects | objects
+        base = work.draft.tree
+        work.draft.resume([Change(path, await base.content(path), after) for path, after in holds.items()])
+
+    def restart(self, run: Run) -> None:
+        """A further attempt begins from scratch."""
+        if run.work is not None:
+            run.work.draft.close()
+            run.work = None
+
+    # --- the end ------------------------------------------------------------------------------------
+
+    def commits(self, run: Run, outcome: Outcome) -> bool:
+        """Whether the end of the run commits what it wrote. If so `commit` is under way, and the engine
+        hears of it by `committed`."""
+        work = run.work
+        if work is None or work.draft.clean:
+            return False
+        if outcome.state is not TaskState.COMPLETED and not work.keep:
+            return False
+        self.spawn(self._commit(run, work))
+        return True
+
+    async def _commit(self, run: Run, work: Work) -> None:
+        problem: Problem | None = None
+        try:
+            changes = await work.draft.changes()
+            work.pending = await work.workspace.prepare(
+                work.draft.base.number,
+                changes,
+                by=run.call.principal.label,
+                run=run.id,
+                message="/".join(filter(None, (run.call.release.name, run.call.skill))),
+                merge=run.call.release.manifest.merge,
+            )
+        except Problem as error:
+            problem = error
+        except OSError as error:
+            problem = Internal("The workspace could not be written.", operator=str(error))
+        self._runs.committed(run, problem)
+
+    def facts(self, run: Run) -> WorkspaceFacts | None:
+        """What the receipt says of the workspace."""
+        work = run.work
+        if work is None:
+            return None
+        base, version = work.draft.base, work.pending.version if work.pending is not None else None
+        return WorkspaceFacts(
+            base_tree=base.tree,
+            base_version=base.number,
+            name=work.workspace.name,
+            ops=sorted(work.entries, key=_seq),
+            result_tree=UNSET if version is None else version.tree,
+            result_version=UNSET if version is None else version.number,
+        )
+
+    def written(self, run: Run, error: BaseException | None) -> None:
+        """The write with the commit is on disk, or did not take effect."""
+        work = run.work
+        if work is not None and work.pending is not None:
+            pending, work.pending = work.pending, None
+            pending.done(error)
+
+    def forget(self, run: Run) -> None:
+        """The run is gone."""
+        self.written(run, Internal("The run ended otherwise."))
+        self.restart(run)
+
+
+def _seq(entry: WorkspaceEntry) -> int:
+    return entry.seq

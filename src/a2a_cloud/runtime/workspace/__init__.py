@@ -1,0 +1,1 @@
+"""The workspace service: what runs and people do with an organisation's workspaces."""

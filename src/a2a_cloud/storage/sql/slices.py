@@ -1,0 +1,74 @@
+"""The tables of control slices, for the migrations of schema.py: storage stands below those who store."""
+
+from __future__ import annotations
+
+#: control/grants/rows.py
+GRANTS = """
+    CREATE TABLE run_grant(
+        id TEXT NOT NULL UNIQUE, org INTEGER NOT NULL, root TEXT NOT NULL, parent TEXT NOT NULL,
+        prior TEXT NOT NULL, line TEXT NOT NULL, run TEXT NOT NULL, holder TEXT NOT NULL,
+        subject TEXT NOT NULL, approval TEXT NOT NULL, blocks TEXT NOT NULL, created REAL NOT NULL,
+        expires INTEGER NOT NULL);
+    CREATE INDEX run_grant_org ON run_grant(org, created);
+    CREATE INDEX run_grant_holder ON run_grant(org, holder, created);
+    CREATE INDEX run_grant_subject ON run_grant(org, subject, created);
+    CREATE INDEX run_grant_run ON run_grant(run);
+    CREATE INDEX run_grant_root ON run_grant(root) WHERE root<>id;
+    CREATE INDEX run_grant_linked ON run_grant(expires) WHERE root<>id;
+
+    CREATE TABLE grant_end(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, at REAL NOT NULL, ended_by TEXT NOT NULL,
+        reason TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX grant_end_at ON grant_end(at);
+
+    CREATE TABLE grant_use(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, uses INTEGER NOT NULL, bytes INTEGER NOT NULL)
+        WITHOUT ROWID;
+
+    CREATE TABLE grant_policy(
+        org INTEGER PRIMARY KEY, body TEXT NOT NULL, at REAL NOT NULL, set_by TEXT NOT NULL);
+
+    CREATE TABLE audit_event(
+        no INTEGER PRIMARY KEY, org INTEGER NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL,
+        run TEXT NOT NULL, grant_id TEXT NOT NULL, root TEXT NOT NULL, blocks TEXT NOT NULL,
+        caller TEXT NOT NULL, operation TEXT NOT NULL, target TEXT NOT NULL, allowed INTEGER NOT NULL,
+        reason TEXT NOT NULL);
+    CREATE INDEX audit_event_org ON audit_event(org);
+    CREATE INDEX audit_event_run ON audit_event(run);
+    CREATE INDEX audit_event_grant ON audit_event(grant_id);
+    """
+
+#: control/approvals/rows.py
+APPROVALS = """
+    CREATE TABLE approval(
+        no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, org INTEGER NOT NULL, run TEXT NOT NULL,
+        task TEXT NOT NULL, agent TEXT NOT NULL, skill TEXT NOT NULL, requester TEXT NOT NULL,
+        asked TEXT NOT NULL, reason TEXT NOT NULL, seconds INTEGER NOT NULL, risk TEXT NOT NULL,
+        created REAL NOT NULL, deadline REAL NOT NULL, needed INTEGER NOT NULL CHECK(needed IN (1, 2)),
+        own INTEGER NOT NULL, rule TEXT NOT NULL, state TEXT NOT NULL);
+    CREATE INDEX approval_org ON approval(org, no);
+    CREATE INDEX approval_open ON approval(org, no) WHERE state='open';
+    CREATE INDEX approval_requester ON approval(org, requester, no);
+    CREATE INDEX approval_run ON approval(run, org);
+
+    CREATE TABLE approval_vote(
+        approval TEXT NOT NULL, voter TEXT NOT NULL, org INTEGER NOT NULL, at REAL NOT NULL,
+        verdict TEXT NOT NULL, note TEXT NOT NULL, granted TEXT NOT NULL, seconds INTEGER NOT NULL,
+        PRIMARY KEY(approval, voter)) WITHOUT ROWID;
+
+    CREATE TABLE approval_end(
+        approval TEXT PRIMARY KEY, org INTEGER NOT NULL, state TEXT NOT NULL, at REAL NOT NULL,
+        ended_by TEXT NOT NULL, granted TEXT NOT NULL, seconds INTEGER NOT NULL) WITHOUT ROWID;
+
+    CREATE TABLE approval_rules(
+        org INTEGER NOT NULL, version INTEGER NOT NULL CHECK(version > 0), text TEXT NOT NULL,
+        at REAL NOT NULL, made_by TEXT NOT NULL, PRIMARY KEY(org, version)) WITHOUT ROWID;
+    """
+
+#: control/secrets/rows.py
+SECRETS = """
+    CREATE TABLE secret(
+        org INTEGER NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, sealed BLOB NOT NULL,
+        created REAL NOT NULL, at REAL NOT NULL, set_by TEXT NOT NULL, PRIMARY KEY(org, name))
+        WITHOUT ROWID;
+    """
