@@ -90,7 +90,7 @@ def test_what_nobody_deals_in(market: Running) -> None:
 def test_the_depth_limit_ends_a_negotiation_in_order(
     platform: Callable[..., Running], tmp_path: Path
 ) -> None:
-    shallow = [_copy(folder, tmp_path, ("depth = 14", "depth = 3")) for folder in FOLDERS]
+    shallow = [_copy(folder, tmp_path, ("depth = 9\nmemory", "depth = 3\nmemory")) for folder in FOLDERS]
     found = buy(platform(shallow), item="desk")
     # The fourth offer would have been one call too deep.
     assert (found["outcome"], found["ended_by"], len(found["offers"])) == ("broken_off", "seller", 4)

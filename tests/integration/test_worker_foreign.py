@@ -23,7 +23,9 @@ def start(home: Path, entry: str = "agent.py") -> Running:
     """A platform that starts the worker in Perl, which has its skills built in."""
     folder = home / "agent"
     folder.mkdir()
-    folder.joinpath("a2a.toml").write_text(f'name = "perl"\nentry = "{entry}"\n[limits]\ntimeout = 20\n')
+    folder.joinpath("a2a.toml").write_text(
+        f'name = "perl"\nentry = "{entry}"\n[limits]\ntimeout = 20\n[grant]\nskills = ["perl/*"]\n'
+    )
     folder.joinpath(entry).write_text("# The skills are in the worker.\n")
     data, log = home / "data", home / "platform.log"
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "A2A_PORT": "0", "A2A_DATA": str(data)}

@@ -199,6 +199,7 @@ def test_a_breach_of_the_protocol_ends_the_worker(rogue: Running, what: str) -> 
     said = invoke(rogue, "rogue", "say", what=what)
     if said.status == 202:  # It asked before it broke the protocol: parked, and goes on elsewhere.
         assert what == "done of ask"
+        wait_for(lambda: not alive(old))  # What a run says that has been canceled breaks nothing.
         request(rogue, "POST", f"/api/v1/runs/{said.run}/cancel")
     else:
         assert said.code == "worker_lost", said.body

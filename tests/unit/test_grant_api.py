@@ -131,10 +131,10 @@ def test_revoking_is_for_admins_of_the_organisation(tmp_path: Path) -> None:
         await site.events()
         _, log = await door.ask("root", "GET", "audit", f"grant={own.grant.id}")
         kinds = [(each["kind"], each["allowed"], each["reason"]) for each in log["events"]]
-        assert kinds == [("issue", True, ""), ("revoke", True, "leaked"), ("check", False, "revoked")]
+        assert kinds == [("revoke", True, "leaked"), ("check", False, "revoked")]
         first = log["events"][0]["no"]
         _, log = await door.ask("root", "GET", "audit", f"run=run_1&after={first}&limit=1")
-        assert [each["kind"] for each in log["events"]] == ["revoke"]
+        assert [each["kind"] for each in log["events"]] == ["check"]
         assert (await door.ask("eve", "GET", "audit"))[1] == {"events": []}
 
     tell(tmp_path, story)

@@ -173,7 +173,7 @@ def test_an_attackers_attempts_are_refused_and_in_the_audit_log(tmp_path: Path) 
         thief = attenuate(other.token, LaterBlock(aud=agent(1), run="run_1"))
         head, _, signature = own.token.rpartition(".")
         forged = f"{head}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}"
-        late = await site.begin(1, seconds=5)
+        late = await site.begin(3, seconds=5)
         assert site.uses(other.token, agent(1), "run_1") == "audience"
         assert site.uses(own.token, agent(1), "run_7") == "run"
         assert site.uses(thief, agent(1), "run_1") == "handover"
@@ -188,16 +188,15 @@ def test_an_attackers_attempts_are_refused_and_in_the_audit_log(tmp_path: Path) 
         refused = [each for each in await site.events() if not each.allowed]
         reasons = "audience run handover signature malformed scope scope path path expired"
         assert [each.reason for each in refused] == reasons.split()
-        assert {each.caller for each in refused} == {agent(1)}
-        assert {each.run for each in refused} == {"run_1", "run_7"}
+        assert {each.caller for each in refused} == {agent(1), agent(3)}
+        assert {each.run for each in refused} == {"run_1", "run_3", "run_7"}
         assert refused[0].grant == other.grant.id
         assert refused[0].blocks == other.grant.hashes
         assert refused[3].grant == ""
         assert refused[8].target == "contracts/\\u202ex\\ud800"
         assert [each.reason for each in site.authority.refusals("run_7")] == ["run"]
-        assert [each.kind for each in await site.events(grant=own.grant.id)][:1] == ["issue"]
+        assert {each.kind for each in await site.events(grant=own.grant.id)} == {"check"}
         assert site.office.audit(2) == []
-        assert next(each for each in site.heard if each.allowed).kind == "issue"
 
     tell(tmp_path, story)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from grant_fixtures import NOW, Numbers, TurnedClock
 
@@ -36,8 +37,12 @@ class Site:
             self.keys, self.standings, self.clock, Numbers(), issuer="http://a", max_depth=max_depth
         )
 
+    issued = 0
+
     def issue(self, spec: GrantSpec = SPEC, **narrow: Any) -> Issued:
-        return self.grants.issue(holder(1), spec, seconds=300, base=3, **narrow)
+        given = self.issued = self.issued + 1  # A run has one first grant, and its id is made of the run's.
+        own = msgspec.structs.replace(holder(1), run=f"run_1_{given}" if given > 1 else "run_1")
+        return self.grants.issue(own, spec, seconds=300, base=3, **narrow)
 
     def child(
         self, parent: Issued, number: int, spec: GrantSpec = EVERY, narrow: Narrowing | None = None
@@ -137,7 +142,7 @@ def test_a_declared_folder_is_no_way_around_the_policy(site: Site) -> None:
     issued = site.issue(spec, policy=Narrowing(write=("drafts/**",), read=("drafts/**",)))
     assert allowed(issued, "finance/run_1/x", operation=WRITE) == [False]
     assert allowed(issued, "finance/run_1/x") == [False]
-    assert allowed(site.issue(spec), "finance/run_1/x", operation=WRITE) == [True]
+    assert allowed(site.issue(spec), "finance/run_1_2/x", operation=WRITE) == [True]
 
 
 def test_the_callers_time_and_limits(site: Site) -> None:

@@ -30,6 +30,7 @@ from a2a_cloud.control.grants.rows import (
     EndRow,
     GrantRow,
     UseRow,
+    first_of,
 )
 from a2a_cloud.storage.sql.schema import migrate
 
@@ -65,7 +66,7 @@ def row(grant_id: str, root: str = "", **changes: object) -> GrantRow:
 
 
 def test_rows_come_back(database: sqlite3.Connection) -> None:
-    one, two = row("g_1"), row("g_2", "g_1", parent="g_1", created=6.0)
+    one, two = row("grant_1"), row("g_2", "grant_1", parent="grant_1", created=6.0)
     other = row("g_3", org=2)
     for each in (one, two, other):
         database.execute(ADD_GRANT.sql, tuple(each))
@@ -73,9 +74,10 @@ def test_rows_come_back(database: sqlite3.Connection) -> None:
         database.execute(ADD_GRANT.sql, tuple(one))
     assert GrantRow(*database.execute(GRANT, (1, "g_2")).fetchone()) == two
     assert database.execute(GRANT, (2, "g_2")).fetchone() is None
-    assert [each[0] for each in database.execute(GRANTS, (1, 1e12, "", 10))] == ["g_2", "g_1"]
-    assert [each[0] for each in database.execute(GRANTS_OF_RUN, (1, "run_1"))] == ["g_1", "g_2"]
-    assert [each[0] for each in database.execute(LINKS_OF_ROOT, (1, "g_1", 9))] == ["g_2"]
+    assert [each[0] for each in database.execute(GRANTS, (1, "", 10))] == ["g_2", "grant_1"]
+    of_run = database.execute(GRANTS_OF_RUN, (1, first_of("run_1"), 1, "run_1"))
+    assert [each[0] for each in of_run] == ["grant_1", "g_2"]
+    assert [each[0] for each in database.execute(LINKS_OF_ROOT, (1, "grant_1", 9))] == ["g_2"]
     assert [each[0] for each in database.execute(LIVING_LINKS, (99,))] == ["g_2"]
     assert list(database.execute(LIVING_LINKS, (100,))) == []
 
@@ -95,16 +97,16 @@ def test_the_first_end_stays_and_totals_only_grow(database: sqlite3.Connection) 
     ("query", "values"),
     [
         (GRANT, (1, "x")),
-        (GRANTS, (1, 1.0, "x", 5)),
-        (GRANTS_OF_HOLDER, (1, "x", 1.0, "x", 5)),
-        (GRANTS_OF_SUBJECT, (1, "x", 1.0, "x", 5)),
-        (GRANTS_OF_OPEN_RUNS, (1, 5, 5)),
+        (GRANTS, (1, "x", 5)),
+        (GRANTS_OF_HOLDER, (1, "x", "x", 5)),
+        (GRANTS_OF_SUBJECT, (1, "x", "x", 5)),
+        (GRANTS_OF_OPEN_RUNS, (1, 5, 1, 5, 5)),
         (GRANTS_BY_ID, ("[]",)),
         (ENDS_BY_ID, ("[]",)),
         (EVENTS + " AND no>? ORDER BY no LIMIT ?", (1, 5, 5)),
         (EVENTS_OF_RUN + " ORDER BY no DESC LIMIT ?", (1, "x", 5)),
         (EVENTS_OF_GRANT + " ORDER BY no DESC LIMIT ?", (1, "x", 5)),
-        (GRANTS_OF_RUN, (1, "x")),
+        (GRANTS_OF_RUN, (1, "g", 1, "x")),
         (LINKS_OF_ROOT, (1, "x", 5)),
         (LIVING_LINKS, (1,)),
         (LIVING_ENDS, (1.0,)),

@@ -221,9 +221,9 @@ def _grants(run: Run) -> bytes:
     return section(
         [
             GrantEntry(
-                id=one.grant.id,
-                prior_id=one.grant.root.prior_id if one.grant.id == one.grant.root.id else UNSET,
-                sha256=sha256(one.grant.unsigned().encode()).hexdigest(),
+                id=one.id,
+                prior_id=one.prior or UNSET,
+                sha256=sha256(one.blocks.encode()).hexdigest(),
             )
             for one in run.grants or ()
         ]

@@ -209,6 +209,11 @@ def later_block(text: str) -> Block:
     return Block(text, raw, _claims(raw, LaterBlock))
 
 
+def written(claims: RootBlock) -> bytes:
+    """The bytes of block 0, unchecked."""
+    return _encode(claims)
+
+
 def written_block(claims: RootBlock | LaterBlock) -> Block:
     """A new block, as whoever reads it will see it. Raises InvalidParams for claims that make no sense."""
     decode = _decode_root if isinstance(claims, RootBlock) else _decode_later

@@ -65,6 +65,8 @@ class Authority:
         self.log = AuditLog(journal, on_audit)
         #: The most that an organisation's grants may allow, by its number.
         self.policies: dict[int, Narrowing] = {}
+        #: Called when something was revoked, for what goes on under it without asking.
+        self.on_revoked: Callable[[], None] = lambda: None
 
     def restore(self) -> None:
         """What the rows say, at start. Raises Internal when they can't be read."""
@@ -109,7 +111,9 @@ class Authority:
         """The grant of a run that nobody's run called: what the agent declares, less what caller and
         organisation take away. `at`: when the run began (wall seconds), for a grant that is issued when it
         is first used. The row is `Issued.op`. Raises InvalidParams."""
-        issued = self.grants.issue(
+        # Its row says who got what and when; an event beside it would be the same once more, and a group
+        # commit more for each call.
+        return self.grants.issue(
             Holder(org, org_no, agent, subject, run),
             spec,
             seconds=seconds,
@@ -118,8 +122,6 @@ class Authority:
             policy=self.policies.get(org_no),
             at=at,
         )
-        self._note("issue", issued, subject)
-        return issued
 
     def hand_over(
         self,
@@ -267,6 +269,7 @@ class Authority:
             )
         now = self._clock.now()
         self.standings.revoke(grant_id, now)
+        self.on_revoked()
         self._event("revoke", row.run, row.id, row.root, by, org_no, reason)
         return [(END_GRANT, (grant_id, org_no, now, by, reason))]
 
@@ -277,6 +280,7 @@ class Authority:
             raise Internal("A grant was replaced and is not stored.", operator=f"{grant_id} of {root}")
         reason = f"{grant_id} was used after it was replaced: somebody has a copy"
         values = (root, row.org, self._clock.now(), PLATFORM, reason)
+        self.on_revoked()
         self._event("revoke", row.run, grant_id, root, PLATFORM, row.org, reason)
         self._journal.submit(Write([(END_GRANT, values)], must=True))
 

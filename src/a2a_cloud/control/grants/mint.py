@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct
 
 from a2a_cloud.control.grants.keys import GrantKeys
 from a2a_cloud.control.grants.revocation import Standings
-from a2a_cloud.control.grants.rows import ADD_GRANT, GrantRow
+from a2a_cloud.control.grants.rows import ADD_GRANT, PREFIX, GrantRow, first_of
 from a2a_cloud.control.grants.widen import widened, widened_root
 from a2a_cloud.model.grant import (
     BY_CALLER,
@@ -31,11 +31,19 @@ from a2a_cloud.model.grant import (
 from a2a_cloud.model.ports import Clock, Ids
 from a2a_cloud.model.problem import Forbidden
 from a2a_cloud.storage.journal.port import Op
-from a2a_cloud.wire.grant import Grant, attenuate, mint, open_signed, sign_again, verify
+from a2a_cloud.wire.grant import (
+    Grant,
+    KeyRing,
+    attenuate,
+    mint,
+    mint_root,
+    open_signed,
+    sign_again,
+    verify,
+)
 
 #: Seconds; as long as the longest run, and shorter than a rotated key is kept.
 LONGEST = 7 * 86400.0
-PREFIX = "grant"
 
 
 class Holder(Struct, frozen=True):
@@ -49,12 +57,48 @@ class Holder(Struct, frozen=True):
     run: str
 
 
-class Issued(Struct, frozen=True):
-    """A new grant: the token that the platform keeps for the run, and its row for the run's write."""
+class Issued:
+    """A new grant: the token that the platform keeps for the run, and its row for the run's write.
 
-    token: str
-    grant: Grant
-    row: GrantRow
+    What it allows (`grant`) is only read from the token when somebody asks: most calls never do.
+    """
+
+    __slots__ = ("_grant", "_keys", "row", "token")
+
+    def __init__(self, token: str, grant: Grant | None, row: GrantRow, keys: KeyRing | None = None) -> None:
+        """Without `grant`, `keys` open the token."""
+        self.token = token
+        self.row = row
+        self._grant = grant
+        self._keys = keys
+
+    @property
+    def grant(self) -> Grant:
+        """What it says. Raises Forbidden when its key is gone."""
+        if self._grant is None:
+            assert self._keys is not None
+            self._grant = open_signed(self.token, self._keys, now=self.row.created)
+        return self._grant
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.row.id
+
+    @property
+    def prior(self) -> str:
+        """The id of the grant in whose place it is; "" for none."""
+        return self.row.prior
+
+    @property
+    def blocks(self) -> str:
+        """Its blocks as text, without the signature."""
+        return self.row.blocks
+
+    @property
+    def expires(self) -> int:
+        """When it ends, in wall seconds."""
+        return self.row.expires
 
     @property
     def op(self) -> Op:
@@ -105,7 +149,7 @@ class Grants:
         now = self._clock.now()
         began = now if at is None else min(at, now)
         key = self.keys.current(holder.org)
-        grant_id = self._ids.new(PREFIX)
+        grant_id = first_of(holder.run)
         root = RootBlock(
             v=1,
             kid=key.kid,
@@ -138,7 +182,25 @@ class Grants:
             for by, each in ((BY_POLICY, policy), (BY_CALLER, caller))
             if each is not None and not each.empty
         ]
-        return self._issued(holder.org_no, mint(key, root, later), now)
+        if later:
+            return self._issued(holder.org_no, mint(key, root, later), now)
+        token = mint_root(key, root)
+        row = GrantRow(
+            id=grant_id,
+            org=holder.org_no,
+            root=grant_id,
+            parent="",
+            prior="",
+            line="",
+            run=holder.run,
+            holder=holder.agent,
+            subject=holder.subject,
+            approval="",
+            blocks=token.rpartition(".")[0],
+            created=now,
+            expires=root.exp,
+        )
+        return Issued(token, None, row, self.keys)
 
     def hand_over(
         self,

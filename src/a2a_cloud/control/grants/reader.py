@@ -12,8 +12,6 @@ from a2a_cloud.control.grants import rows as sql
 from a2a_cloud.control.grants.rows import AuditRow, EndRow, GrantRow, PolicyRow, UseRow
 from a2a_cloud.model.problem import Internal
 
-_TOP = 1e18
-
 
 class GrantRows:
     """See the module. Every method raises Internal when the database can't be read."""
@@ -46,18 +44,18 @@ class GrantRows:
         limit: int = 50,
     ) -> list[GrantRow]:
         """Newest first: those of a holder, or of a subject, or all."""
-        place = (_TOP, "") if before is None else (before.created, before.id)
+        place = "" if before is None else before.id
         if holder:
-            found = self._all(sql.GRANTS_OF_HOLDER, (org, holder, *place, limit))
+            found = self._all(sql.GRANTS_OF_HOLDER, (org, holder, place, limit))
         elif subject:
-            found = self._all(sql.GRANTS_OF_SUBJECT, (org, subject, *place, limit))
+            found = self._all(sql.GRANTS_OF_SUBJECT, (org, subject, place, limit))
         else:
-            found = self._all(sql.GRANTS, (org, *place, limit))
+            found = self._all(sql.GRANTS, (org, place, limit))
         return [GrantRow(*row) for row in found]
 
     def of_run(self, org: int, run: str) -> list[GrantRow]:
         """A run's grants, oldest first."""
-        return [GrantRow(*row) for row in self._all(sql.GRANTS_OF_RUN, (org, run))]
+        return [GrantRow(*row) for row in self._all(sql.GRANTS_OF_RUN, (org, sql.first_of(run), org, run))]
 
     def links(self, org: int, root: str, limit: int) -> list[GrantRow]:
         """What came of a root, oldest first, the root itself left out."""
@@ -65,7 +63,7 @@ class GrantRows:
 
     def in_use(self, org: int, now: float, limit: int) -> list[GrantRow]:
         """Grants of runs that have not ended."""
-        return [GrantRow(*row) for row in self._all(sql.GRANTS_OF_OPEN_RUNS, (org, now, limit))]
+        return [GrantRow(*row) for row in self._all(sql.GRANTS_OF_OPEN_RUNS, (org, now, org, now, limit))]
 
     def events(
         self, org: int, *, run: str = "", grant: str = "", after: int = 0, limit: int = 100

@@ -8,6 +8,14 @@ from typing import NamedTuple
 
 from a2a_cloud.storage.journal.port import IN_ORDER, Statement
 
+#: What a grant's id begins with.
+PREFIX = "grant"
+
+
+def first_of(run: str) -> str:
+    """The id of a run's first grant, if nobody handed it over: `grant_…` for `run_…`."""
+    return f"{PREFIX}_{run.removeprefix('run_')}"
+
 
 class GrantRow(NamedTuple):
     """A row of `run_grant`. `root` is the first grant of its tree and its rotations, `parent` the grant that
@@ -104,18 +112,20 @@ ADD_AUDIT = Statement("add_audit_event", f"INSERT INTO audit_event({_AUDIT}) VAL
 #: Queries for the reader. Those of LIVING_… and USES are for the platform's own start: every organisation.
 #: A grant that is nobody's child or successor is no link of a tree: the indexes of links leave it out.
 _SELECT = f"SELECT {_COLUMNS} FROM run_grant WHERE"  # noqa: S608
+_LINKS = f"SELECT {_COLUMNS} FROM run_grant INDEXED BY"  # noqa: S608
 GRANT = f"{_SELECT} org=? AND id=?"
-#: Newest first, before (created, id).
-GRANTS = f"{_SELECT} org=? AND (created, id)<(?,?) ORDER BY created DESC, id DESC LIMIT ?"
-GRANTS_OF_HOLDER = (
-    f"{_SELECT} org=? AND holder=? AND (created, id)<(?,?) ORDER BY created DESC, id DESC LIMIT ?"
-)
-GRANTS_OF_SUBJECT = (
-    f"{_SELECT} org=? AND subject=? AND (created, id)<(?,?) ORDER BY created DESC, id DESC LIMIT ?"
-)
-GRANTS_OF_RUN = f"{_SELECT} org=? AND run=? ORDER BY created"
-LINKS_OF_ROOT = f"{_SELECT} org=? AND root=? AND root<>id ORDER BY created LIMIT ?"
-LIVING_LINKS = f"{_SELECT} expires>? AND root<>id ORDER BY created"
+#: Newest first, before the one with that id ("": from the newest on). By holder and subject the
+#: organisation's are looked through: an index more would cost every call.
+_BEFORE = "rowid<COALESCE((SELECT rowid FROM run_grant WHERE id=?), 1<<62) ORDER BY rowid DESC LIMIT ?"
+_OF_ORG = f"SELECT {_COLUMNS} FROM run_grant INDEXED BY run_grant_org WHERE org=?"  # noqa: S608
+GRANTS = f"{_OF_ORG} AND {_BEFORE}"
+GRANTS_OF_HOLDER = f"{_OF_ORG} AND holder=? AND {_BEFORE}"
+GRANTS_OF_SUBJECT = f"{_OF_ORG} AND subject=? AND {_BEFORE}"
+#: The first grant of a run has the run's own id in its id (`first_of`), the others are links.
+_OF_RUN = f"{_LINKS} run_grant_run WHERE org=? AND run=? AND root<>id"
+GRANTS_OF_RUN = f"{_SELECT} org=? AND id=? UNION ALL {_OF_RUN} ORDER BY 12"
+LINKS_OF_ROOT = f"{_LINKS} run_grant_root WHERE org=? AND root=? AND root<>id ORDER BY created LIMIT ?"
+LIVING_LINKS = f"{_LINKS} run_grant_linked WHERE expires>? AND root<>id ORDER BY created"
 LIVING_ENDS = "SELECT id, org, at, ended_by, reason FROM grant_end WHERE at>?"
 USES = "SELECT id, org, uses, bytes FROM grant_use WHERE id IN (SELECT value FROM json_each(?))"
 GRANTS_BY_ID = f"{_SELECT} id IN (SELECT value FROM json_each(?))"  # noqa: S608
@@ -125,9 +135,11 @@ ENDS_BY_ID = (
 POLICIES = "SELECT org, body, at, set_by FROM grant_policy"
 #: Those that a run which has not ended can use. Few, whatever is stored.
 _OPEN_COLUMNS = ", ".join(f"g.{column}" for column in _COLUMNS.split(", "))
+_OPEN = "FROM run r INDEXED BY run_open JOIN run_grant g ON"
+_LIVES = "WHERE r.ended IS NULL AND g.org=? AND g.expires>?"
 GRANTS_OF_OPEN_RUNS = (
-    f"SELECT {_OPEN_COLUMNS} FROM run r INDEXED BY run_open JOIN run_grant g ON g.run=r.id"  # noqa: S608
-    " WHERE r.ended IS NULL AND g.org=? AND g.expires>? LIMIT ?"
+    f"SELECT {_OPEN_COLUMNS} {_OPEN} g.id='{PREFIX}_'||substr(r.id, 5) {_LIVES}"
+    f" UNION ALL SELECT {_OPEN_COLUMNS} {_OPEN} g.run=r.id AND g.root<>g.id {_LIVES} LIMIT ?"
 )
 _EVENTS = f"SELECT no, {_AUDIT} FROM audit_event"  # noqa: S608
 EVENTS = f"{_EVENTS} INDEXED BY audit_event_org WHERE org=?"

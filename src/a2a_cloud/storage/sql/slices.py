@@ -9,11 +9,9 @@ GRANTS = """
         prior TEXT NOT NULL, line TEXT NOT NULL, run TEXT NOT NULL, holder TEXT NOT NULL,
         subject TEXT NOT NULL, approval TEXT NOT NULL, blocks TEXT NOT NULL, created REAL NOT NULL,
         expires INTEGER NOT NULL);
-    CREATE INDEX run_grant_org ON run_grant(org, created);
-    CREATE INDEX run_grant_holder ON run_grant(org, holder, created);
-    CREATE INDEX run_grant_subject ON run_grant(org, subject, created);
-    CREATE INDEX run_grant_run ON run_grant(run);
-    CREATE INDEX run_grant_root ON run_grant(root) WHERE root<>id;
+    CREATE INDEX run_grant_org ON run_grant(org);
+    CREATE INDEX run_grant_run ON run_grant(run) WHERE root<>id;
+    CREATE INDEX run_grant_root ON run_grant(root, created) WHERE root<>id;
     CREATE INDEX run_grant_linked ON run_grant(expires) WHERE root<>id;
 
     CREATE TABLE grant_end(
