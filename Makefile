@@ -28,7 +28,8 @@ test: setup-dev ## run the tests (ARGS="-k name")
 
 bench: setup-dev ## measure against the official SDK's server
 	@$(BIN)/python -m bench.idle; one=$$?; $(BIN)/python -m bench.streams; two=$$?; \
-	$(BIN)/python -m bench.run $(ARGS); three=$$?; exit $$((one | two | three))
+	$(BIN)/python -m bench.caged; three=$$?; \
+	$(BIN)/python -m bench.run $(ARGS); four=$$?; exit $$((one | two | three | four))
 
 lint: setup-dev ## ruff, pyright, import-linter
 	@$(BIN)/ruff check $(CODE)

@@ -41,7 +41,7 @@ class HttpLimits:
     head_count: int = 100
     head_seconds: float = 10.0
     idle_seconds: float = 75.0
-    body_bytes: int = 1 * GIB
+    body_bytes: int = 64 * GIB
     body_idle_seconds: float = 30.0
     write_idle_seconds: float = 30.0
     linger_seconds: float = 2.0

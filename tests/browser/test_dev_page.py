@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,13 @@ async def wait(ctx: Context) -> str:
     await ctx.progress("waiting")
     await ctx.sleep(600)
     return "late"
+
+
+@skill
+async def books(ctx: Context) -> str:
+    """Ask for more than it may."""
+    scope = await ctx.request_scope(read=["finance/**"], reason="the books of May")
+    return f"may read {scope.read[0]}"
 
 
 @skill
@@ -282,6 +290,33 @@ def test_questions_are_answered_in_place(page: chrome.Page) -> None:
     page.type(labelled(page, "sure", ".question"), "0.5")
     page.click(".question .go")
     assert json.loads(result(page)) == {"topic": "tea", "law": "England", "sure": 0.5}
+
+
+def ask(running: Running, method: str, path: str, body: Any = None, key: str = "") -> Any:
+    """The platform's answer to a request with JSON."""
+    sent = urllib.request.Request(  # noqa: S310
+        running.url + path,
+        data=None if body is None else json.dumps(body).encode(),
+        method=method,
+        headers={"Authorization": f"Bearer {key or running.key}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(sent, timeout=20) as answer:  # noqa: S310
+        return json.loads(answer.read())
+
+
+def test_what_a_run_asks_for_is_shown_and_it_goes_on(page: chrome.Page, bistro: Running) -> None:
+    boss = ask(bistro, "POST", "/api/v1/keys", {"principal": "boss", "role": "admin"})["key"]
+    choose(page, "books")
+    page.click("#call")
+    page.shows("auth-required", "#runs > details:first-child .state")
+    page.shows("finance/**", "#runs .approval")
+    (found,) = ask(bistro, "GET", "/api/v1/approvals")["approvals"]
+    page.shows(found["id"], "#runs .approval .hint")
+    page.shows(f"a2a approvals approve {found['id']}", "#runs .approval pre")
+    ask(bistro, "POST", f"/api/v1/approvals/{found['id']}/approve", {}, boss)
+    assert result(page) == "may read finance/**"
+    assert page.run("return document.querySelectorAll('#runs .approval').length") == 0
+    assert page.complaints() == []
 
 
 def test_what_an_agent_puts_out_never_runs(page: chrome.Page) -> None:

@@ -34,10 +34,15 @@ class Site:
         self.asked: list[tuple[str, int]] = []
         self.told: list[tuple[str, int, str, str]] = []
         self.ends: list[tuple[str, int, int, int]] = []
+        #: Looks at what is open; the proxy's, while it serves.
+        self.recheck: Callable[[], None] = lambda: None
 
     def allows(self, host: str, port: int) -> str:
         self.asked.append((host, port))
         return "" if (host, port) in self.open else "its grant does not name it."
+
+    def holds(self, host: str, port: int) -> str:
+        return "" if (host, port) in self.open else "It is closed by now."
 
     def secrets(self) -> Sequence[Injection]:
         return self.bound
@@ -173,11 +178,12 @@ async def proxy(
         resolver=names,
         limits=limits or EgressLimits(head_seconds=2, idle_seconds=5, connect_seconds=3),
     )
-    stop = egress.serve(listener, site)
+    served = egress.serve(listener, site)
+    site.recheck = served.recheck
     try:
         yield port
     finally:
-        await stop()
+        await served.stop()
 
 
 async def say(port: int, data: bytes, *, seconds: float = 5.0) -> bytes:

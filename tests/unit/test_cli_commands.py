@@ -183,6 +183,66 @@ def test_a_question_without_a_terminal(played: Played, a2a: Run) -> None:
     assert json.loads(out)["question"] == ASK
 
 
+APPROVAL = {"id": "appr_1", "text": "The run asks to read finance/** (May)."}
+
+
+def test_what_the_run_asks_for_without_a_terminal(played: Played, a2a: Run) -> None:
+    played.stream(*ECHO, [status("working"), status("auth-required", "1.2", approval=APPROVAL)])
+    code, _, err = a2a("call", "echo", "say")
+    assert code == 6
+    assert "The run asks to read finance/** (May)." in err
+    assert "a2a approvals show appr_1" in err
+    assert "a2a approvals approve appr_1" in err
+    code, out, _ = a2a("call", "echo", "say", "--json")
+    assert (code, json.loads(out)["approval"]) == (6, APPROVAL)
+
+
+def test_a_call_that_waits_goes_on_when_it_is_decided(played: Played, a2a: Run) -> None:
+    other = {**APPROVAL, "id": "appr_2"}
+    played.stream(*ECHO, [status("working"), status("auth-required", "1.2", approval=APPROVAL)])
+    played.stream(
+        *TASK,
+        [
+            status("auth-required", approval=APPROVAL),
+            status("working", "1.3"),
+            status("auth-required", "1.4", approval=other),
+        ],
+        [
+            status("auth-required", approval=other),
+            status("working", "1.5"),
+            ("1.6", "result", {"value": "fine"}),
+            status("completed", "1.7"),
+        ],
+    )
+    code, out, err = a2a("call", "echo", "say", "--wait")
+    assert (code, out) == (0, "fine\n")
+    assert "a2a approvals approve appr_1" in err
+    assert "a2a approvals approve appr_2" in err
+    assert [each.headers.get("Last-Event-ID") for each in played.asked if each.path == TASK[1]] == [
+        "1.2",
+        "1.4",
+    ]
+
+
+def test_a_caller_may_leave_less_than_the_agent_may(played: Played, a2a: Run, tmp_path: Path) -> None:
+    played.stream(*ECHO, events(("1.2", "result", {"value": 1}), status("completed", "1.3")))
+    assert a2a("call", "echo", "say", "--grant", '{"read": ["ä/**"]}')[0] == 0
+    sent = played.last(*ECHO).headers["A2A-Grant"]
+    assert sent.isascii()
+    assert json.loads(sent) == {"read": ["ä/**"]}
+    file = tmp_path / "less.json"
+    file.write_text('{"write": []}')
+    play_message(played)
+    assert a2a("call", "echo", "--message", "hello", "--grant", f"@{file}")[0] == 0
+    message = json.loads(played.last("POST", "/agents/echo/tasks").body)["message"]
+    assert message["metadata"] == {"a2a-cloud/grant": {"write": []}}
+    file.write_bytes(b"\xff")
+    for bad in ("[]", "{", f"@{file}", f"@{tmp_path}", "@nowhere.json"):
+        code, _, err = a2a("call", "echo", "say", "--grant", bad)
+        assert code == 2, bad
+        assert "--grant" in err
+
+
 def test_answer(played: Played, a2a: Run) -> None:
     played.json("GET", "/api/v1/tasks/task_1", {"agent": "echo", "org": "acme", "state": "input-required"})
     sse, tasks = "/agents/acme.echo/sse/task_1", "/agents/acme.echo/tasks"
@@ -520,7 +580,31 @@ def test_runs(played: Played, a2a: Run) -> None:
     played.json(
         "GET", "/api/v1/runs/run_1", {**RUN, "events": [{"seq": 1, "kind": "text", "delta": "x" * 999}]}
     )
+    grant = {
+        "id": "grant_1",
+        "state": "replaced",
+        "created": "c",
+        "expires": "e",
+        "approval": "",
+        "prior": "",
+    }
+    more = {**grant, "id": "grant_2", "state": "active", "approval": "appr_1", "prior": "grant_1"}
+    played.json("GET", "/api/v1/grants", {"grants": [more, grant], "next": ""})
+    refused = {"at": "t", "operation": "read", "target": "keys/a", "reason": "scope", "allowed": False}
+    played.json("GET", "/api/v1/audit", {"events": [refused, {"kind": "issue", "allowed": True}]})
     code, out, _ = a2a("runs", "run_1")
+    lines = [line.split() for line in out.splitlines()]
+    assert ["grant_1", "replaced", "c", "e", "the", "call"] in lines
+    assert ["grant_2", "active", "c", "e", "approval", "appr_1"] in lines
+    assert ["t", "read", "keys/a", "scope"] in lines
+    assert played.last("GET", "/api/v1/audit").query["run"] == "run_1"
+    view = json.loads(a2a("runs", "run_1", "--json")[1])
+    assert [each["id"] for each in view["grants"]] == ["grant_1", "grant_2"]
+    assert [each["target"] for each in view["refusals"]] == ["keys/a"]
+    played.json("GET", "/api/v1/audit", {"code": "forbidden", "detail": "For admins."}, 403)
+    code, out, _ = a2a("runs", "run_1")
+    assert "grant_2" in out
+    assert "REFUSED" not in out
     assert "It is gone." in out
     assert "characters, all with --json" in out
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import socket
@@ -603,41 +602,3 @@ def test_in_a_jail_it_runs(tmp_path: Path) -> None:
         assert isinstance(await site.said("pid"), int)
 
     play(tmp_path, a_sandbox("jail", tmp_path), scene, SandboxSpec(require="jail"))
-
-
-# --- what is no listener ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("what", ["nothing", "file", "connected", "unix", "two"])
-def test_what_is_no_listener_is_not_taken(tmp_path: Path, what: str) -> None:
-    from a2a_cloud.runtime.process import _received  # pyright: ignore[reportPrivateUsage]
-
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(ours)
-        with pytest.raises(BlockingIOError):
-            _received(ours)
-        before = len(os.listdir("/proc/self/fd"))
-        with theirs:
-            if what == "file":
-                with (tmp_path / "f").open("w") as file:
-                    socket.send_fds(theirs, [b"x"], [file.fileno()])
-            elif what == "connected":
-                socket.send_fds(theirs, [b"x"], [theirs.fileno()])
-            elif what == "unix":
-                with socket.socket(socket.AF_UNIX) as one:
-                    one.bind(str(tmp_path / "s"))
-                    one.listen()
-                    socket.send_fds(theirs, [b"x"], [one.fileno()])
-            elif what == "two":
-                with socket.create_server(("127.0.0.1", 0)) as a, socket.create_server(("127.0.0.1", 0)) as b:
-                    socket.send_fds(theirs, [b"x"], [a.fileno(), b.fileno()])
-        found = _received(ours)
-        if what == "two":
-            assert found is not None
-            stack.enter_context(found)
-            assert len(os.listdir("/proc/self/fd")) == before  # theirs is closed, one of two was taken
-        else:
-            assert found is None
-            assert len(os.listdir("/proc/self/fd")) == before - 1

@@ -225,6 +225,13 @@ def test_isolation_grant_and_secrets(folder: Path) -> None:
     )
 
 
+def test_whose_word_is_the_last_in_a_workspace(folder: Path) -> None:
+    assert read_manifest(write(folder, 'name = "r"')).merge == "refuse"
+    for merge in ("refuse", "last-writer"):
+        assert read_manifest(write(folder, f'name = "r"\n[workspace]\nmerge = "{merge}"')).merge == merge
+    assert read_manifest(write(folder, 'name = "r"\nlimits.upload_bytes = 7')).limits.upload_bytes == 7
+
+
 def test_what_says_nothing_of_isolation_shares_its_workers(folder: Path) -> None:
     manifest = read_manifest(write(folder, 'name = "reviewer"'))
     assert manifest.sandbox == SandboxSpec()
@@ -238,6 +245,12 @@ def test_what_says_nothing_of_isolation_shares_its_workers(folder: Path) -> None
     [
         ('sandbox.require = "gvisor"', "sandbox.require", 'require = "jail"'),
         ('sandbox.isolation = "none"', "sandbox.isolation", 'isolation = "run"'),
+        ('workspace.merge = "first"', "workspace.merge", 'merge = "last-writer"'),
+        ("workspace.merge = true", "workspace.merge", 'merge = "refuse"'),
+        ('workspace.name = "x"', "workspace.name", "`workspace.merge`"),
+        ('merge = "refuse"', "merge", "`workspace.merge`"),
+        ("workspace = 3", "workspace", "[workspace]"),
+        ("limits.upload_bytes = -1", "limits.upload_bytes", "upload_bytes = 34359738368"),
         ("sandbox.spares = 17", "sandbox.spares", "0 to 16"),
         ("sandbox.spares = true", "sandbox.spares", "0 to 16"),
         ("sandbox.idle = 0.5", "sandbox.idle", "0 for the platform's own"),

@@ -173,6 +173,7 @@ class Platform:
             egress=egress,
             secrets=self.secrets,
         )
+        self.authority.on_revoked = self.runs.sites.recheck
         self.approvals.on_decided = self.runs.frames.scopes.decided
         starts = Starts(self.runs)
         self.deploys = Deploys(

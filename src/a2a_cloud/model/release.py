@@ -60,8 +60,9 @@ class FileParam(Struct, frozen=True, omit_defaults=True):
 class Limits(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What the runtime and its sandbox enforce on a release. Times in seconds, sizes in bytes.
 
-    Of one worker: `memory`, `cpu` (cores, 0: no limit), `pids` (processes and threads), `tmp_bytes` (what
-    lies in /tmp). `open_files` is per process.
+    Of one run: `artifact_bytes` of text and artifacts; `upload_bytes` that it stores as objects, whatever
+    becomes of them. Of one worker: `memory`, `cpu` (cores, 0: no limit), `pids` (processes and threads),
+    `tmp_bytes` (what lies in /tmp). `open_files` is per process.
     """
 
     concurrency: int = 16
@@ -79,6 +80,7 @@ class Limits(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     cpu: float = 0.0
     pids: int = 512
     tmp_bytes: int = 64 << 20
+    upload_bytes: int = 32 << 30
 
 
 class SandboxSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

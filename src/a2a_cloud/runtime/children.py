@@ -54,7 +54,9 @@ class Children:
         try:
             child = self._child(run, seq, started)
         except Problem as problem:
-            self._runs.frames.end_effect(run, seq, b"null", Trouble(problem.code, problem.sentence))
+            self._runs.frames.end_effect(
+                run, seq, b"null", Trouble(problem.code, problem.detail, problem.remedy)
+            )
             return
         self._runs.flush(run)
         run.children = [one for one in run.children or () if one.no != child.no]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from a2a_cloud.model.grant import GrantSpec, Operation, Widening
-from a2a_cloud.model.problem import Internal
+from a2a_cloud.model.problem import Forbidden, Internal, Problem
 from a2a_cloud.model.release import Release
 from a2a_cloud.runtime.live import Run
 from a2a_cloud.storage.journal.port import Op
@@ -52,11 +52,14 @@ class Granted:
         """The grant that the run holds. Raises Forbidden when it has none any more."""
         if run.grants:
             last = run.grants[-1]
-            if last.grant.exp > self._runs.authority.now() or not _for_a_time(run.grants):
+            if last.expires > self._runs.authority.now() or not _for_a_time(run.grants):
                 return last
             # What was approved for a time is over, and the run goes on with what it had before.
             issued = self._runs.authority.revert(
-                last.token, run.grants[-2].token, run.task.org_no, identity(run.call.release)
+                last.token,
+                run.grants[-2].token,
+                run.task.org_no,
+                identity(run.call.release),
             )
             self._exchange(run, issued)
             return issued
@@ -113,6 +116,26 @@ class Granted:
             run.ops += self._runs.authority.use_ops()
         return grant
 
+    def stands(self, run: Run, operation: Operation, target: str) -> bool:
+        """Whether what was begun under the run's grant is allowed still. Counts nothing."""
+        if not run.grants:  # One that was never used has allowed nothing.
+            return False
+        try:
+            token = self.of(run).token
+            agent = identity(run.call.release)
+            return bool(self._runs.authority.among(token, agent, run.id, operation, [target]))
+        except Problem:  # It is in the audit log.
+            return False
+
+    def refuse_revoked(self, run: Run) -> None:
+        """Raises Forbidden when the run's grant was revoked. One that is over by its time is not: what was
+        done in time holds."""
+        try:
+            self.among(run, [])
+        except Forbidden as problem:
+            if problem.info.get("reason") != "expired":
+                raise
+
     def among(self, run: Run, targets: Sequence[str]) -> set[str]:
         """Those paths that the run may list."""
         token = self.of(run).token
@@ -127,9 +150,15 @@ class Granted:
         blocks = self.of(run).grant.blocks
         return {folder for folder in folders if all(_leads(block.claims, folder) for block in blocks)}
 
+    def whole(self, run: Run, folder: str) -> bool:
+        """Whether the run may see all that is below the folder ("": the root)."""
+        return all(_whole(block.claims, folder) for block in self.of(run).grant.blocks)
+
     def widen(self, run: Run, extra: Widening, approval: str, seconds: float) -> Issued:
         """Exchange the run's grant for one that also allows `extra`. Its row is added to the run's write."""
         old = self.of(run)
+        if seconds:  # It ends before the grant in whose place it is, so that nothing prolongs it by mistake.
+            seconds = max(1.0, min(seconds, old.expires - self._runs.authority.now() - 3.0))
         issued = self._runs.authority.widen(
             old.token,
             run.task.org_no,
@@ -146,11 +175,14 @@ class Granted:
         if not run.grants or run.deadline == float("inf") or _for_a_time(run.grants):
             return
         left = run.deadline - self._runs.clock.monotonic()
-        if run.grants[-1].grant.exp - self._runs.authority.now() >= left:
+        if run.grants[-1].expires - self._runs.authority.now() >= left:
             return
-        issued = self._runs.authority.renew(
-            run.grants[-1].token, run.task.org_no, identity(run.call.release), seconds=left + SLACK
-        )
+        try:
+            issued = self._runs.authority.renew(
+                run.grants[-1].token, run.task.org_no, identity(run.call.release), seconds=left + SLACK
+            )
+        except Problem:
+            return  # Revoked, or its key is gone: whatever it asks for is refused, and says why.
         self._exchange(run, issued)
 
     def _exchange(self, run: Run, issued: Issued) -> None:
@@ -161,12 +193,29 @@ class Granted:
 
 
 def _for_a_time(grants: Sequence[Issued]) -> bool:
-    """Whether the last one ends before the one in whose place it is."""
-    return len(grants) > 1 and grants[-1].grant.exp < grants[-2].grant.exp
+    """Whether the last one allows something only for a time: it ends before one that the run held earlier.
+    The one right before it does not tell: what is approved meanwhile ends at the same time."""
+    return grants[-1].expires < max(each.expires for each in grants)
+
+
+def _whole(claims: object, folder: str) -> bool:
+    """Whether the block hides nothing below the folder. Only for plain patterns: `**`, `a/b/**`."""
+    if getattr(claims, "deny", ()):
+        return False
+    patterns = getattr(claims, "read", None)
+    if not isinstance(patterns, tuple):
+        return True
+    prefix = getattr(claims, "prefix", "") or ""
+    opened = [str(each)[:-2] for each in patterns if str(each).endswith("**")]  # pyright: ignore
+    opened += [prefix] if isinstance(prefix, str) and prefix else []
+    return any(not set(each) & set("*?") and (not each or (folder + "/").startswith(each)) for each in opened)
 
 
 def _leads(claims: object, folder: str) -> bool:
     """Whether a pattern of the block may mean something below the folder."""
+    for denied in getattr(claims, "deny", None) or ():
+        if denied.endswith("**") and globs((denied,)).matches(folder):
+            return False  # And all that is below it.
     patterns = getattr(claims, "read", None)
     if not isinstance(patterns, tuple):  # It does not restrict what may be read.
         return True

@@ -149,6 +149,7 @@ class Run:
         "text",
         "twin",
         "unacked",
+        "uploaded",
         "usage",
         "void",
         "waiters",
@@ -207,6 +208,8 @@ class Run:
         self.on_end: Callable[[Run], None] | None = None
         self.unacked = 0
         self.text = 0
+        #: Bytes that it stored as objects.
+        self.uploaded = 0
         self.lost = 0
         #: Idempotency keys of the answers that it got.
         self.keys: tuple[bytes, ...] = ()
@@ -335,6 +338,11 @@ class Run:
         self.seq += 1
         self.pending.append((self.seq, event))
         return self.seq
+
+    @property
+    def begun(self) -> bool:
+        """Its code has begun, in this life or an earlier one."""
+        return self.started is not None or self.record is not None
 
     def keep(self, seq: int, event: Event) -> None:
         """Remember a committed visible event for quick views."""

@@ -71,7 +71,7 @@ class PoolOwner(Protocol):
         ...
 
     def worker_ended(self, worker: Worker) -> None:
-        """The worker's process is gone."""
+        """The worker's process is gone; it has its runs still."""
         ...
 
     def log_line(self, release: Release, run_no: int, level: str, source: str, line: str) -> bool:
@@ -445,6 +445,7 @@ class Pool:
         self._old.discard(worker)
         self._settled(worker)
         self._one_gone.set()
+        self._owner.worker_ended(worker)
         runs = list(worker.runs.values())
         worker.runs.clear()
         worker.resumes.clear()
@@ -465,7 +466,6 @@ class Pool:
                 self._owner.run_failed(run, LimitExceeded(worker.limit))
             else:
                 self._owner.run_lost(run, why)
-        self._owner.worker_ended(worker)
         if self.waiting:
             self.ensure()
         elif self.serving and worker.ready:

@@ -8,7 +8,6 @@ crash left behind before anything is run again.
 
 from __future__ import annotations
 
-import array
 import asyncio
 import contextlib
 import errno
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 from a2a_cloud.model.problem import LimitExceeded
 from a2a_cloud.model.release import Release
 from a2a_cloud.runtime.channel import Channel
+from a2a_cloud.runtime.handed import WrongHandover, close_aside, listener_from, refuse_descriptors
 from a2a_cloud.runtime.sandbox.port import Caged, CageLimits, CageSpec, Sandbox
 from a2a_cloud.wire.worker import (
     PROTOCOL,
@@ -148,6 +148,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         egress, out = socket.socketpair()
         ours.setblocking(False)
+        refuse_descriptors(ours)
         egress.setblocking(False)
         limits = self.release.manifest.limits
         try:
@@ -230,8 +231,12 @@ class Worker:
         if egress is None:
             return
         try:
-            found = _received(egress)
+            found = listener_from(egress)
         except BlockingIOError:
+            return
+        except WrongHandover as wrong:
+            self._drop_egress()
+            self.kill(f"in the place of the listener for its way out it handed over {wrong}")
             return
         self._drop_egress()
         if found is not None:
@@ -241,7 +246,7 @@ class Worker:
         egress, self._egress = self._egress, None
         if egress is not None:
             self._loop.remove_reader(egress)
-            egress.close()
+            close_aside(egress.detach())  # More may be on its way in it.
 
     def send(self, frame: ToWorker) -> None:
         """Send a frame, if the worker still lives."""
@@ -426,35 +431,6 @@ class Worker:
         if self._killed:
             return f"the worker was ended: {self._killed}"
         return f"the worker exited with code {max(code, 0)}"
-
-
-def _received(egress: socket.socket) -> socket.socket | None:
-    """The listener that came over the socket; None when it ended without one, or with something else.
-
-    Raises BlockingIOError when nothing has come yet.
-    """
-    space = socket.CMSG_LEN(array.array("i").itemsize)
-    try:
-        _, ancillary, _, _ = egress.recvmsg(1, space, socket.MSG_CMSG_CLOEXEC)
-    except BlockingIOError:
-        raise
-    except OSError:
-        return None
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            (fd,) = array.array("i", data)
-            try:
-                found = socket.socket(fileno=fd)
-            except OSError:  # No socket at all.
-                os.close(fd)
-                return None
-            listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-            if not listens or found.family != socket.AF_INET or found.type != socket.SOCK_STREAM:
-                found.close()
-                return None
-            found.setblocking(False)
-            return found
-    return None
 
 
 # --- process groups on record -------------------------------------------------------------------

@@ -420,6 +420,7 @@ class Runs:
                 self.log_line(worker.release, 0, frame.level, frame.source, frame.line)
             return  # A late word of a run that has ended.
         if type(frame) is Result:
+            self.sites.leave(run)
             self.pools[run.call.release.no].release_run(run)
             if run.ending is None:
                 self._result(run, frame)
@@ -488,7 +489,7 @@ class Runs:
             self._requeue(run, 0.0)
 
     def _requeue(self, run: Run, delay: float) -> None:
-        run.text = run.unacked = 0  # Counted anew, with what comes again.
+        run.text = run.unacked = run.uploaded = 0  # Counted anew, with what comes again.
 
         def go() -> None:
             pool = self.pool(run.call.release)
@@ -564,6 +565,7 @@ class Runs:
             return
         if outcome.reply is not None and run.seq:
             outcome = reply_of(run, outcome, outcome.reply)
+        self.sites.leave(run)
         run.ending = outcome
         if run.question is not None:
             self.frames.scopes.ended(run)
@@ -692,9 +694,7 @@ class Runs:
         overdue = [run for run in self.live.values() if run.deadline < now and run.ending is None]
         for run in overdue:
             waited = run.worker is None
-            detail = (
-                "The run waited too long for a free worker." if waited else "The run took longer than it may."
-            )
+            detail = "The run waited too long for a free worker." if waited else _too_long(run)
             self.finish(
                 run,
                 Outcome(
@@ -707,6 +707,7 @@ class Runs:
         for pool in list(self.pools.values()):
             pool.trim()
         self.frames.scopes.sweep(now)
+        self.sites.sweep(now)
 
     def differs(self, run: Run, detail: str) -> None:
         """A replay did something else than the record says."""
@@ -722,3 +723,13 @@ class Runs:
     def log_dropped(self, release: Release, lines: int) -> None:
         """See PoolOwner."""
         self.logs.drop(release, lines)
+
+
+def _too_long(run: Run) -> str:
+    """That the run took longer than it may, with what says so."""
+    if run.call.deadline is not None and run.call.deadline <= run.deadline:
+        return "The run took longer than its caller gave it."
+    own = run.spec.timeout if run.spec is not None else 0.0
+    seconds = own or run.call.release.manifest.limits.timeout
+    where = "of the skill" if own else "under [limits] in a2a.toml"
+    return f"The run took longer than it may ({seconds:g} s): `timeout` {where}."

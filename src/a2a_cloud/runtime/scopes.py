@@ -80,7 +80,7 @@ class Scopes:
         runs = self._runs
         try:
             _check(asked)
-            runs.granted.of(run)  # It stands, so there is something to widen.
+            runs.granted.among(run, [])  # It stands, so there is something to widen.
             found, ops = runs.approvals.request(
                 Ask(
                     org_no=run.task.org_no,
@@ -153,7 +153,7 @@ class Scopes:
     def _outcome(self, run: Run, found: Approval) -> tuple[bytes, Trouble | None]:
         """(value, trouble) of the effect; an approval exchanges the grant."""
         now = self._runs.clock.now()
-        prior = self._runs.granted.of(run).grant.id
+        prior = self._runs.granted.of(run).id
         grant_id = ""
         value, trouble = b"null", None
         if found.state is ApprovalState.APPROVED:
@@ -163,7 +163,7 @@ class Scopes:
                 trouble = Trouble("scope_denied", problem.detail, problem.remedy)
             else:
                 granted = found.granted
-                grant_id = issued.grant.id
+                grant_id = issued.id
                 value = _encode(
                     ScopeValue(
                         grant_id,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from a2a_cloud.model.grant import Operation
@@ -31,15 +31,33 @@ log = logging.getLogger("a2a_cloud.egress")
 
 #: Connections of one run that its record names; what comes after is not written down one by one.
 NAMED = 1000
+#: Connections of one worker while nothing ran that its log names in so many seconds.
+LINES, LINES_SECONDS = 20, 60.0
+#: Seconds between two looks whether what is open is allowed still: grants end by themselves too.
+RECHECK_SECONDS = 2.0
 
-Stop = Callable[[], Awaitable[None]]
+
+class Served(Protocol):
+    """A worker's listener, and what is connected through it."""
+
+    def recheck(self, *, told: bool = True) -> None:
+        """Cut the connections that the site does not hold any more; `told`: it hears of each as refused."""
+        ...
+
+    def cut(self) -> None:
+        """Cut all connections, and write them down, before this returns."""
+        ...
+
+    async def stop(self) -> None:
+        """Cut all connections and close the listener."""
+        ...
 
 
 class Egress(Protocol):
     """The proxy."""
 
-    def serve(self, listener: socket.socket, site: EgressSite) -> Stop:
-        """Serve what connects to the listener until the returned function is awaited."""
+    def serve(self, listener: socket.socket, site: EgressSite) -> Served:
+        """Serve what connects to the listener. Raises RuntimeError when the machine has no thread left."""
         ...
 
 
@@ -58,27 +76,56 @@ class Sites:
         self._runs = runs
         self._egress = egress
         self._secrets = secrets
-        self._stops: dict[Worker, Stop] = {}
+        self._served: dict[Worker, tuple[Site, Served]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._due = 0.0
 
     def open(self, worker: Worker, listener: socket.socket) -> None:
         """A worker handed out the listener that stands for it."""
         if self._egress is None or worker.gone:
             listener.close()
             return
-        self._stops[worker] = self._egress.serve(listener, Site(self._runs, worker, self._secrets))
+        site = Site(self._runs, worker, self._secrets)
+        try:
+            self._served[worker] = site, self._egress.serve(listener, site)
+        except RuntimeError as error:
+            listener.close()
+            worker.kill(f"it can't be given a way out: {error}")
 
     def close(self, worker: Worker) -> None:
-        """The worker has ended."""
-        stop = self._stops.pop(worker, None)
-        if stop is not None:
-            task = asyncio.ensure_future(_stopped(stop))
+        """The worker has ended; its runs are its runs still."""
+        _, served = self._served.pop(worker, (None, None))
+        if served is not None:
+            served.cut()
+            task = asyncio.get_running_loop().create_task(served.stop())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    def leave(self, run: Run) -> None:
+        """The run ends, or its worker holds it no more: what no other run's grant allows is cut. Called
+        before it is so, so that the run's record says how much went through."""
+        found = self._served.get(run.worker) if run.worker is not None else None
+        if found is not None:
+            site, served = found
+            site.leaving = run
+            try:
+                served.recheck(told=False)
+            finally:
+                site.leaving = None
 
-async def _stopped(stop: Stop) -> None:
-    await stop()
+    def recheck(self) -> None:
+        """Something was revoked: what is open and not allowed any more is cut, soon."""
+        asyncio.get_running_loop().call_soon(self._recheck)
+
+    def sweep(self, now: float) -> None:
+        """Called often; `now` in monotonic seconds."""
+        if now >= self._due:
+            self._due = now + RECHECK_SECONDS
+            self._recheck()
+
+    def _recheck(self) -> None:
+        for _, served in list(self._served.values()):
+            served.recheck()
 
 
 class Site:
@@ -88,6 +135,10 @@ class Site:
         self._runs = runs
         self._worker = worker
         self._secrets = secrets
+        #: A run that counts no more for what may stay open.
+        self.leaving: Run | None = None
+        self._lines = 0
+        self._lines_since = float("-inf")
 
     @property
     def release(self) -> Release:
@@ -111,6 +162,14 @@ class Site:
             else:
                 return ""
         return why
+
+    def holds(self, host: str, port: int) -> str:
+        """See `EgressSite`."""
+        runs = [run for run in self._living() if run is not self.leaving]
+        target = host_path(host, port)
+        if any(self._runs.granted.stands(run, Operation.EGRESS, target) for run in runs):
+            return ""
+        return "The grant that allowed it does so no more." if runs else "The run has ended."
 
     def secrets(self) -> Sequence[Injection]:
         """See `EgressSite`."""
@@ -146,5 +205,18 @@ class Site:
             if run.connections <= NAMED:
                 run.append(event)
         if not runs:
-            what = f"{event.host}:{event.port} {event.refused or 'was connected to'} while nothing ran"
-            self._runs.log_line(self.release, 0, "warning", "platform", what)
+            self._say(event)
+
+    def _say(self, event: EgressEvent) -> None:
+        """A line in the agent's log about a connection while nothing ran; not any number of them."""
+        now = self._runs.clock.monotonic()
+        if now - self._lines_since >= LINES_SECONDS:
+            self._lines, self._lines_since = 0, now
+        self._lines += 1
+        if self._lines > LINES:
+            return
+        done = "was connected to" if event.address else "was left"
+        what = f"{event.host}:{event.port} {event.refused or done} while nothing ran."
+        if self._lines == LINES:
+            what = f"{what} More such connections are not named for {LINES_SECONDS:g} s."
+        self._runs.log_line(self.release, 0, "warning", "platform", what)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from a2a_cloud.model.problem import InvalidAgentResponse, Problem
+from a2a_cloud.model.problem import LimitExceeded, Problem
 from a2a_cloud.model.task import ObjectRef
 from a2a_cloud.runtime.live import Run
 from a2a_cloud.wire.worker import CHUNK, MAX_READS, MAX_UPLOADS, Data, Put, Read, Trouble
@@ -91,19 +91,15 @@ class Transfers:
         key = (run.no, frame.n)
         writer = self._uploads.get(key)
         try:
+            self.count(run, len(frame.chunk))
             if writer is None:
                 writer = self._uploads[key] = self._runs.objects.writer()
-            run.text += len(frame.chunk)
-            limit = run.call.release.manifest.limits.artifact_bytes
-            if run.text > limit:
-                raise InvalidAgentResponse(f"The artifacts are larger than {limit} bytes.")
             writer.write(frame.chunk)
             if not frame.last:
                 self._reply(run, Data(run.no, frame.n, b""))
                 return
             self._uploads.pop(key, None)
             ref = await writer.finish()
-            run.text -= ref.size  # Counted again when an artifact refers to it.
             run.objects = run.objects | {(ref.sha256, ref.size)}
             self._reply(run, Data(run.no, frame.n, msgspec.json.encode(ref)))
         except Problem as problem:
@@ -113,6 +109,17 @@ class Transfers:
             self._reply(
                 run, Data(run.no, frame.n, b"", Trouble(problem.code, problem.detail, problem.remedy))
             )
+
+    def count(self, run: Run, size: int) -> None:
+        """The run stores `size` more bytes, whatever becomes of them: an artifact, which counts as one too,
+        a file of its workspace, or nothing. Raises LimitExceeded."""
+        limit = run.call.release.manifest.limits.upload_bytes
+        if run.uploaded + size > limit:
+            raise LimitExceeded(
+                f"The run would store more than {limit} bytes of files.",
+                remedy="Raise `upload_bytes` under [limits] in a2a.toml, or make less.",
+            )
+        run.uploaded += size
 
     def forget(self, run: Run) -> None:
         """The run is gone: what it was uploading is too."""

@@ -145,7 +145,7 @@ class RunService:
             state is TaskState.SUBMITTED
             and live is not None
             and live.current is not None
-            and live.current.started is not None
+            and live.current.begun
         ):
             state = TaskState.WORKING
         return TaskView(
@@ -337,7 +337,7 @@ class RunService:
             owner = self._runs.principals.by_no(row.owner)
             live = self._runs.live.get(row.no)
             state = TaskState(row.state)
-            if state is TaskState.SUBMITTED and live is not None and live.started is not None:
+            if state is TaskState.SUBMITTED and live is not None and live.begun:
                 state = TaskState.WORKING
             parent = (
                 self._reader.run_by_no(Scope(org=row.org), row.parent) if row.parent is not None else None

@@ -8,6 +8,7 @@ effect of a durable skill. So a replay after a restart begins from the same file
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +18,25 @@ from msgspec import UNSET, Struct
 from a2a_cloud.model.grant import Operation
 from a2a_cloud.model.problem import FileNotFound, Internal, InvalidParams, Problem
 from a2a_cloud.model.receipt import WorkspaceEntry, WorkspaceFacts
-from a2a_cloud.model.run import EffectEnded, EffectStarted, RunEvent
+from a2a_cloud.model.run import AttemptEvent, EffectEnded, EffectStarted, RunEvent
 from a2a_cloud.model.task import ObjectRef, TaskState
 from a2a_cloud.model.workspace import Change, File, Folder
 from a2a_cloud.runtime.live import Outcome, Run
 from a2a_cloud.runtime.workspace.commits import Pending
 from a2a_cloud.runtime.workspace.draft import Draft
 from a2a_cloud.runtime.workspace.service import Workspace, Workspaces
+from a2a_cloud.wire.glob import check_path
 from a2a_cloud.wire.worker import INLINE_LIMIT, Effect, Trouble
 
 if TYPE_CHECKING:
     from a2a_cloud.runtime.runs import Runs
 
+log = logging.getLogger("a2a_cloud.workfiles")
+
 #: Entries of one page of a list.
 PAGE = 1000
+#: Contents of at most 64 KiB each that were read back, kept in memory until the run waits.
+RECALLED = 16
 #: Operations that a receipt names.
 NAMED = 10_000
 
@@ -71,15 +77,28 @@ _encode = msgspec.json.Encoder().encode
 class Work:
     """A run's view of its workspace, and what was done to it."""
 
-    __slots__ = ("draft", "entries", "keep", "outcomes", "pending", "stored", "tasks", "workspace")
+    __slots__ = (
+        "draft",
+        "entries",
+        "keep",
+        "outcomes",
+        "pending",
+        "recall",
+        "stored",
+        "tasks",
+        "workspace",
+    )
 
     def __init__(self, workspace: Workspace, draft: Draft) -> None:
         self.workspace = workspace
         self.draft = draft
         #: Its changes are committed even if the run fails.
         self.keep = False
-        #: Every content that it holds is on disk.
+        #: Every content that it holds, or that was read of it, is on disk.
         self.stored = True
+        #: Contents that were read while they were in memory alone, by hash: a replay reads them again, also
+        #: when no path holds them any more.
+        self.recall: dict[str, bytes] = {}
         self.entries: list[WorkspaceEntry] = []
         #: Effects that were done: one that a replay opens again is not done twice.
         self.outcomes: dict[int, tuple[bytes, Trouble | None, bytes]] = {}
@@ -93,6 +112,7 @@ class Workfiles:
     def __init__(self, runs: Runs, workspaces: Workspaces) -> None:
         self._runs = runs
         self._workspaces = workspaces
+        self._objects = runs.objects
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -130,10 +150,13 @@ class Workfiles:
             value, out = await self._operate(run, work, seq, name, asked, data)
             if name in _CHANGES:
                 work.stored = False
-                if run.spec is not None and run.spec.durable:
-                    await self.store(run)
+            if not work.stored and run.spec is not None and run.spec.durable:
+                await self.store(run)
         except Problem as problem:
             trouble = Trouble(problem.code, problem.detail, problem.remedy, problem.retry)
+        except Exception as error:  # Of our own making: the skill must hear something all the same.
+            log.exception("run %s: ws %s failed", run.id, name)
+            trouble = Trouble("internal", f"The operation failed on our side ({type(error).__name__}).")
         if work is not None and name in _CHANGES:
             work.outcomes[seq] = (value, trouble, b"")
         if run.work is work:  # Else it was of an attempt that is void.
@@ -166,8 +189,7 @@ class Workfiles:
                 self._note(work, seq, name, path, change, 0)
                 return _encode(Held(path)), b""
             case "stat":
-                self._check(run, Operation.STAT, path)
-                return _encode(await work.draft.stat(path)), b""
+                return _encode(await self._stat(run, work, path)), b""
             case "list" | "glob":
                 return await self._list(run, work, seq, name, asked), b""
             case "keep":
@@ -186,6 +208,17 @@ class Workfiles:
     def _check(self, run: Run, operation: Operation, path: str, size: int = 0) -> None:
         self._runs.granted.check(run, operation, path, size)
 
+    async def _stat(self, run: Run, work: Work, path: str) -> File | Folder:
+        granted = self._runs.granted
+        if path:
+            self._check(run, Operation.STAT, path)
+        else:  # The root is no path, and every run may know that it is there.
+            granted.among(run, [])
+        found = await work.draft.stat(path)
+        if isinstance(found, Folder) and not granted.whole(run, path):
+            return Folder(path, 0, 0)  # Its sums would tell of what the run may not see.
+        return found
+
     async def _read(self, run: Run, work: Work, seq: int, asked: Asked) -> tuple[bytes, bytes]:
         missing: Problem | None = None
         size = 0
@@ -193,9 +226,8 @@ class Workfiles:
             found = await work.draft.stat(asked.path)
             if isinstance(found, Folder):
                 raise FileNotFound(f"{asked.path[:200]!a} is a folder.", remedy="Name a file, or list it.")
-            size = max(0, found.size - max(0, asked.offset))
-            size = size if asked.length < 0 else min(size, asked.length)
-        except FileNotFound as problem:
+            size = _extent(found.size, asked)
+        except Problem as problem:
             missing = problem
         self._check(run, Operation.READ, asked.path, size)  # First: what is forbidden does not exist.
         if missing is not None:
@@ -205,19 +237,27 @@ class Workfiles:
             piece = await work.draft.read(asked.path, asked.offset, asked.length)
             file, out = piece.file, piece.data
             ref = file.ref
+            only = work.draft.unstored(ref)
+            if only is not None and ref.sha256 not in work.recall:
+                work.recall[ref.sha256] = only
+                work.stored = False
+                if len(work.recall) >= RECALLED:
+                    await self.store(run)
         else:
             ref = await work.draft.ref(asked.path)
         run.objects = run.objects | {(ref.sha256, ref.size)}
-        entry = WorkspaceEntry(seq=seq, op="read", path=asked.path, bytes=size, before=ref.sha256)
-        self._entry(work, entry)
-        return _encode(Held(asked.path, ref.sha256, ref.size)), out
+        held = Held(asked.path, ref.sha256, ref.size)
+        self._looked(work, seq, "read", asked, held)
+        return _encode(held), out
 
     async def _put(self, run: Run, work: Work, seq: int, name: str, asked: Asked, data: bytes) -> bytes:
         path = asked.path
         self._check(run, Operation.WRITE, path, asked.size)
+        copied = await work.draft.copies(path) if name == "append" else 0
         if data or not asked.size:
             if len(data) != asked.size:
                 raise InvalidParams(f"{len(data)} bytes came, and {asked.size} were announced.")
+            self._runs.frames.transfers.count(run, copied + len(data))
             change = (
                 await work.draft.append(path, data)
                 if name == "append"
@@ -231,6 +271,7 @@ class Workfiles:
                     remedy="Read the file, or upload its content, in this run.",
                 )
             if name == "append":
+                self._runs.frames.transfers.count(run, copied + ref.size)
                 change = await work.draft.append_object(path, ref)
             else:
                 change = await work.draft.adopt(path, ref)
@@ -252,6 +293,8 @@ class Workfiles:
     async def _list(self, run: Run, work: Work, seq: int, name: str, asked: Asked) -> bytes:
         limit = min(max(asked.limit, 1), PAGE)
         after = asked.after
+        if name == "list" and asked.folder:
+            self._enter(run, asked.folder)
         shown: list[File | Folder] = []
         while len(shown) < limit:
             page: list[File | Folder]
@@ -263,10 +306,18 @@ class Workfiles:
             if len(page) < PAGE:
                 break
             after = page[-1].path
-        self._entry(
-            work, WorkspaceEntry(seq=seq, op=name, path=asked.folder or asked.pattern, bytes=0)
-        )  # fmt: skip
+        self._looked(work, seq, name, asked)
         return _encode({"entries": shown[:limit]})
+
+    def _enter(self, run: Run, folder: str) -> None:
+        """Raises Forbidden for a folder that the run may neither list nor pass through, whether or not it is
+        there, and InvalidParams for what is no path; both are in the audit log."""
+        try:
+            leads = bool(self._runs.granted.leads(run, [check_path(folder)]))
+        except InvalidParams:
+            leads = False
+        if not leads:
+            self._check(run, Operation.LIST, folder)
 
     def _visible(self, run: Run, page: list[File | Folder]) -> list[File | Folder]:
         """What of a page the run may see. A folder that merely leads to something is shown without its
@@ -283,6 +334,14 @@ class Workfiles:
             elif entry.path in allowed or entry.path in leads:
                 shown.append(Folder(entry.path, 0, 0))
         return shown
+
+    def _looked(self, work: Work, seq: int, op: str, asked: Asked, held: Held | None = None) -> None:
+        """Something was read (`held`: from this file) or listed."""
+        if held is None:
+            path, size, before = asked.folder or asked.pattern, 0, UNSET
+        else:
+            path, size, before = held.path, _extent(held.size, asked), held.sha256
+        self._entry(work, WorkspaceEntry(seq=seq, op=op, path=path, bytes=size, before=before))
 
     def _note(self, work: Work, seq: int, op: str, path: str, change: Change, size: int) -> None:
         self._entry(
@@ -310,11 +369,16 @@ class Workfiles:
     async def store(self, run: Run) -> None:
         """Have all that the run wrote on disk. Raises StorageFull, Unavailable."""
         if run.work is not None and not run.work.stored:
-            run.work.stored = True
+            work = run.work
+            work.stored = True
+            recall, work.recall = work.recall, {}
             try:
-                await run.work.draft.changes()
+                for data in recall.values():
+                    await self._objects.put(data)
+                await work.draft.changes()
             except BaseException:
-                run.work.stored = False
+                work.stored = False
+                work.recall = recall | work.recall
                 raise
 
     async def rebuild(self, run: Run, events: Iterable[tuple[int, RunEvent]]) -> None:
@@ -322,27 +386,39 @@ class Workfiles:
         if run.work is not None or not run.grants:
             return
         started: dict[int, EffectStarted] = {}
-        holds: dict[str, ObjectRef | None] = {}
-        keep = False
-        objects = set[tuple[str, int]]()
+        done: list[tuple[int, str, Asked, bytes]] = []
         for seq, event in events:
-            if isinstance(event, EffectStarted) and event.kind == "ws":
+            if isinstance(event, AttemptEvent):  # What the attempt before did is void.
+                started.clear()
+                done.clear()
+            elif isinstance(event, EffectStarted) and event.kind == "ws":
                 started[seq] = event
             elif isinstance(event, EffectEnded) and event.effect in started and not event.problem_code:
-                name = started[event.effect].name
-                keep = keep or name == "keep"
-                if name in _CHANGES or name == "read":
-                    held = _held.decode(event.value)
-                    if held.sha256:
-                        objects.add((held.sha256, held.size))
-                    if name != "read":
-                        holds[held.path] = ObjectRef(held.sha256, held.size) if held.sha256 else None
+                begun = started[event.effect]
+                done.append((event.effect, begun.name, _asked.decode(begun.input), bytes(event.value)))
         if not started:
             return
         work = await self._open(run)
-        work.keep = keep
-        run.objects = run.objects | objects
         base = work.draft.tree
+        holds: dict[str, ObjectRef | None] = {}
+        objects = set[tuple[str, int]]()
+        for seq, name, asked, value in done:
+            work.keep = work.keep or name == "keep"
+            if name in ("list", "glob"):
+                self._looked(work, seq, name, asked)
+            elif name in _CHANGES or name == "read":
+                held = _held.decode(value)
+                path, after = held.path, ObjectRef(held.sha256, held.size) if held.sha256 else None
+                if after is not None:
+                    objects.add((after.sha256, after.size))
+                if name == "read":
+                    self._looked(work, seq, name, asked, held)
+                    continue
+                before = holds[path] if path in holds else await base.content(path)
+                holds[path] = after
+                size = held.size if name == "copy" else asked.size
+                self._note(work, seq, name, path, Change(path, before, after), size)
+        run.objects = run.objects | objects
         work.draft.resume([Change(path, await base.content(path), after) for path, after in holds.items()])
 
     def restart(self, run: Run) -> None:
@@ -367,6 +443,7 @@ class Workfiles:
     async def _commit(self, run: Run, work: Work) -> None:
         problem: Problem | None = None
         try:
+            self._runs.granted.refuse_revoked(run)
             changes = await work.draft.changes()
             work.pending = await work.workspace.prepare(
                 work.draft.base.number,
@@ -378,7 +455,8 @@ class Workfiles:
             )
         except Problem as error:
             problem = error
-        except OSError as error:
+        except Exception as error:  # Of our own making: the run must end all the same.
+            log.exception("run %s: its workspace could not be committed", run.id)
             problem = Internal("The workspace could not be written.", operator=str(error))
         self._runs.committed(run, problem)
 
@@ -408,6 +486,12 @@ class Workfiles:
         """The run is gone."""
         self.written(run, Internal("The run ended otherwise."))
         self.restart(run)
+
+
+def _extent(size: int, asked: Asked) -> int:
+    """Bytes that a read gives of a file of that size."""
+    left = max(0, size - max(0, asked.offset))
+    return left if asked.length < 0 else min(left, asked.length)
 
 
 def _seq(entry: WorkspaceEntry) -> int:

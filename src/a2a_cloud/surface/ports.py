@@ -14,7 +14,7 @@ import msgspec
 from a2a_cloud.model.ports import Clock, Ids
 from a2a_cloud.model.principal import Principal, Role
 from a2a_cloud.model.release import Cause, Release, ReleaseState
-from a2a_cloud.model.run import Call
+from a2a_cloud.model.run import Call, RunEvent
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import Message, ObjectRef, TaskState
 from a2a_cloud.surface.api.approvals_port import Approvals
@@ -226,6 +226,10 @@ class Runs(Protocol):
     ) -> Sequence[LogLine]:
         """Lines after that number, else the newest; the caller has checked who asks. `release` is a
         release's `no`. Raises RunNotFound."""
+        ...
+
+    def run_events(self, scope: Scope, run_id: str) -> Sequence[tuple[int, RunEvent]]:
+        """All events of a run, in order, those that callers do not see too. Raises RunNotFound."""
         ...
 
     def run_view(self, scope: Scope, run_id: str) -> RunView:

@@ -100,9 +100,9 @@ def document(release: Release, base: str) -> dict[str, Any]:
                 },
                 "Question": {
                     "type": "object",
-                    "required": ["state", "task_id", "question"],
+                    "required": ["state", "task_id"],
                     "properties": {
-                        "state": {"const": "input-required"},
+                        "state": {"enum": ["input-required", "auth-required"]},
                         "run_id": {"type": "string"},
                         "task_id": {"type": "string"},
                         "context_id": {"type": "string"},
@@ -110,6 +110,10 @@ def document(release: Release, base: str) -> dict[str, Any]:
                         "question": {
                             "type": "object",
                             "properties": {"text": {"type": "string"}, "schema": True},
+                        },
+                        "approval": {
+                            "type": "object",
+                            "properties": {"id": {"type": "string"}, "text": {"type": "string"}},
                         },
                     },
                 },

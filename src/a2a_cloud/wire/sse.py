@@ -33,6 +33,7 @@ from a2a_cloud.wire.views import Delivered, PartLinks, TaskView
 
 KEEP_ALIVE = b": keep-alive\n\n"
 QUESTION = "a2a-cloud/question"
+APPROVAL = "a2a-cloud/approval"
 _LINES = bytes.maketrans(b"\r\n", b"  ")
 _encode = msgspec.json.Encoder().encode
 _any = msgspec.json.Decoder()
@@ -79,6 +80,19 @@ def question(message: Message | None) -> dict[str, Any] | None:
     return {"text": text, "schema": schema}
 
 
+def approval(message: Message | None) -> dict[str, Any] | None:
+    """`{id, text, read, write, skills, egress, reason}` of what the run asks for with `message`, and somebody
+    has to allow."""
+    if message is None or message.metadata is UNSET:
+        return None
+    asked = _any.decode(message.metadata).get(APPROVAL)
+    if not isinstance(asked, dict):
+        return None
+    lists: dict[str, Any] = dict(asked)  # type: ignore[reportUnknownArgumentType]
+    text = "\n".join(part.text for part in message.parts if part.text is not UNSET)
+    return {"id": lists.pop("approval", ""), "text": text, **lists}
+
+
 def _status(
     state: TaskState,
     at: float,
@@ -99,6 +113,8 @@ def _status(
         data["message"] = message
         if state is TaskState.INPUT_REQUIRED:
             data["question"] = question(message)
+        elif state is TaskState.AUTH_REQUIRED:
+            data["approval"] = approval(message)
     if failure[0]:
         data["error"] = {"code": failure[0], "detail": failure[1]}
     if receipt_id:

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 from urllib.parse import quote, urlencode
 
 import click
@@ -39,6 +39,8 @@ from a2a_cloud.client.shapes import text as as_text
 MESSAGE_FILES = 11_000_000
 #: Bytes of arguments that fit beside a raw file body, into the query of an 8 KiB request line.
 QUERY = 4_000
+#: What a caller leaves of the agent's grant (docs/grants.md); None: all of it.
+Grant = dict[str, Any] | None
 _RESERVED = frozenset({"file", "async", "exp", "sig"})
 
 
@@ -217,14 +219,14 @@ def _too_large(files: int) -> Failure:
 
 
 async def call_events(
-    watched: Watched, skill: str, words: tuple[str, ...], text: str, key: str
+    watched: Watched, skill: str, words: tuple[str, ...], text: str, key: str, grant: Grant = None
 ) -> AsyncGenerator[CallEvent]:
     """Send the call in the form that fits it, and follow it."""
-    headers = {"Idempotency-Key": key} if key else {}
+    headers = _headers(key, grant)
     prepared = await prepare(watched.platform, watched.agent, skill, words) if skill else Prepared()
     if not skill or (prepared.files and not prepared.fits_raw()):
         parts = message_parts(prepared, skill) if skill else [{"text": text}]
-        answer = await watched.send(new_message(parts), key=key)
+        answer = await watched.send(_message(parts, grant), key=key)
         if not watched.task_id:
             for event in bare_reply(answer):
                 yield event
@@ -246,16 +248,54 @@ async def call_events(
             yield event
 
 
+def _headers(key: str, grant: Grant) -> dict[str, str]:
+    """Those of /invoke: JSON in a header is ASCII on one line."""
+    headers = {"Idempotency-Key": key} if key else {}
+    return headers if grant is None else {**headers, "A2A-Grant": json.dumps(grant)}
+
+
+def _message(parts: list[dict[str, Any]], grant: Grant) -> dict[str, Any]:
+    message = new_message(parts)
+    return message if grant is None else {**message, "metadata": {"a2a-cloud/grant": grant}}
+
+
+def read_grant(words: str) -> Grant:
+    """What `--grant` says: JSON, or with @ the file that it is in; None for "". Raises Failure (usage)."""
+    if not words:
+        return None
+    if words.startswith("@"):
+        try:
+            raw = existing_file(words[1:], "--grant").read_text("utf-8")
+        except ValueError:
+            raise Failure(Exit.USAGE, f"{words[1:]} (--grant) is not UTF-8 text.") from None
+    else:
+        raw = words
+    grant = parse_json(raw, "--grant")
+    if not isinstance(grant, dict):
+        raise Failure(
+            Exit.USAGE,
+            "--grant is no JSON object.",
+            remedy="""Write for example --grant '{"read": ["contracts/**"], "write": []}'.""",
+        )
+    return cast("dict[str, Any]", grant)
+
+
 async def begin_async(
-    platform: Platform, agent: str, skill: str, words: tuple[str, ...], text: str, key: str
+    platform: Platform,
+    agent: str,
+    skill: str,
+    words: tuple[str, ...],
+    text: str,
+    key: str,
+    grant: Grant = None,
 ) -> dict[str, Any]:
     """Start the call and don't wait: run_id, task_id, context_id, state and links."""
     prepared = await prepare(platform, agent, skill, words) if skill else Prepared()
-    headers = {"Idempotency-Key": key} if key else {}
+    headers = _headers(key, grant)
     if not skill or (prepared.files and not prepared.fits_raw()):
         watched = Watched(platform, agent)
         parts = message_parts(prepared, skill) if skill else [{"text": text}]
-        task = await watched.send(new_message(parts), key=key)
+        task = await watched.send(_message(parts, grant), key=key)
         state = as_text(obj(task.get("status")).get("state")).removeprefix("TASK_STATE_").lower()
         return {
             "run_id": watched.run_id,
@@ -284,6 +324,10 @@ async def begin_async(
 @click.option("--key", default="", metavar="…", help="Idempotency key: the same call again is the same run.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds to wait for the end.")
 @click.option("--out", default="", metavar="DIR", help="Save the artifacts there.")
+@click.option("--grant", default="", metavar="JSON|@FILE", help="Allow the run no more than this.")
+@click.option(
+    "--wait", is_flag=True, help="Wait for decisions about what the run asks for, as on a terminal."
+)
 def call_command(
     options: Options,
     agent: str,
@@ -295,6 +339,8 @@ def call_command(
     key: str,
     timeout: float | None,
     out: str,
+    grant: str,
+    wait: bool,
 ) -> int:
     """Call SKILL of AGENT, wait, and print the result on standard output.
 
@@ -306,14 +352,17 @@ def call_command(
             "Name a skill or say something with --message, not both." if skill else "No skill is named.",
             remedy=f"The agent's skills: {options.command('show', agent)}",
         )
+    less = read_grant(grant)
     if detached:
-        return _detached(options, agent, skill, arguments, text, key)
-    follower = Follower(options, agent, stream=stream, out=out, timeout=timeout)
-    return follower.run(lambda watched: call_events(watched, skill, arguments, text, key))
+        return _detached(options, agent, skill, arguments, text, key, less)
+    follower = Follower(options, agent, stream=stream, out=out, timeout=timeout, wait=wait)
+    return follower.run(lambda watched: call_events(watched, skill, arguments, text, key, less))
 
 
-def _detached(options: Options, agent: str, skill: str, words: tuple[str, ...], text: str, key: str) -> int:
-    begun = options.ask(lambda platform: begin_async(platform, agent, skill, words, text, key))
+def _detached(
+    options: Options, agent: str, skill: str, words: tuple[str, ...], text: str, key: str, grant: Grant
+) -> int:
+    begun = options.ask(lambda platform: begin_async(platform, agent, skill, words, text, key, grant))
     run_id, task_id = str(begun.get("run_id", "")), str(begun.get("task_id", ""))
     if options.json:
         put_json(begun)

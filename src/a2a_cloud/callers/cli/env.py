@@ -28,7 +28,7 @@ _LIKE_A_SECRET = re.compile(r"(?i)(^|_)(key|token|secret|password|passwd|credent
     "words", nargs=-1, metavar="[AGENT] [ls|set NAME=VALUE…|rm NAME…]", shell_complete=agent_names
 )
 def env_command(options: Options, words: tuple[str, ...]) -> int:
-    """List, set or remove the plain settings of AGENT (not for secrets: others can read them)."""
+    """List, set or remove the plain settings of AGENT (secrets: `a2a secrets`)."""
     rest = list(words)
     agent = agent_named(rest.pop(0) if rest and rest[0] not in VERBS else "")
     verb = rest.pop(0) if rest else "ls"
@@ -66,7 +66,8 @@ def env_command(options: Options, words: tuple[str, ...]) -> int:
     if secret:
         say(
             f"{clean_line(', '.join(secret))}: settings are kept as plain text, and the admins of the "
-            "organisation can read them. There is no store for secrets yet."
+            f"organisation can read them. For a secret, which agent code never sees: "
+            f"{options.command('secrets', 'set', secret[0])}"
         )
     return int(Exit.OK)
 

@@ -20,6 +20,7 @@ from a2a_cloud.callers.cli.terminal import Progress, clean_line, interactive, pr
 from a2a_cloud.client.calls import INTERRUPTED, CallEvent, Watched, text_of
 from a2a_cloud.client.errors import ServerProblem, Unreachable
 from a2a_cloud.client.http import Platform
+from a2a_cloud.client.shapes import obj
 
 Begin = Callable[[Watched], AsyncGenerator[CallEvent]]
 Part = dict[str, Any]
@@ -27,16 +28,25 @@ Part = dict[str, Any]
 
 class Follower:
     """Follows one task. `stream`: show text as it comes; `out`: a folder for artifacts ("" for none);
-    `timeout`: seconds to wait (None: as long as it takes), after which the run goes on without us."""
+    `timeout`: seconds to wait (None: as long as it takes), after which the run goes on without us;
+    `wait`: for decisions about what the run asks for too, as on a terminal."""
 
     def __init__(
-        self, options: Options, agent: str, *, stream: bool, out: str = "", timeout: float | None = None
+        self,
+        options: Options,
+        agent: str,
+        *,
+        stream: bool,
+        out: str = "",
+        timeout: float | None = None,
+        wait: bool = False,
     ) -> None:
         self.outcome = Outcome()
         self._options = options
         self._stream = stream
         self._out = Path(out).expanduser() if out else None
         self._timeout = timeout
+        self._wait = wait or (interactive() and not options.json)
         self._progress = Progress(quiet=options.json and not stream)
         self._target = options.target()
         self._watched = Watched(Platform(self._target), agent)
@@ -46,7 +56,13 @@ class Follower:
         """Begin, answer what is asked when somebody is there, tell the end; the exit code."""
         try:
             self._phase(begin)
-            while self.outcome.state in INTERRUPTED and self._can_ask():
+            while self.outcome.state in INTERRUPTED:
+                if self.outcome.state == "auth-required" and self._wait:
+                    self._tell_approval("Waiting until somebody decides (Ctrl-C leaves the run waiting).")
+                    self._phase(lambda watched: watched.watch(watched.last_id))
+                    continue
+                if not self._can_ask():
+                    break
                 try:
                     part = ask_person(self.outcome.question)
                 except (click.Abort, KeyboardInterrupt):
@@ -183,16 +199,33 @@ class Follower:
 
     def _waiting(self) -> int:
         outcome = self.outcome
+        if outcome.state == "auth-required":
+            self._ids()
+            self._tell_approval("The run waits until somebody decides.")
+            return int(Exit.INPUT_REQUIRED)
         show_question(outcome.question)
         self._ids()
-        if outcome.state == "auth-required":
-            say("The run waits for an authorization.")
-            return int(Exit.INPUT_REQUIRED)
         words = example_words(outcome.question)
         agent = ("--agent", self._watched.agent)  # The platform looks up its own organisation's tasks alone.
         say("Answer it with:")
         say(f"  {self._options.command('answer', *agent, outcome.task_id, *words)}")
         return int(Exit.INPUT_REQUIRED)
+
+    def _tell_approval(self, last: str) -> None:
+        """What the run asks for, and how somebody with an admin's key decides it, on stderr."""
+        approval, command = self.outcome.approval or {}, self._options.command
+        self._finish_line()
+        say(
+            clean_line(str(approval.get("text") or self.outcome.said or "The run asks for more than it may."))
+        )
+        ident = str(approval.get("id", ""))
+        if ident:
+            say(clean_line(f"approval {ident}"))
+            say(f"  see it:     {command('approvals', 'show', ident)}")
+            say(f"  approve it: {command('approvals', 'approve', ident)}")
+            say(f"  deny it:    {command('approvals', 'deny', ident)}")
+        say(f"  the run:    {command('runs', self.outcome.run_id or self.outcome.task_id)}")
+        say(last)
 
     def _failure(self) -> Failure:
         outcome = self.outcome
@@ -257,6 +290,8 @@ def progress_line(event: CallEvent) -> str:
             return f"{data.get('stage', '')}{share}{message}"
         case "attempt":
             return f"attempt {data.get('attempt', '')}: {data.get('why', '')} (what came before is void)"
+        case "status" if event.state == "auth-required":
+            return f"asks for {obj(data.get('approval')).get('id') or 'more than it may'}"
         case "answer":
             return f"answered by {data.get('by', '')}"
         case "artifact" if data.get("last", True):

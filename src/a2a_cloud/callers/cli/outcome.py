@@ -62,6 +62,7 @@ class Outcome:
     said: str = ""
     artifacts: dict[str, Gathered] = field(default_factory=dict[str, Gathered])
     question: dict[str, Any] | None = None
+    approval: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
 
     def take(self, event: CallEvent) -> None:
@@ -71,6 +72,7 @@ class Outcome:
             case "status":
                 self.state = event.state
                 self.question = obj(data.get("question")) or None
+                self.approval = obj(data.get("approval")) or None
                 self.error = obj(data.get("error")) or None
                 self.said = text_of(data.get("message"))
             case "text":
@@ -122,6 +124,8 @@ class Outcome:
         ]
         if self.question is not None:
             fields["question"] = self.question
+        if self.approval is not None:
+            fields["approval"] = self.approval
         if self.error is not None:
             fields["error"] = self.error
         return fields

@@ -11,6 +11,7 @@ import click
 from a2a_cloud.callers.cli.answer import agent_of, task_view
 from a2a_cloud.callers.cli.exits import Exit, Failure
 from a2a_cloud.callers.cli.options import Options, connected
+from a2a_cloud.callers.cli.run_grants import granted, show_granted
 from a2a_cloud.callers.cli.terminal import clean_line, put, put_json, say, table
 from a2a_cloud.client.http import Platform, agent_path
 from a2a_cloud.client.shapes import obj, objs, text
@@ -59,7 +60,8 @@ def runs_command(
     if run.startswith("run_") or run == LAST:
 
         async def look(platform: Platform) -> dict[str, Any]:
-            return await run_view(platform, await run_id_of(platform, run))
+            view = await run_view(platform, await run_id_of(platform, run))
+            return {**view, **await granted(platform, text(view.get("id")))}
 
         view = options.ask(look)
         if options.json:
@@ -142,8 +144,30 @@ def _show_run(options: Options, run: dict[str, Any]) -> None:
             for each in events
         ]
         table(("SEQ", "EVENT", "WHAT"), rows)
+    record = objs(run.get("record"))
+    if record:
+        put("")
+        table(
+            ("SEQ", "DID", "WHAT", "STATE"),
+            [
+                (each.get("seq", ""), each.get("kind", ""), _cut(text(each.get("what"))), _how(each))
+                for each in record
+            ],
+        )
+    show_granted(run)
+    if run.get("state") == "auth-required":
+        say(f"It waits until somebody decides: {options.command('approvals', 'ls')}")
     if run.get("state") == "input-required":
         say(f"It waits for an answer: {options.command('answer', str(run.get('task_id')))}")
+
+
+def _how(act: dict[str, Any]) -> str:
+    """`done`, or `refused: forbidden`."""
+    return f"{act.get('state')}: {act['code']}" if act.get("code") else text(act.get("state"))
+
+
+def _cut(line: str, most: int = 100) -> str:
+    return line if len(line) <= most else f"{line[:most]}…"
 
 
 def _brief(fields: dict[str, Any], most: int = 160) -> str:

@@ -42,6 +42,7 @@ _BOUNDS: dict[str, tuple[float, float, bool]] = {
     "open_files": (32, 65_536, True),
     "log_bytes": (0, 1 << 30, True),
     "artifact_bytes": (0, 1 << 40, True),
+    "upload_bytes": (0, 1 << 50, True),
     "events": (1, 10_000_000, True),
     "children": (0, 10_000, True),
     "depth": (0, 32, True),
@@ -52,6 +53,7 @@ _BOUNDS: dict[str, tuple[float, float, bool]] = {
 
 REQUIRABLE = ("jail",)
 ISOLATIONS = ("shared", "caller", "run")
+MERGES = ("refuse", "last-writer")
 #: Idle workers that an agent may have kept ready.
 MOST_SPARES = 16
 _MOST_IDLE = 7 * 24 * 3600
@@ -77,6 +79,7 @@ def read_manifest(folder: Path) -> Manifest:
     provider = _read(file, "provider.", fields.pop("provider", {}), {"name": _text, "url": _url})
     limits = _read(file, "limits.", fields.pop("limits", {}), dict.fromkeys(_BOUNDS, _bounded))
     sandbox = _read(file, "sandbox.", fields.pop("sandbox", {}), _SANDBOX)
+    workspace = _read(file, "workspace.", fields.pop("workspace", {}), _WORKSPACE)
     if sandbox.get("isolation", "shared") != "shared":
         sandbox.setdefault("spares", 1)
     if "name" not in fields:
@@ -93,6 +96,7 @@ def read_manifest(folder: Path) -> Manifest:
         grant=read_grant(fields.pop("grant", {}), file),
         sandbox=SandboxSpec(**sandbox),
         secrets=_secrets(file, fields.pop("secrets", {})),
+        merge=workspace.get("merge", "refuse"),
         **fields,
     )
 
@@ -264,12 +268,14 @@ _SANDBOX: dict[str, Check] = {
     "spares": _spares,
     "idle": _idle,
 }
+_WORKSPACE: dict[str, Check] = {"merge": _one_of(*MERGES)}
 #: Tables of the file, with keys that somebody might write above them.
 _SECTIONS: dict[str, Iterable[str]] = {
     "provider": ("url",),
     "limits": _BOUNDS,
     "grant": ("read", "write", "deny", "egress"),
     "sandbox": _SANDBOX,
+    "workspace": _WORKSPACE,
     "secrets": (),
 }
 

@@ -50,28 +50,41 @@ class _Gone(Exception):
 
 
 class Connection:
-    """See the module. `run` once."""
+    """See the module. `run` once. `refused` is told of each refusal."""
 
     __slots__ = (
         "_answered",
         "_dialler",
         "_limits",
+        "_on_refused",
         "_reached",
         "_site",
         "_source",
+        "_target",
+        "_task",
         "_told",
         "_upstream",
         "_watch",
         "_writer",
     )
 
-    def __init__(self, streams: Streams, site: EgressSite, dialler: Dialler, limits: EgressLimits) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        site: EgressSite,
+        dialler: Dialler,
+        limits: EgressLimits,
+        refused: Callable[[], None],
+    ) -> None:
         reader, self._writer = streams
+        self._on_refused = refused
         self._site = site
         self._dialler = dialler
         self._limits = limits
         task = asyncio.current_task()
         assert task is not None
+        self._task = task
+        self._target: Target | None = None
         self._watch = Watch(task, limits.idle_seconds, limits.total_seconds)
         self._source = Source(reader, self._watch)
         no_buffer(self._writer)
@@ -92,6 +105,25 @@ class Connection:
                 self._upstream.cut()
                 await self._upstream.close()
             await closed_now(self._writer)
+
+    def recheck(self, *, told: bool) -> None:
+        """Cut it, if what it is for is allowed no more; `told`: the site hears that it was refused."""
+        target = self._target
+        why = self._site.holds(target.host.name, target.port) if target is not None else ""
+        if target is not None and why:
+            if told:
+                self._site.connected(
+                    target.host.name, target.port, "", f"refused: The connection was cut: {why}"
+                )
+            self.cut()
+
+    def cut(self) -> None:
+        """End it now; a connection that was made is written down before this returns."""
+        self._target = None
+        if self._upstream is not None:
+            self._upstream.cut()
+        self._writer.transport.abort()
+        self._task.cancel()
 
     async def _guarded(self, work: Awaitable[None]) -> None:
         problem: Problem
@@ -116,6 +148,7 @@ class Connection:
             log.exception("A connection of an agent ended by a fault of ours.")
             problem = UpstreamFailed("The proxy failed.", remedy="Tell the operator: its log says why.")
         if not self._reached or isinstance(problem, InvalidRequest):
+            self._on_refused()
             self._site.connected(*self._told, "", f"refused: {problem.detail}")
         with suppress(OSError, TimeoutError):
             if not self._answered:
@@ -268,6 +301,7 @@ class Connection:
                 remedy=_REMEDY,
                 info={"reason": "egress"},
             )
+        self._target = target
 
     async def _upstream_for(self, target: Target) -> Upstream:
         """The connection that is there, if it leads to the same place, else a new one."""

@@ -8,9 +8,9 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
 
 from a2a_cloud.model.problem import Busy
+from a2a_cloud.runtime.egress.accept import Acceptor
 from a2a_cloud.runtime.egress.connection import Connection
 from a2a_cloud.runtime.egress.dial import BUFFER, Dialler, Resolver, system_resolver
 from a2a_cloud.runtime.egress.http1 import write_head
@@ -18,9 +18,6 @@ from a2a_cloud.runtime.egress.site import EgressLimits, EgressSite
 from a2a_cloud.wire.problem_json import problem_json
 
 log = logging.getLogger("a2a_cloud.egress")
-
-#: Seconds after which a failed accept (no descriptors left) is tried again.
-PAUSE = 0.1
 
 
 class Egress:
@@ -41,60 +38,91 @@ class Egress:
         self._dialler = Dialler(resolver, private, context)
         self._limits = limits or EgressLimits()
 
-    def serve(self, listener: socket.socket, site: EgressSite) -> Callable[[], Awaitable[None]]:
-        """Accept on `listener`, a bound TCP socket that listens, which is ours from now on; on the loop's
-        thread. Gives what ends it: connections are cut, all are written down, the listener is closed."""
-        listener.setblocking(False)
-        open_ones: set[asyncio.Task[None]] = set()
-        task = asyncio.get_running_loop().create_task(self._accept(listener, site, open_ones))
+    def serve(self, listener: socket.socket, site: EgressSite) -> Served:
+        """Accept on `listener`, a bound TCP socket that listens, which is ours from now on, though the
+        agent may hold it too; on the loop's thread. Raises RuntimeError when the machine has no thread
+        left."""
+        return Served(listener, site, self._dialler, self._limits)
 
-        async def stop() -> None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            for each in open_ones:
-                each.cancel()
-            await asyncio.gather(*open_ones, return_exceptions=True)
-            await asyncio.sleep(0)  # what was cut lets go of its socket in the loop's next turn
-            listener.close()
 
-        return stop
+class Served:
+    """One worker's listener and its connections. `stop` ends it."""
 
-    async def _accept(
-        self, listener: socket.socket, site: EgressSite, open_ones: set[asyncio.Task[None]]
+    def __init__(
+        self, listener: socket.socket, site: EgressSite, dialler: Dialler, limits: EgressLimits
     ) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                peer, _ = await loop.sock_accept(listener)
-            except OSError as error:
-                if listener.fileno() < 0:
-                    return
-                log.warning("An agent's connection can't be accepted: %s", error)
-                await asyncio.sleep(PAUSE)
-                continue
-            if len(open_ones) >= self._limits.connections:
-                self._too_many(peer, site)
-                continue
-            task = loop.create_task(self._serve_one(peer, site))
-            open_ones.add(task)
-            task.add_done_callback(open_ones.discard)
-            task.add_done_callback(lambda _task, peer=peer: peer.close())  # also where it never began
+        self._site = site
+        self._dialler = dialler
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: set[Connection] = set()
+        self._second = 0.0
+        self._refused = 0
+        self._stopped = False
+        self._acceptor = Acceptor(listener, self._take)
 
-    async def _serve_one(self, peer: socket.socket, site: EgressSite) -> None:
+    def recheck(self, *, told: bool = True) -> None:
+        """Cut the connections that are allowed no more. With `told` the site hears of each that it was
+        refused, besides that it ended."""
+        for each in list(self._connections):
+            each.recheck(told=told)
+
+    def cut(self) -> None:
+        """Cut all connections now, and write them down; new ones are closed as they come."""
+        self._stopped = True
+        for each in list(self._connections):
+            each.cut()
+
+    async def stop(self) -> None:
+        """Connections are cut, all are written down, the listener is closed."""
+        self.cut()
+        await self._acceptor.stop()
+        for each in self._tasks:
+            each.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what was cut lets go of its socket in the loop's next turn
+
+    def _take(self, peer: socket.socket) -> float:
+        """A connection came; gives for how many seconds none is to follow it."""
+        if self._stopped:
+            peer.close()
+        elif len(self._tasks) >= self._limits.connections:
+            self._too_many(peer)
+        else:
+            task = self._loop.create_task(self._serve_one(peer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda _task, peer=peer: peer.close())  # also where it never began
+        left = self._second + 1.0 - self._loop.time()
+        return left if self._refused >= self._limits.refusals and left > 0 else 0.0
+
+    async def _serve_one(self, peer: socket.socket) -> None:
         try:
-            peer.setblocking(False)
             streams = await asyncio.open_connection(sock=peer, limit=BUFFER)
         except OSError:
             peer.close()
             return
-        await Connection(streams, site, self._dialler, self._limits).run()
+        connection = Connection(streams, self._site, self._dialler, self._limits, self._was_refused)
+        self._connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._connections.discard(connection)
 
-    def _too_many(self, peer: socket.socket, site: EgressSite) -> None:
+    def _was_refused(self) -> None:
+        now = self._loop.time()
+        if now - self._second >= 1.0:
+            self._second, self._refused = now, 0
+        self._refused += 1
+
+    def _too_many(self, peer: socket.socket) -> None:
+        self._was_refused()
         problem = Busy(
             f"The agent has {self._limits.connections} open connections, which is the most.",
             remedy="Close some, or use fewer at once.",
         )
-        site.connected("", 0, "", f"refused: {problem.detail}")
+        self._site.connected("", 0, "", f"refused: {problem.detail}")
         body = problem_json(problem)
         head = write_head(
             b"HTTP/1.1 429 Too Many Requests",
@@ -106,7 +134,6 @@ class Egress:
         )
         with peer:
             try:
-                peer.setblocking(False)
                 peer.send(head + body)  # it fits into an empty socket's buffer
             except OSError as error:
                 log.debug("An agent left before it was refused: %s", error)

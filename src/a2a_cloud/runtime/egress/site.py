@@ -20,6 +20,10 @@ class EgressSite(Protocol):
         before the name is looked up. A Problem is a refusal too."""
         ...
 
+    def holds(self, host: str, port: int) -> str:
+        """As `allows`, for a connection that was allowed: "" when it may stay. Counts nothing."""
+        ...
+
     def secrets(self) -> Sequence[Injection]:
         """What the manifest binds."""
         ...
@@ -45,9 +49,11 @@ class EgressLimits:
     `head_seconds`: for a whole head or ClientHello, from its first byte. `keep_alive_seconds`: between
     two requests. `idle_seconds`: nothing moves in either direction, as while a server thinks.
     `connect_seconds`: for the name, the connection and TLS together. `total_seconds`: a connection's life.
+    `refusals`: in a second; then no connection is accepted until that is over.
     """
 
     connections: int = 64
+    refusals: int = 50
     head_bytes: int = 64 << 10
     head_seconds: float = 15.0
     keep_alive_seconds: float = 75.0

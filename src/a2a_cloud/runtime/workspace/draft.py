@@ -134,6 +134,10 @@ class Draft:
                 await self._objects.put(held)
             return file.ref
 
+    def unstored(self, ref: ObjectRef) -> bytes | None:
+        """A content of the draft that is in memory alone; None when it is on disk, or none of its."""
+        return self._held.get(ref)
+
     # --- writing ----------------------------------------------------------------------------------
 
     async def write(self, path: str, data: bytes) -> Change:
@@ -175,6 +179,13 @@ class Draft:
             change = self._put(path, base, appended.ref)
             self._appended[path] = appended
             return change
+
+    async def copies(self, path: str) -> int:
+        """Bytes of the file that an append to it copies first: none within a row of appends."""
+        if path in self._appended:
+            return 0
+        entry = await self._entry(check_path(path))
+        return 0 if entry is None or entry.kind != "file" or entry.size <= FILE else entry.size
 
     async def append_object(self, path: str, content: ObjectRef) -> Change:
         """Add a stored object's bytes to the end of the file, in constant memory.

@@ -11,7 +11,8 @@ from a2a_cloud.model.release import Release
 from a2a_cloud.model.run import StatusEvent, encode_event
 from a2a_cloud.model.scope import Scope, reader_scope
 from a2a_cloud.model.stamp import stamp
-from a2a_cloud.model.task import TaskState
+from a2a_cloud.model.task import Message, TaskState
+from a2a_cloud.surface.api.acts import record
 from a2a_cloud.surface.api.agents import after_line, lines
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.ports import RunRow, Services
@@ -44,15 +45,19 @@ async def listed(services: Services, request: Request, _values: list[str]) -> tu
 
 
 async def one(services: Services, request: Request, values: list[str]) -> tuple[int, Any]:
-    """`GET /api/v1/runs/{id}`, with its visible events."""
+    """`GET /api/v1/runs/{id}`, with its visible events, and in `record` what it did through its context."""
     scope = _scope(request)
     row = _row(services, scope, values[0])
     answer = document(row)
     events: list[dict[str, Any]] = []
+    found = services.runs.run_events(scope, row.id)
+    for seq, event in found:
+        if event.visible:
+            body = _decode(encode_event(event))
+            events.append({"seq": seq, "kind": body.pop("k"), **body})
     answer["events"] = events
-    for seq, event in services.runs.run_view(scope, row.id).events:
-        body = _decode(encode_event(event))
-        events.append({"seq": seq, "kind": body.pop("k"), **body})
+    if scope.owner is None:  # A caller is not told what an agent does inside, as in receipts.
+        answer["record"] = record(found)
     return 200, answer
 
 
@@ -89,19 +94,30 @@ async def task(services: Services, request: Request, values: list[str]) -> tuple
         "state": view.state.short,
         "context_id": view.context_id,
         "question": question_of(view),
+        "approval": approval_of(view),
         "runs": [document(row) for row in page.runs],
     }
 
 
 def question_of(view: TaskView) -> dict[str, Any] | None:
     """The task's open question, if it waits for an answer."""
-    if view.state is not TaskState.INPUT_REQUIRED:
+    return sse.question(_open_in(view, TaskState.INPUT_REQUIRED))
+
+
+def approval_of(view: TaskView) -> dict[str, Any] | None:
+    """What the task waits to be allowed, if it does."""
+    return sse.approval(_open_in(view, TaskState.AUTH_REQUIRED))
+
+
+def _open_in(view: TaskView, state: TaskState) -> Message | None:
+    """The message with which the task came to wait in `state`, if it waits so."""
+    if view.state is not state:
         return None
     for run in view.runs:
         for _, event in reversed(run.events):
             if isinstance(event, StatusEvent):
-                if event.state is TaskState.INPUT_REQUIRED:
-                    return sse.question(event.message)
+                if event.state is state:
+                    return event.message
                 break
     return None
 

@@ -328,7 +328,11 @@ async def _settled(request: Request, operations: Operations, run: Run) -> None:
             "task_id": run.task_id,
             "context_id": run.context_id,
             "state": status.state.short,
-            "question": sse.question(status.message),
+            **(
+                {"approval": sse.approval(status.message)}
+                if status.state is TaskState.AUTH_REQUIRED
+                else {"question": sse.question(status.message)}
+            ),
             "task_url": f"{request.base}/tasks/{quote(run.task_id, safe='')}",
         }
         return await request.answer(202, _encode(body), JSON, headers)

@@ -63,7 +63,8 @@ const newMessage = (parts, taskId) => ({
   configuration: { returnImmediately: true },
 });
 
-// `view` is told: event({id, kind, data}), ids({run, task}), waiting(question), refused(problem), broken(why).
+// `view` is told: event({id, kind, data}), ids({run, task}), waiting(question), asking(approval), refused(problem),
+// broken(why).
 export class Call {
   constructor(api, base, view) {
     this.api = api;
@@ -73,6 +74,7 @@ export class Call {
     this.task = "";
     this.last = "";
     this.state = "";
+    this.approval = null;
     this.receipt = "";
   }
 
@@ -142,7 +144,15 @@ export class Call {
           if (event.id && WAITING.has(this.state)) break;
         }
         if (TERMINAL.has(this.state)) return undefined;
-        if (WAITING.has(this.state) && this.question) return this.view.waiting(this.question);
+        if (this.approval) {
+          // Somebody else decides that, and the run goes on by itself.
+          this.view.asking(this.approval);
+          this.approval = null;
+          tried = -1;
+          open = () => this.#resume();
+          continue;
+        }
+        if (this.state === "input-required" && this.question) return this.view.waiting(this.question);
       } catch (error) {
         // A refusal before there is a task, or one that stays, is the end; a broken line is taken up again.
         if (!this.task || (error instanceof Refused && ![502, 503].includes(error.status))) throw error;
@@ -166,6 +176,7 @@ export class Call {
       // The status at a resumed stream's start may still show the question that was just answered.
       if (event.id || !WAITING.has(event.data.state)) this.state = event.data.state;
       this.question = event.id && WAITING.has(event.data.state) ? (event.data.question ?? { text: "", schema: true }) : null;
+      if (event.id) this.approval = event.data.state === "auth-required" ? (event.data.approval ?? { text: "", id: "" }) : null;
       this.receipt = event.data.receipt_id ?? this.receipt;
       this.#ids(event.data.run_id, event.data.task_id);
     }

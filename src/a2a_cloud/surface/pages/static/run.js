@@ -118,6 +118,14 @@ export class RunView {
     form.querySelector("input, select, textarea, button")?.focus();
   }
 
+  asking({ id, text }) {
+    this.#mark("auth-required");
+    const words = `a2a approvals approve ${id}`;
+    this.open.replaceChildren(h("div", { class: "approval" }, h("p", { class: "asked" }, text || "The run asks for more than it may."),
+      h("p", { class: "hint" }, "Approval ", h("code", {}, id), ": it goes on when somebody with an admin's key decides."),
+      copyable(h("pre", { class: "code", tabindex: "0" }, h("code", {}, words)), words)));
+  }
+
   event({ id, kind, data }) {
     this.#note(id, kind, data);
     switch (kind) {
@@ -158,6 +166,7 @@ export class RunView {
     // The status at a stream's start may be older than what was shown already.
     if (!id && !TERMINAL.has(data.state)) return this.state.textContent === "sending" ? this.#mark(data.state) : undefined;
     this.#mark(data.state);
+    if (id && data.state !== "auth-required") this.open.querySelector(".approval")?.remove();
     if (data.error) this.result.replaceChildren(problem(data.error));
     else if (TERMINAL.has(data.state) && data.message && !this.result.hasChildNodes()) this.result.replaceChildren(message(data.message));
     if (TERMINAL.has(data.state) && data.receipt_id) this.#showReceipt(data.receipt_id);

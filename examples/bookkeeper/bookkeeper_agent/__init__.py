@@ -1,0 +1,1 @@
+"""What the bookkeeper knows of ledgers and summaries."""
