@@ -31,18 +31,20 @@ def digest_folder(folder: Path) -> tuple[str, list[str]]:
     return digest_source(folder, files), [file.name for file in files]
 
 
-def copy_release(folder: Path, dest: Path) -> tuple[str, list[str]]:
+def copy_release(folder: Path, dest: Path, *, anew: bool = False) -> tuple[str, list[str]]:
     """Copy exactly those files to `dest`; returns their digest and paths when all is on disk.
 
     `dest` appears whole or not at all, its files read-only. When it is there already nothing is
-    copied, and its own digest and paths are returned. Raises InvalidParams, TooLarge, StorageFull,
+    copied, and its own digest and paths are returned; with `anew` it is replaced, at once, so that a
+    worker which begins there meanwhile finds one or the other. Raises InvalidParams, TooLarge, StorageFull,
     Unavailable. The caller compares the digest with the one that it expects, and asks `check_secrets`
     about the folder first.
     """
-    if dest.exists():
+    if dest.exists() and not anew:
         return digest_folder(dest)
     files = [file.name for file in list_source(folder)]
     partial = dest.with_name(f".{dest.name}.partial-{os.getpid()}")
+    old = dest.with_name(f".{dest.name}.old-{os.getpid()}")
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
         _discard(partial)
@@ -58,12 +60,15 @@ def copy_release(folder: Path, dest: Path) -> tuple[str, list[str]]:
                 os.fsync(copy.fileno())
         for path, _, _ in os.walk(partial):
             _sync_folder(path)
+        if dest.exists():
+            dest.rename(old)
         partial.rename(dest)
         _sync_folder(dest.parent)
     except OSError as error:
         raise cannot_store(error, "release", dest) from error
     finally:
         _discard(partial)
+        _discard(old)
     return digest.value, files
 
 
