@@ -67,6 +67,7 @@ class Settings:
     declares. `approval_seconds`: how long people have to decide. `approvals_webhook`: who is
     told of approvals, signed with `approvals_secret`. `egress_private`: `host:port` of private addresses
     that agents may reach, by commas. `egress_ca`: a file of roots that egress trusts beside the system's.
+    `build_hosts`: `host:port` by commas, that builds may reach besides the package indexes.
     """
 
     host: str = "127.0.0.1"
@@ -85,6 +86,7 @@ class Settings:
     approvals_secret: str = ""
     egress_private: str = ""
     egress_ca: Path | None = None
+    build_hosts: str = ""
     http: HttpLimits = HttpLimits()
 
     @classmethod
@@ -116,6 +118,7 @@ class Settings:
             egress_ca=Path(_value(environ, "A2A_EGRESS_CA")).absolute()
             if _value(environ, "A2A_EGRESS_CA")
             else None,
+            build_hosts=_value(environ, "A2A_BUILD_HOSTS"),
             http=_http(environ),
         )
 

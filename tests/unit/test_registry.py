@@ -103,7 +103,7 @@ class Site:
     # The ports of a deploy: environments and workers.
 
     async def prepare(
-        self, source: Path, say: Callable[[str], None], *, upgrade: bool = False
+        self, source: Path, say: Callable[[str], None], *, org_no: int = 0, upgrade: bool = False
     ) -> Environment:
         return Environment(self.kit)
 

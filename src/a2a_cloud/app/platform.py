@@ -31,7 +31,7 @@ from a2a_cloud.control.secrets.store import Secrets
 from a2a_cloud.model.ports import Clock, Entropy, Ids
 from a2a_cloud.model.principal import DEFAULT_ORG
 from a2a_cloud.model.problem import Internal, Problem, Unavailable
-from a2a_cloud.ops.checks import Health, checks
+from a2a_cloud.ops.checks import Health, builds, checks
 from a2a_cloud.ops.system import SteadyClock, SystemClock, SystemEntropy, TimeIds
 from a2a_cloud.runtime.build.environments import Environments
 from a2a_cloud.runtime.drain import drain
@@ -120,7 +120,6 @@ class Platform:
         )
         self.variables = Variables(self.reader, self.journal, self.clock)
         self.sandbox = await asyncio.to_thread(strongest, self.data, settings.sandbox)
-        self.environments = Environments(settings.environments or self.data / "environments")
         rows = self.reader.connection
         steady = SteadyClock(self.clock)
         self.authority = Authority(
@@ -151,6 +150,12 @@ class Platform:
         )
         egress = Egress(
             context=tls_context(settings.egress_ca), private=private_hosts(settings.egress_private)
+        )
+        self.environments = Environments(
+            settings.environments or self.data / "environments",
+            sandbox=self.sandbox,
+            egress=egress,
+            hosts=private_hosts(settings.build_hosts, "A2A_BUILD_HOSTS"),
         )
         self.workspaces = Workspaces(SqliteRows(rows), self.journal, self.objects, self.clock)
         self.runs = Runs(
@@ -295,7 +300,7 @@ class Platform:
         for release in self.registry.pointed():
             if release.environment and self.environments.find(release.environment) is None:
                 log.warning("The environment of %s is gone and is made again.", release.name)
-                built = await self.environments.prepare(Path(release.folder), log.info)
+                built = await self.environments.prepare(Path(release.folder), log.info, org_no=release.org_no)
                 if built.digest != release.environment:
                     log.warning("The environment of %s differs from its release's; deploy it.", release.name)
 
@@ -324,6 +329,9 @@ class Platform:
         ]
         full, cage = self.journal.full, cage_of(self.sandbox)
         found = await asyncio.to_thread(checks, self.data, full, uv_program(), cage, health)
+        why = await self.environments.uncaged()
+        if why is not None:
+            found.append(builds(why))
         return [Check(*one) for one in found]
 
     def _gauges(self) -> list[tuple[str, str, float]]:

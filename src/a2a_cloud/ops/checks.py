@@ -61,6 +61,14 @@ def checks(data: Path, full: bool, uv: str, cage: Cage, agents: Iterable[Health]
     return found
 
 
+def builds(why: str) -> Check:
+    """Whether environments are built where agents run. `why`: why not, "" when they are."""
+    if not why:
+        return Check("builds", "ok", "caged, with a way to the package index alone")
+    remedy = "Name an index that needs neither credentials nor a proxy, such as a mirror of your own."
+    return Check("builds", "warn", f"They are not caged. {why}", remedy)
+
+
 def _disk(data: Path, full: bool) -> Check:
     free = shutil.disk_usage(data).free
     words = f"{data}: {free / 1e9:.1f} GB free"

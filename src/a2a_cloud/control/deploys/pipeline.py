@@ -168,7 +168,9 @@ class Deploys:
         record = max(same, key=lambda one: one.number)
         if self._builder.find(record.release.environment) is None:
             return None
-        built = await self._builder.prepare(Path(record.release.folder), lambda _line: None)
+        built = await self._builder.prepare(
+            Path(record.release.folder), lambda _line: None, org_no=record.release.org_no
+        )
         if built.digest != record.release.environment:
             return None  # The platform's kit or interpreter is another one by now.
         if wish.promote and agent.serving is not record.release:
@@ -224,7 +226,10 @@ class Deploys:
         self._say(record, "environment", "building the environment")
         async with self._builds:
             built = await self._builder.prepare(
-                Path(draft.folder), lambda line: self._say(record, "environment", line), upgrade=wish.upgrade
+                Path(draft.folder),
+                lambda line: self._say(record, "environment", line),
+                org_no=draft.org_no,
+                upgrade=wish.upgrade,
             )
         record.notes.packages = len(built.packages)
         record.notes.python = platform.python_version()

@@ -29,8 +29,9 @@ class Built(Protocol):
 class Builder(Protocol):
     """Makes environments for agents' code."""
 
-    async def prepare(self, source: Path, say: Say, *, upgrade: bool = False) -> Built:
-        """The environment that the source in that folder asks for. Raises BuildFailed."""
+    async def prepare(self, source: Path, say: Say, *, org_no: int = 0, upgrade: bool = False) -> Built:
+        """The environment that the source in that folder asks for, for an agent of that organisation.
+        Raises BuildFailed."""
         ...
 
     def find(self, digest: str) -> Built | None:

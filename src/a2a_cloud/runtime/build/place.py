@@ -12,6 +12,7 @@ import fcntl
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from a2a_cloud.runtime.build.environment import BuiltEnvironment, EnvironmentRecord
+from a2a_cloud.runtime.sandbox.launch import tool
 
 RECORD = "environment.json"
 LOCK = "requirements.lock"
@@ -121,7 +123,7 @@ class Place:
             work.mkdir()
             yield work
         finally:
-            _discard(work)
+            discard(work)
             marker.unlink(missing_ok=True)
             os.close(held)
 
@@ -134,7 +136,7 @@ class Place:
                 number = os.open(marker, os.O_RDWR | os.O_CLOEXEC)
                 try:
                     fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    _discard(marker.with_suffix(""))
+                    discard(marker.with_suffix(""))
                     marker.unlink()
                 except BlockingIOError:
                     pass  # Somebody is at work there.
@@ -143,7 +145,7 @@ class Place:
         # A folder is made after its marker and removed before it: without one it belongs to nobody.
         for work in sorted(self._building.iterdir()):
             if work.suffix != MARKER and not work.with_suffix(MARKER).exists():
-                _discard(work)
+                discard(work)
 
     def _held_marker(self) -> tuple[int, Path]:
         while True:
@@ -165,6 +167,15 @@ def sync_folder(path: Path) -> None:
         os.close(number)
 
 
-def _discard(path: Path) -> None:
-    # What can't be removed now (a program of a killed process still writes there) is next time.
-    shutil.rmtree(path, ignore_errors=True)
+def discard(path: Path) -> None:
+    """Remove a folder, following no link. What can't be removed now (a program of a killed process still
+    writes there) is next time."""
+    if not os.path.lexists(path):
+        return
+    if tool("rm"):
+        # A cage may have written it: a way of ours down the tree would end where it is deeper than
+        # Python's stack, or than there are descriptors.
+        command = [tool("rm"), "-rf", "--one-file-system", "--", str(path)]
+        subprocess.run(command, stderr=subprocess.DEVNULL, check=False)  # noqa: S603  # on a fixed path
+    else:
+        shutil.rmtree(path, ignore_errors=True)

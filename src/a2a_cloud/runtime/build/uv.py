@@ -12,7 +12,7 @@ import os
 import re
 import signal
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
 import uv
@@ -89,19 +89,20 @@ class Uv:
 
     def __init__(self, program: Path | None, environ: Mapping[str, str], cache: Path) -> None:
         self._program = program
-        self._environ = {
+        self.environ = {
             name: value for name, value in environ.items() if name in PASSED or name.startswith(PASSED_STARTS)
         }
-        if not {"HOME", "UV_CACHE_DIR", "XDG_CACHE_HOME"} & self._environ.keys():
-            self._environ["UV_CACHE_DIR"] = str(cache)
-        self._environ |= {"UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
+        if not {"HOME", "UV_CACHE_DIR", "XDG_CACHE_HOME"} & self.environ.keys():
+            self.environ["UV_CACHE_DIR"] = str(cache)
+        self.environ |= {"UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
 
     async def run(self, *arguments: str | Path, cwd: Path, say: Callable[[str], None]) -> Ended:
         """Run uv in the folder `cwd`; `say` gets its lines about progress. Raises BuildFailed when
         there is no uv. A cancelled run is killed with its children."""
-        return await run(str(self._path()), *arguments, cwd=cwd, environ=self._environ, say=say)
+        return await run(str(self.path()), *arguments, cwd=cwd, environ=self.environ, say=say)
 
-    def _path(self) -> Path:
+    def path(self) -> Path:
+        """The program. Raises BuildFailed when there is none."""
         if self._program is None:
             try:
                 self._program = Path(uv.find_uv_bin())
@@ -113,12 +114,21 @@ class Uv:
 
 
 async def run(
-    program: str, *arguments: str | Path, cwd: Path, environ: Mapping[str, str], say: Callable[[str], None]
+    program: str,
+    *arguments: str | Path,
+    cwd: Path,
+    environ: Mapping[str, str],
+    say: Callable[[str], None],
+    descriptors: Collection[int] = (),
+    beside: Callable[[Callable[[], None]], Awaitable[None]] | None = None,
+    started: Callable[[], object] = lambda: None,
+    kill: Callable[[], None] = lambda: None,
 ) -> Ended:
     """Run a program to its end and keep the last lines of what it writes to standard error.
 
-    It is a session of its own; when this is cancelled all of it is killed. Raises OSError when it
-    can't be started.
+    It is a session of its own; when this is cancelled all of it is killed. `descriptors` are handed to
+    it; `started` is called once it runs; `beside` runs meanwhile, and may kill it by what it is given;
+    `kill` ends what is left of it elsewhere. Raises OSError when it can't be started.
     """
     process = await asyncio.create_subprocess_exec(
         program,
@@ -129,10 +139,20 @@ async def run(
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
+        pass_fds=tuple(descriptors),
     )
     assert process.stderr is not None
     lines: deque[str] = deque(maxlen=KEPT_LINES)
+
+    def end() -> None:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        kill()
+
+    other = asyncio.ensure_future(beside(end)) if beside is not None else None
     try:
+        started()
         rest = ""
         while data := await process.stderr.read(_CHUNK):
             *whole, rest = (rest + data.decode("utf-8", "replace")).split("\n")
@@ -146,10 +166,11 @@ async def run(
             lines.append(rest)
         return Ended(await process.wait(), list(lines))
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        if other is not None:
+            other.cancel()
+            await asyncio.wait({other})
+        end()
+        await process.wait()
 
 
 def _no_uv(where: str) -> BuildFailed:

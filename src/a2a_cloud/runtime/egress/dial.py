@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from a2a_cloud.model.problem import BadSetting, EgressRefused, InvalidRequest, UpstreamFailed
-from a2a_cloud.runtime.egress.hosts import Address, Host, closed, host_and_port, own
+from a2a_cloud.runtime.egress.hosts import Address, Host, barred, closed, host_and_port, own
 
 #: A name and a port → its addresses. Raises OSError.
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -33,15 +33,15 @@ async def system_resolver(host: str, port: int) -> list[str]:
     return [str(address[4][0]) for address in found]
 
 
-def private_hosts(text: str) -> frozenset[tuple[str, int]]:
-    """The value of A2A_EGRESS_PRIVATE: `host:port`, separated by commas. Raises BadSetting."""
+def private_hosts(text: str, setting: str = "A2A_EGRESS_PRIVATE") -> frozenset[tuple[str, int]]:
+    """The value of a setting with hosts: `host:port`, separated by commas. Raises BadSetting."""
     hosts: set[tuple[str, int]] = set()
     for part in filter(None, (each.strip() for each in text.split(","))):
         try:
             host, port = host_and_port(part)
         except InvalidRequest as error:
             raise BadSetting(
-                f"A2A_EGRESS_PRIVATE holds {part[:100]!r}, which can't be used. {error.detail}",
+                f"{setting} holds {part[:100]!r}, which can't be used. {error.detail}",
                 remedy="Write host:port, separated by commas, such as db.internal:8443,10.0.0.7:80.",
                 info={"setting": "A2A_EGRESS_PRIVATE"},
             ) from None
@@ -69,14 +69,20 @@ def tls_context(roots: Path | None = None) -> ssl.SSLContext:
 
 class Dialler:
     """See the module. `private`: hosts and ports that the operator named, which may lie in their own
-    networks or on this machine."""
+    networks or on this machine; with `anywhere` at any address that is not barred."""
 
     def __init__(
-        self, resolver: Resolver, private: frozenset[tuple[str, int]], context: ssl.SSLContext
+        self,
+        resolver: Resolver,
+        private: frozenset[tuple[str, int]],
+        context: ssl.SSLContext,
+        *,
+        anywhere: bool = False,
     ) -> None:
         self._resolver = resolver
         self._private = private
         self._context = context
+        self._anywhere = anywhere
 
     async def addresses(self, host: Host, port: int) -> list[str]:
         """Where `host` is; the one look-up. Raises EgressRefused when one of its addresses may not be
@@ -100,7 +106,8 @@ class Dialler:
         for address in found:
             why = closed(address)
             literal = host.address is not None and not (address.is_multicast or address.is_unspecified)
-            if why and not (named and (literal or own(address))):
+            meant = literal or own(address) or (self._anywhere and not barred(address))
+            if why and not (named and meant):
                 raise _refused(host, port, why)
         return [str(address) for address in found]
 

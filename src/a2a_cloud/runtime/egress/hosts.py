@@ -59,6 +59,7 @@ _OWN = tuple(
         "::1/128",
     )
 )
+_AZURE = ip_address("168.63.129.16")
 #: Of these never: services for machines, which hand out keys.
 _METADATA = frozenset(ip_address(each) for each in ("fd00:ec2::254", "100.100.100.200"))
 
@@ -133,6 +134,18 @@ def own(address: Address) -> bool:
     """Whether a host that the operator named may have `address`: their networks and this machine, but
     no link-local address, where machines get their keys. Such a one has to be named itself."""
     return address not in _METADATA and any(address in net for net in _OWN if net.version == address.version)
+
+
+def barred(address: Address) -> bool:
+    """Whether `address` is one that no host leads to, whoever named it: where machines get their keys,
+    link-local, multicast, unspecified, and IPv6 addresses that stand for an IPv4 one."""
+    if address in _METADATA or address.is_link_local or address.is_multicast or address.is_unspecified:
+        return True
+    if isinstance(address, IPv6Address):
+        return (
+            not (own(address) or address in _OPEN_V6) or address in _CLOSED_V6[0] or address in _CLOSED_V6[2]
+        )
+    return address == _AZURE
 
 
 def _bracketed(text: str) -> Host:

@@ -35,6 +35,7 @@ class Egress:
         resolver: Resolver = system_resolver,
         limits: EgressLimits | None = None,
     ) -> None:
+        self._resolver, self._context = resolver, context
         self._dialler = Dialler(resolver, private, context)
         self._limits = limits or EgressLimits()
 
@@ -43,6 +44,14 @@ class Egress:
         agent may hold it too; on the loop's thread. Raises RuntimeError when the machine has no thread
         left."""
         return Served(listener, site, self._dialler, self._limits)
+
+    def serve_named(
+        self, listener: socket.socket, site: EgressSite, named: frozenset[tuple[str, int]]
+    ) -> Served:
+        """As `serve`, for a site whose hosts the operator named: their addresses may be any but those that
+        are barred for all. The site still decides."""
+        dialler = Dialler(self._resolver, named, self._context, anywhere=True)
+        return Served(listener, site, dialler, self._limits)
 
 
 class Served:

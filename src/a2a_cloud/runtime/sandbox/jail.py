@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import stat
 import subprocess
 from pathlib import Path
 
@@ -310,7 +311,8 @@ def _uids() -> range:
 
 def _readable(folder: Path) -> None:
     mode = folder.stat().st_mode
-    if mode & 0o005 != 0o005:
+    wanted = 0o005 if stat.S_ISDIR(mode) else 0o004
+    if mode & wanted != wanted:
         raise StartFailed(
             "The agent's own user can't read a folder that it needs.",
             remedy="The operator finds the folder in the platform's log.",

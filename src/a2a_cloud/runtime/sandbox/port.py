@@ -41,7 +41,7 @@ class CageSpec:
 
     `agent_key`: a stable id of the agent; agents of different keys never share a uid by intent.
     `command`: absolute program and arguments. `folder`: the agent's source, seen at `Caged.folder`.
-    `roots`: folders that the command needs besides (environment, interpreter: `roots_of`), seen
+    `roots`: folders (or files) that the command needs besides (environment, interpreter: `roots_of`), seen
     read-only under their own paths. `settings`: the agent's variables. `rundir`: a folder that it may
     write, seen at `Caged.rundir`. `writable`: more of them, seen under their own paths (what is written
     there is limited by nothing but the disk; hard links work within one of them). As root, `rundir`

@@ -37,6 +37,8 @@ from a2a_cloud.storage.workspaces.store import CACHE_BYTES, Nodes
 from a2a_cloud.storage.workspaces.tree import PAGE, Tree
 from a2a_cloud.wire.glob import check_path
 
+#: Workspaces whose newest version is at hand.
+ASKED = 256
 #: Versions that one look at a file's history goes through.
 HISTORY_STEPS = 1000
 
@@ -59,6 +61,8 @@ class Workspaces:
         self._nodes = Nodes(objects, cache_bytes)
         # One per workspace as long as anybody uses it: it orders the commits.
         self._commits: weakref.WeakValueDictionary[int, Commits] = weakref.WeakValueDictionary()
+        #: Those that were asked for their newest version, None: there is none. Each call may ask.
+        self._asked: dict[tuple[int, str], Commits | None] = {}
 
     async def create(self, org_no: int, name: str, by: str = "") -> Workspace:
         """The organisation's workspace of that name, made if it is not there.
@@ -72,8 +76,10 @@ class Workspaces:
             )
         row = self._rows.workspace(Scope(org_no), name)
         if row is None:
+            self._asked.pop((org_no, name), None)
             with contextlib.suppress(Refusal):  # Somebody made it at the same time.
                 await self._journal.write([add_workspace(org_no, name, self._clock.now(), by)])
+            self._asked.pop((org_no, name), None)
             row = self._rows.workspace(Scope(org_no), name)
             if row is None:
                 raise Unavailable("The workspace could not be made.", remedy="Try again.", retry_after=1)
@@ -95,8 +101,14 @@ class Workspaces:
     def newest(self, org_no: int, name: str) -> int:
         """The number of the newest version of the organisation's workspace of that name; 0: none is
         there."""
-        row = self._rows.workspace(Scope(org_no), name)
-        return 0 if row is None else self._of(row).head().number
+        key = org_no, name
+        if key not in self._asked:
+            if len(self._asked) >= ASKED:
+                self._asked.clear()
+            row = self._rows.workspace(Scope(org_no), name)
+            self._asked[key] = None if row is None else self._of(row).commits
+        commits = self._asked[key]
+        return 0 if commits is None else commits.head().number
 
     def _of(self, row: WorkspaceRow) -> Workspace:
         commits = self._commits.get(row.no)
@@ -115,13 +127,13 @@ class Workspace:
         self.no, self.org, self.name = row.no, row.org, row.name
         self.created, self.made_by = row.created, row.made_by
         self._scope = Scope(row.org)
-        self._rows, self._nodes, self._objects, self._commits = rows, nodes, objects, commits
+        self._rows, self._nodes, self._objects, self.commits = rows, nodes, objects, commits
 
     # --- versions ---------------------------------------------------------------------------------
 
     def head(self) -> Version:
         """The newest version that is committed."""
-        return self._commits.head()
+        return self.commits.head()
 
     def version(self, number: int) -> Version:
         """A version by its number. Raises VersionNotFound."""
@@ -215,7 +227,7 @@ class Workspace:
         Contents must be stored already. Raises WorkspaceConflict, InvalidParams, StorageFull,
         Unavailable. Who is cancelled while waiting does not know whether it was committed.
         """
-        return await self._commits.commit(Proposal(base, changes, by, run, message, merge))
+        return await self.commits.commit(Proposal(base, changes, by, run, message, merge))
 
     async def prepare(
         self,
@@ -230,7 +242,7 @@ class Workspace:
         """As `commit`, but the caller makes the journal write, together with what else must be true at
         once. No other commit goes through until the caller has called `Pending.done`.
         """
-        return await self._commits.prepare(Proposal(base, changes, by, run, message, merge))
+        return await self.commits.prepare(Proposal(base, changes, by, run, message, merge))
 
     async def restore(
         self, number: int, *, by: str, run: str = "", message: str = "", paths: Sequence[str] = ()
@@ -244,7 +256,7 @@ class Workspace:
         message = message or f"Restore version {number}"
         if not paths:
             whole = Proposal(head.number, (), by, run, message, "last-writer", old.tree, number)
-            return await self._commits.commit(whole)
+            return await self.commits.commit(whole)
         changes: list[Change] = []
         for path in paths:
             check_path(path)
@@ -253,7 +265,7 @@ class Workspace:
                 raise FileNotFound(f"Neither version {number} nor the newest one has {path[:200]!a}.")
             changes.append(Change(path, now, then))
         part = Proposal(head.number, changes, by, run, message, "last-writer", "", number)
-        return await self._commits.commit(part)
+        return await self.commits.commit(part)
 
     async def put(
         self, path: str, content: ObjectRef | None, *, by: str, message: str = "", expect: str | None = None

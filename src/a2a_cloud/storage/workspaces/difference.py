@@ -22,7 +22,7 @@ async def difference(
     now = await _entries(nodes, other, after, known)
     first = past[0] if past else ""
     for name in sorted({**was, **now}):
-        if name < first or (name == first and len(past) == 1):
+        if name < first:
             continue
         old, new = was.get(name), now.get(name)
         if old == new:
@@ -30,7 +30,7 @@ async def difference(
         path = lead + name
         rest = past[1:] if name == first else ()
         old_file, new_file = old and old.ref, new and new.ref
-        if old_file != new_file and not rest:
+        if old_file != new_file and not (past and name == first):  # Else it came before, or is `past`.
             yield Change(path, old_file, new_file)
         old_folder = old.sha256 if old is not None and old.kind == "folder" else EMPTY
         new_folder = new.sha256 if new is not None and new.kind == "folder" else EMPTY
