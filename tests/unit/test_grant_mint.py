@@ -19,6 +19,8 @@ from a2a_cloud.model.grant import GrantSpec, LaterBlock, Narrowing, Operation, W
 from a2a_cloud.model.problem import Forbidden, InvalidParams
 from a2a_cloud.ops.system import SystemEntropy
 from a2a_cloud.wire.grant import attenuate
+from a2a_cloud.wire.grant_block import written
+from a2a_cloud.wire.jws import b64url
 
 READ, WRITE, CALL = Operation.READ, Operation.WRITE, Operation.CALL
 SPEC = GrantSpec(read=("contracts/**", "shared/**"), skills=("pricing/*", "mailer/send"))
@@ -505,3 +507,23 @@ def test_sweeping_forgets_the_dead_alone(site: Site) -> None:
     site.standings.sweep(NOW + 2 * LONGEST, LONGEST)
     assert not site.standings.revoked("grant_x")
     assert site.standings.line(new.grant.ids) == [new.grant.id]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        GrantSpec(),
+        GrantSpec(read=("a/**",), prefix="reports/{run}/x/"),
+        GrantSpec(write=("ä/*",), deny=("b",), bytes=5, uses=7, depth=0, workspace="w"),
+        GrantSpec(skills=("a/b",), egress=("h.example:443",), operations=(Operation.READ,)),
+    ],
+)
+@pytest.mark.parametrize("subject", ["ada@default", 'a "quoted" \\ ünïcode\x02 name@org'])
+def test_a_filled_form_is_what_the_encoder_writes(site: Site, spec: GrantSpec, subject: str) -> None:
+    for number in (1, 2, 30):
+        own = msgspec.structs.replace(holder(number), subject=subject)
+        issued = site.grants.issue(own, spec, seconds=300 + number, base=number * 1000)
+        root = issued.grant.root
+        assert (root.sub, root.run, root.base, root.id) == (subject, own.run, number * 1000, issued.id)
+        assert (root.exp, root.prefix) == (issued.expires, spec.pinned(own.run))
+        assert issued.blocks == "g1." + b64url(written(root)).decode()

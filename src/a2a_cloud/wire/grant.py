@@ -26,7 +26,6 @@ from a2a_cloud.wire.grant_block import (
     later_block,
     root_block,
     root_claims,
-    written,
     written_block,
 )
 from a2a_cloud.wire.jws import b64url, b64url_decode
@@ -184,15 +183,6 @@ def mint(key: GrantKey, root: RootBlock, later: Sequence[LaterBlock] = ()) -> st
     token = _signed([block.text for block in blocks], _chain(key, [block.signed for block in blocks])[-1])
     _keep(_roots, first)
     return token
-
-
-def mint_root(key: GrantKey, root: RootBlock) -> str:
-    """A new token of block 0 alone, whose claims were checked where they came from: each call has one, and
-    most are never read. Raises InvalidParams when it is too large."""
-    if root.kid != key.kid or root.org != key.org:
-        raise ValueError("block 0 names another key than the one that signs")
-    raw = written(root)
-    return _signed([b64url(raw).decode()], hmac.digest(key.secret, DOMAIN + raw, "sha256"))
 
 
 def attenuate(token: str, block: LaterBlock) -> str:

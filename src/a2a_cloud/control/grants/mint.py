@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET, Struct
 
+from a2a_cloud.control.grants import forms
 from a2a_cloud.control.grants.keys import GrantKeys
 from a2a_cloud.control.grants.revocation import Standings
 from a2a_cloud.control.grants.rows import ADD_GRANT, PREFIX, GrantRow, first_of
@@ -36,7 +37,6 @@ from a2a_cloud.wire.grant import (
     KeyRing,
     attenuate,
     mint,
-    mint_root,
     open_signed,
     sign_again,
     verify,
@@ -63,14 +63,24 @@ class Issued:
     What it allows (`grant`) is only read from the token when somebody asks: most calls never do.
     """
 
-    __slots__ = ("_grant", "_keys", "row", "token")
+    __slots__ = ("_grant", "_keys", "_token", "row")
 
-    def __init__(self, token: str, grant: Grant | None, row: GrantRow, keys: KeyRing | None = None) -> None:
-        """Without `grant`, `keys` open the token."""
-        self.token = token
+    def __init__(
+        self, token: str | None, grant: Grant | None, row: GrantRow, keys: KeyRing | None = None
+    ) -> None:
+        """Without `token` and `grant`, `keys` sign the row's blocks, and open them."""
+        self._token = token
         self.row = row
         self._grant = grant
         self._keys = keys
+
+    @property
+    def token(self) -> str:
+        """What the platform uses it by. Raises Forbidden when its key is gone."""
+        if self._token is None:
+            assert self._keys is not None
+            self._token = sign_again(self.row.blocks, self._keys)
+        return self._token
 
     @property
     def grant(self) -> Grant:
@@ -125,6 +135,7 @@ class Grants:
         self._clock = clock
         self._ids = ids
         self._issuer = issuer
+        self._forms = forms.Forms()
         self._max_depth = max_depth
 
     def issue(
@@ -149,58 +160,75 @@ class Grants:
         now = self._clock.now()
         began = now if at is None else min(at, now)
         key = self.keys.current(holder.org)
+        kind = workspace or spec.workspace
+        nbf, exp = max(1, int(began)), _end(now, seconds)
+
+        def root(grant_id: str, run: str, subject: str, base: int, nbf: int, exp: int) -> RootBlock:
+            return RootBlock(
+                v=1,
+                kid=key.kid,
+                id=grant_id,
+                root_id=grant_id,
+                iss=self._issuer,
+                org=holder.org,
+                sub=subject,
+                aud=holder.agent,
+                run=run,
+                workspace=kind,
+                base=base,
+                ops=spec.operations,
+                read=spec.read,
+                write=spec.write,
+                deny=spec.deny,
+                skills=spec.skills,
+                egress=spec.egress,
+                prefix=spec.pinned(run),
+                nbf=nbf,
+                exp=exp,
+                max_depth=min(spec.depth, self._max_depth),
+                max_bytes=spec.bytes or UNSET,
+                max_uses=spec.uses or UNSET,
+            )
+
         grant_id = first_of(holder.run)
-        root = RootBlock(
-            v=1,
-            kid=key.kid,
-            id=grant_id,
-            root_id=grant_id,
-            iss=self._issuer,
-            org=holder.org,
-            sub=holder.subject,
-            aud=holder.agent,
-            run=holder.run,
-            workspace=workspace or spec.workspace,
-            base=base,
-            ops=spec.operations,
-            read=spec.read,
-            write=spec.write,
-            deny=spec.deny,
-            skills=spec.skills,
-            egress=spec.egress,
-            prefix=spec.pinned(holder.run),
-            nbf=max(1, int(began)),
-            exp=_end(now, seconds),
-            max_depth=min(spec.depth, self._max_depth),
-            max_bytes=spec.bytes or UNSET,
-            max_uses=spec.uses or UNSET,
-        )
+        if (policy is None or policy.empty) and (caller is None or caller.empty):
+            blocks = self._forms.fill(
+                (key.kid, holder.agent, kind, holder.org),
+                spec,
+                lambda: root(forms.ID, forms.RUN, forms.SUBJECT, forms.BASE, forms.NBF, forms.EXP),
+                grant_id=grant_id,
+                run=holder.run,
+                subject=holder.subject,
+                base=base,
+                nbf=nbf,
+                exp=exp,
+            )
+            if blocks:
+                row = GrantRow(
+                    id=grant_id,
+                    org=holder.org_no,
+                    root=grant_id,
+                    parent="",
+                    prior="",
+                    line="",
+                    run=holder.run,
+                    holder=holder.agent,
+                    subject=holder.subject,
+                    approval="",
+                    blocks=blocks,
+                    created=now,
+                    expires=exp,
+                )
+                return Issued(None, None, row, self.keys)
+        first = root(grant_id, holder.run, holder.subject, base, nbf, exp)
         # Narrower lists leave the run's default folder: it is its own, and only `write = []` closes it.
-        own = "" if spec.prefix or spec.write else root.prefix
+        own = "" if spec.prefix or spec.write else first.prefix
         later = [
             _block(by, each, began, own)
             for by, each in ((BY_POLICY, policy), (BY_CALLER, caller))
             if each is not None and not each.empty
         ]
-        if later:
-            return self._issued(holder.org_no, mint(key, root, later), now)
-        token = mint_root(key, root)
-        row = GrantRow(
-            id=grant_id,
-            org=holder.org_no,
-            root=grant_id,
-            parent="",
-            prior="",
-            line="",
-            run=holder.run,
-            holder=holder.agent,
-            subject=holder.subject,
-            approval="",
-            blocks=token.rpartition(".")[0],
-            created=now,
-            expires=root.exp,
-        )
-        return Issued(token, None, row, self.keys)
+        return self._issued(holder.org_no, mint(key, first, later), now)
 
     def hand_over(
         self,
