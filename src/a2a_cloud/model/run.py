@@ -47,9 +47,9 @@ class Call(Struct):
     `fingerprint` the SHA-256 of the canonical call without the key. `answer` says that it was routed to
     no skill because the task's question was open, so nothing else can become of it. `shown` says that
     the caller sees a task before the outcome (stream, returnImmediately, POST /tasks), so a reply cannot
-    be a bare Message. `deadline` is monotonic seconds or None. `narrow` is what the caller leaves of the agent's grant.
-    `request` is what is hashed as the
-    request in the receipt: the arguments and the message, encoded once.
+    be a bare Message. `deadline` is monotonic seconds or None. `narrow` is what the caller leaves of the
+    agent's grant. `request` is what is hashed as the request in the receipt: the arguments and the
+    message, encoded once.
     """
 
     release: Release

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from a2a_cloud.model.problem import BuildFailed, StartFailed
+from a2a_cloud.runtime.build.failures import LINES, redacted
 from a2a_cloud.runtime.build.indexes import Indexes
 from a2a_cloud.runtime.build.place import discard
 from a2a_cloud.runtime.build.uv import Ended, run
@@ -24,7 +25,7 @@ from a2a_cloud.runtime.egress.inject import Injection
 from a2a_cloud.runtime.egress.site import EgressSite
 from a2a_cloud.runtime.handed import WrongHandover, close_aside, listener_from
 from a2a_cloud.runtime.sandbox.launch import tool
-from a2a_cloud.runtime.sandbox.port import CageLimits, CageSpec, Sandbox, roots_of
+from a2a_cloud.runtime.sandbox.port import Caged, CageLimits, CageSpec, Sandbox, roots_of
 
 #: What one build may use. A file is at most as large as the memory.
 LIMITS = CageLimits(memory=2 << 30, pids=512, open_files=4096, tmp_bytes=256 << 20)
@@ -73,11 +74,13 @@ class Ways(Protocol):
 
 
 class BuildSite:
-    """See `egress.site.EgressSite`: a build may connect to `hosts`; `refused` are others that it tried."""
+    """See `egress.site.EgressSite`: a build may connect to `hosts`; `refused` are others that it tried,
+    `failed` is what came of the last of its own that could not be reached."""
 
     def __init__(self, hosts: frozenset[tuple[str, int]]) -> None:
         self.hosts = hosts
         self.refused: list[str] = []
+        self.failed = ""
 
     def allows(self, host: str, port: int) -> str:
         """See EgressSite."""
@@ -101,15 +104,17 @@ class BuildSite:
         raise AssertionError(name)
 
     def connected(self, host: str, port: int, address: str, decision: str) -> None:
-        """Nobody's record."""
+        """See EgressSite."""
+        if not address and (host, port) in self.hosts:
+            self.failed = decision.removeprefix("refused: ")
 
     def ended(self, host: str, port: int, sent: int, received: int) -> None:
         """Nobody's record."""
 
 
 class Cages:
-    """The cages of the builds under `root`. `python`: the platform's interpreter for agents; `kit`: the
-    folder with the kit's wheel; `cache`: that of one organisation lies below."""
+    """The cages of the builds under `root`, where the organisations' caches lie too. `python`: the
+    interpreter that agents get; `kit`: the folder with the kit's wheel."""
 
     def __init__(self, sandbox: Sandbox, egress: Ways, root: Path, kit: Path, python: Path) -> None:
         self._sandbox = sandbox
@@ -145,9 +150,9 @@ class Cages:
                 "package index alone.",
                 remedy="If the index keeps files there, the operator opens it to builds: "
                 f"A2A_BUILD_HOSTS={','.join(site.refused)}",
-                info={"log": "\n".join(ended.lines[-40:])},
+                info={"log": "\n".join(map(redacted, ended.lines[-LINES:]))},
             )
-        return ended
+        return Ended(ended.code, [*ended.lines, site.failed] if site.failed else ended.lines)
 
     async def compile(
         self, *arguments: str | Path, work: Path, org_no: int, say: Callable[[str], None]
@@ -186,35 +191,19 @@ class Cages:
         ours.setblocking(False)
         number = theirs.fileno() if site is not None else -1
         way = _Way(self._egress, site, ours)
-        owner = cache.stat().st_uid
         try:
-            try:
-                caged = self._sandbox.wrap(
-                    CageSpec(
-                        # Of this folder: another platform's organisation of that number is another.
-                        agent_key=f"{self._root} builds of {org_no}",
-                        command=(
-                            *(str(self._python), "-I", "-S", "-c", _LAUNCH),
-                            *(str(number), str(work), *command),
-                        ),
-                        folder=self._kit,
-                        roots=tuple(dict.fromkeys((*roots_of(self._python), self._kit, *shown))),
-                        settings=settings,
-                        descriptors=(number,) if number >= 0 else (),
-                        limits=LIMITS,
-                        writable=(work, cache),
-                    )
-                )
-            except StartFailed as problem:
-                raise BuildFailed(
-                    f"The build can't be caged: {problem.detail}",
-                    remedy=problem.remedy,
-                    operator=problem.operator,
-                ) from problem
-            if cache.stat().st_uid != owner != os.geteuid():
-                # The folder came from elsewhere: its files are another user's.
-                for one in cache.iterdir():
-                    discard(one)
+            spec = CageSpec(
+                # Of this folder: another platform's organisation of that number is another.
+                agent_key=f"{self._root} builds of {org_no}",
+                command=(str(self._python), "-I", "-S", "-c", _LAUNCH, str(number), str(work), *command),
+                folder=self._kit,
+                roots=tuple(dict.fromkeys((*roots_of(self._python), self._kit, *shown))),
+                settings=settings,
+                descriptors=(number,) if number >= 0 else (),
+                limits=LIMITS,
+                writable=(work, cache),
+            )
+            caged = self._wrapped(spec, cache)
             too_much = ""
 
             async def watch(kill: Callable[[], None]) -> None:
@@ -252,6 +241,22 @@ class Cages:
         finally:
             theirs.close()
             await way.close()
+
+    def _wrapped(self, spec: CageSpec, cache: Path) -> Caged:
+        owner = cache.stat().st_uid
+        try:
+            caged = self._sandbox.wrap(spec)
+        except StartFailed as problem:
+            raise BuildFailed(
+                f"The build can't be caged: {problem.detail}",
+                remedy=problem.remedy,
+                operator=problem.operator,
+            ) from problem
+        if cache.stat().st_uid != owner != os.geteuid():
+            # The folder came from elsewhere: its files are another user's.
+            for one in cache.iterdir():
+                discard(one)
+        return caged
 
 
 class _Way:

@@ -60,7 +60,8 @@ _KIT_NEEDS, _KIT_RANGE = name_of(REQUIRES), REQUIRES[len(name_of(REQUIRES)) :]
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One `prepare`: `indexes` is what its cage gets, None outside of one."""
+    """One `prepare`: `indexes` is what its cage gets, None outside of one; `why` it is outside is said once,
+    if anything is built at all."""
 
     interpreter: Interpreter
     wheel: Path
@@ -68,6 +69,7 @@ class _Job:
     say: Say
     org_no: int
     indexes: Indexes | None
+    why: list[str]
 
     @property
     def realm(self) -> tuple[bytes, ...]:
@@ -183,10 +185,8 @@ class Environments:
         indexes: Indexes | None = None
         if self._cages is not None:
             indexes = await asyncio.to_thread(read_indexes, self._uv.environ, self._hosts)
-            if indexes.why:
-                say(f"This build is not caged. {indexes.why}")
-                indexes = None
-        job = _Job(interpreter, wheel, kit, say, org_no, indexes)
+        why = [indexes.why] if indexes is not None and indexes.why else []
+        job = _Job(interpreter, wheel, kit, say, org_no, None if why else indexes, why)
         pins = await self._resolve(inputs, job, upgrade, _known(known_lock, say))
         lock = render_lock(pins)
         facts = msgspec.json.encode(interpreter), kit.hashes[0].encode()
@@ -367,6 +367,8 @@ class Environments:
                 path.chmod(0o666)
 
     async def _run(self, what: str, job: _Job, work: Path, *arguments: str | Path) -> None:
+        if job.why:
+            job.say(f"This build is not caged. {job.why.pop()}")
         if self._cages is not None and job.indexes is not None:
             ended = await self._cages.uv(
                 self._uv.path(),

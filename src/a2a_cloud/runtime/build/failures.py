@@ -49,6 +49,11 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "The operator names the certificates with SSL_CERT_FILE, or sets UV_SYSTEM_CERTS=1.",
         ),
         (
+            r"(\S+) leads to an address that ",
+            "The package index {0} has an address that nobody may connect to.",
+            "The operator names another index: UV_DEFAULT_INDEX.",
+        ),
+        (
             r"401 Unauthorized|403 Forbidden|Missing credentials|authentication (?:failed|required)",
             "The package index wants credentials that the platform does not have.",
             "The operator gives them: UV_INDEX_{{NAME}}_USERNAME and UV_INDEX_{{NAME}}_PASSWORD.",

@@ -175,7 +175,17 @@ def discard(path: Path) -> None:
     if tool("rm"):
         # A cage may have written it: a way of ours down the tree would end where it is deeper than
         # Python's stack, or than there are descriptors.
-        command = [tool("rm"), "-rf", "--one-file-system", "--", str(path)]
-        subprocess.run(command, stderr=subprocess.DEVNULL, check=False)  # noqa: S603  # on a fixed path
+        remove = (tool("rm"), "-rf", "--one-file-system", "--")
+        _quietly(*remove, str(path))
+        if path.is_dir() and not path.is_symlink() and tool("chmod"):
+            # Who is not root can't look into a folder of their own that is closed.
+            _quietly(tool("chmod"), "-R", "u+rwX", "--", str(path))
+            _quietly(*remove, str(path))
     else:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _quietly(*command: str) -> None:
+    subprocess.run(  # noqa: S603  # found on a fixed path
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+    )

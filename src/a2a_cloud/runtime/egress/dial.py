@@ -106,7 +106,7 @@ class Dialler:
         for address in found:
             why = closed(address)
             literal = host.address is not None and not (address.is_multicast or address.is_unspecified)
-            meant = literal or own(address) or (self._anywhere and not barred(address))
+            meant = not barred(address) if self._anywhere else literal or own(address)
             if why and not (named and meant):
                 raise _refused(host, port, why)
         return [str(address) for address in found]
