@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from a2a_cloud.control.registry import pack
-from a2a_cloud.control.registry.pack import copy_release, digest_folder
+from a2a_cloud.control.registry.pack import copy_release, digest_folder, prune_release
 from a2a_cloud.model.problem import InvalidParams, TooLarge, Unavailable
 
 
@@ -164,3 +164,30 @@ def test_a_place_that_can_not_be_written(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="can't be stored"):
         copy_release(folder, tmp_path / "file" / "code")
+
+
+def test_what_an_agent_wrote_beside_its_source_is_taken_away(folder: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "kept"
+    digest, files = copy_release(folder, dest)
+    inode = dest.stat().st_ino
+    (dest / "mark").write_text("mine")
+    (dest / "new" / "deep").mkdir(parents=True)
+    (dest / "new" / "deep" / "x").write_text("mine")
+    (dest / "link").symlink_to("/etc/passwd")
+    (dest / "away").symlink_to(tmp_path)
+    assert prune_release(dest, files) == digest
+    assert dest.stat().st_ino == inode  # In place: a worker that begins there has a folder.
+    assert sorted(one.name for one in dest.iterdir()) == ["a2a.toml", "agent.py", "lib", "lib.py", "run.sh"]
+    assert (tmp_path / "agent" / "agent.py").exists()
+
+
+def test_a_kept_source_that_was_changed_is_replaced(folder: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "kept"
+    digest, files = copy_release(folder, dest)
+    (dest / "agent.py").chmod(0o644)
+    (dest / "agent.py").write_text("print(2)")
+    assert prune_release(dest, files) != digest
+    assert copy_release(folder, dest)[0] != digest
+    assert copy_release(folder, dest, anew=True)[0] == digest
+    assert digest_folder(dest)[0] == digest
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []

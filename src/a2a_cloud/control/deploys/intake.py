@@ -13,7 +13,7 @@ from typing import BinaryIO
 from msgspec import Struct
 
 from a2a_cloud.control.registry.manifest import read_manifest
-from a2a_cloud.control.registry.pack import check_secrets, copy_release, digest_folder
+from a2a_cloud.control.registry.pack import check_secrets, copy_release, digest_folder, prune_release
 from a2a_cloud.model.problem import InvalidParams, TooLarge, Unavailable
 from a2a_cloud.model.release import Manifest
 from a2a_cloud.wire.archive import read_archive
@@ -99,11 +99,14 @@ class Intake:
         dest = self._place(digest)
         with self._keeping:
             for anew in (False, True, True):
-                copied, _ = copy_release(folder, dest, anew=anew)
+                if dest.exists() and not anew:
+                    copied = prune_release(dest, files)
+                else:
+                    copied, _ = copy_release(folder, dest, anew=anew)
                 if copied == digest:
                     size = sum(dest.joinpath(*one.split("/")).stat().st_size for one in files)
                     return Source(manifest, digest, size, len(files))
                 # What lies there is not what its name says: the folder changed while it was copied, just
-                # now or before a crash, or an agent outside of a jail wrote into it.
+                # now or before a crash, or an agent outside of a jail changed it.
             shutil.rmtree(dest, ignore_errors=True)  # Nothing lies under another's digest.
         raise Unavailable(f"{folder} changed while it was read.", remedy="Run the command again.")

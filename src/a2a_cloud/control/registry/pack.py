@@ -72,6 +72,27 @@ def copy_release(folder: Path, dest: Path, *, anew: bool = False) -> tuple[str, 
     return digest.value, files
 
 
+def prune_release(dest: Path, files: list[str]) -> str:
+    """Take away what lies in `dest` besides `files`: an agent outside of a jail wrote it there. The digest
+    of the rest. Workers that begin there meanwhile miss nothing that is theirs. Raises as `copy_release`."""
+    kept = set(files)
+    try:
+        for path, folders, names in os.walk(dest, topdown=False):
+            for name in names:
+                one = Path(path, name)
+                if one.relative_to(dest).as_posix() not in kept:
+                    one.unlink()
+            for name in folders:
+                one = Path(path, name)
+                if one.is_symlink():
+                    one.unlink()
+                elif not any(one.iterdir()):
+                    one.rmdir()
+    except OSError as error:
+        raise cannot_store(error, "release", dest) from error
+    return digest_folder(dest)[0]
+
+
 def _discard(path: Path) -> None:
     if path.exists():
         shutil.rmtree(path, ignore_errors=True)
