@@ -42,7 +42,6 @@ class Place:
         for name, role in (("bea", "admin"), ("cid", "admin"), ("ann", "member")):
             made = self.api("POST", "/api/v1/keys", {"principal": name, "role": role}, status=201)
             self.keys[name] = made["key"]
-        self.api("PUT", "/api/v1/workspaces/default", status=201)
         for path in self.FILES:
             self.put(path, f"text of {path}")
 

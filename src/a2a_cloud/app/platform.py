@@ -28,6 +28,7 @@ from a2a_cloud.control.registry.registry import Registry
 from a2a_cloud.control.registry.variables import Variables
 from a2a_cloud.control.secrets.rows import SqliteSecretRows
 from a2a_cloud.control.secrets.store import Secrets
+from a2a_cloud.model.grant import DEFAULT_WORKSPACE
 from a2a_cloud.model.ports import Clock, Entropy, Ids
 from a2a_cloud.model.principal import DEFAULT_ORG
 from a2a_cloud.model.problem import Internal, Problem, Unavailable
@@ -158,6 +159,8 @@ class Platform:
             hosts=private_hosts(settings.build_hosts, "A2A_BUILD_HOSTS"),
         )
         self.workspaces = Workspaces(SqliteRows(rows), self.journal, self.objects, self.clock)
+        # There from the start, so that files can be put where agents look before one has run.
+        await self.workspaces.create(org_no, DEFAULT_WORKSPACE, f"admin@{DEFAULT_ORG}")
         self.runs = Runs(
             journal=self.journal,
             reader=self.reader,
