@@ -150,7 +150,8 @@ class Platform:
             self.data / "keys", SqliteSecretRows(rows), self.journal, self.clock, self.entropy
         )
         egress = Egress(
-            context=tls_context(settings.egress_ca), private=private_hosts(settings.egress_private)
+            context=tls_context(settings.egress_ca) if settings.egress_ca else None,
+            private=private_hosts(settings.egress_private),
         )
         self.environments = Environments(
             settings.environments or self.data / "environments",

@@ -9,15 +9,17 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import msgspec
 
 from a2a_cloud.model.approval import Approval, document
 from a2a_cloud.model.ports import Clock, Ids
 from a2a_cloud.model.problem import BadSetting
 from a2a_cloud.model.stamp import stamp
+
+if TYPE_CHECKING:
+    import aiohttp
 
 log = logging.getLogger("a2a_cloud.approvals")
 
@@ -106,6 +108,8 @@ class Notices:
 
     async def _post(self, body: bytes) -> tuple[str, bool]:
         """(why it failed, "" when it did not; whether another attempt may help)."""
+        import aiohttp  # Large, and most platforms have no webhook.
+
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 headers={"User-Agent": "a2a-cloud", "Content-Type": "application/json"},

@@ -11,11 +11,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING, Protocol
 
 from a2a_cloud.control.secrets.key import open_key
 from a2a_cloud.control.secrets.rows import DROP_SECRET, PUT_SECRET, SecretRow, SecretRows
@@ -23,6 +21,9 @@ from a2a_cloud.model.ports import Clock, Entropy
 from a2a_cloud.model.problem import InvalidParams, NotFound, Unavailable
 from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.storage.journal.port import Op
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 #: Secrets of an organisation, and bytes of a value.
 MAX_SECRETS = 500
@@ -51,8 +52,15 @@ class Secrets:
         self._journal = journal
         self._clock = clock
         self._entropy = entropy
-        self._seal = AESGCM(key)
+        self._key = key
         self._lock = asyncio.Lock()
+
+    @cached_property
+    def _seal(self) -> AESGCM:
+        # Made when a secret is first used: the library is large, and most platforms store none.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._key)
 
     @classmethod
     def open(
@@ -104,6 +112,8 @@ class Secrets:
         found = self._rows.sealed(Scope(org=org_no), name)
         if found is None:
             raise _unknown(name)
+        from cryptography.exceptions import InvalidTag
+
         version, sealed = found
         try:
             opened = self._seal.decrypt(sealed[:_NONCE], sealed[_NONCE:], _bound_to(org_no, name, version))

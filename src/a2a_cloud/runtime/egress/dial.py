@@ -75,7 +75,7 @@ class Dialler:
         self,
         resolver: Resolver,
         private: frozenset[tuple[str, int]],
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | None,
         *,
         anywhere: bool = False,
     ) -> None:
@@ -116,6 +116,8 @@ class Dialler:
     ) -> tuple[Streams, str]:
         """A connection to the first of `addresses` that answers, and that address. Raises UpstreamFailed."""
         loop = asyncio.get_running_loop()
+        if tls and self._context is None:  # The system's roots take megabytes, and most need none.
+            self._context = await asyncio.to_thread(tls_context)
         why = ""
         for address in addresses[:MAX_TRIES]:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET

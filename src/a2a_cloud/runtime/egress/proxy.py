@@ -24,13 +24,13 @@ class Egress:
     """The proxy of all workers; each has its listener and its site.
 
     `private`: hosts and ports in the operator's own networks (`dial.private_hosts`). `context` verifies
-    the servers that get secrets (`dial.tls_context`).
+    the servers that get secrets (`dial.tls_context`); None: with the system's roots, read when needed.
     """
 
     def __init__(
         self,
         *,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | None = None,
         private: frozenset[tuple[str, int]] = frozenset(),
         resolver: Resolver = system_resolver,
         limits: EgressLimits | None = None,
