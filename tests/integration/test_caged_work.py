@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,6 +76,20 @@ def test_a_sync_skill_too(place: Place) -> None:
     said = place.ask("POST", "/agents/clerk/invoke/by_turns", {"path": "drafts/turns.txt"})
     assert said.json == "one two three"
     assert place.get("drafts/turns.txt") == b"one\ntwo\nthree\n"
+
+
+def test_very_many_operations_at_once_wait_for_room(place: Place) -> None:
+    """1,500 writes of 20 kB with none waiting for another: the platform does not take all into memory."""
+    before = peak(place)
+    said = place.ask("POST", "/agents/clerk/invoke/flood", {"count": 1500, "size": 20_000})
+    assert (said.status, said.json) == (200, 1500), said.body
+    assert peak(place) - before < 20 << 20
+
+
+def peak(place: Place) -> int:
+    """The most memory that the platform ever had, in bytes."""
+    status = Path(f"/proc/{place.running.process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) << 10
 
 
 def test_thirty_megabytes_stream_through_a_small_jail(place: Place) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,10 +29,13 @@ from a2a_cloud.wire.glob import check_path
 from a2a_cloud.wire.worker import INLINE_LIMIT, Effect, Trouble
 
 if TYPE_CHECKING:
+    from a2a_cloud.runtime.process import Worker
     from a2a_cloud.runtime.runs import Runs
 
 log = logging.getLogger("a2a_cloud.workfiles")
 
+#: Operations of one worker that are done at once.
+UNDER_WAY = 128
 #: Entries of one page of a list.
 PAGE = 1000
 #: Contents of at most 64 KiB each that were read back, kept in memory until the run waits.
@@ -115,16 +118,19 @@ class Workfiles:
         self._objects = runs.objects
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: dict[Worker, int] = {}
+        self._holds: dict[Worker, Callable[[], None]] = {}
 
     def newest(self, org_no: int, name: str) -> int:
         """The number of the workspace's newest version; 0 when there is none."""
         return self._workspaces.newest(org_no, name)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run it, and keep it until it is done."""
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # --- operations -------------------------------------------------------------------------------
 
@@ -132,7 +138,26 @@ class Workfiles:
         """An operation begins. Raises msgspec.MsgspecError for an input that nobody understands."""
         if frame.name not in _OPERATIONS or len(frame.data) > INLINE_LIMIT:
             raise msgspec.ValidationError(f"ws {frame.name[:32]!r} is unknown or too large")
-        self.spawn(self._do(run, seq, frame.name, _asked.decode(frame.input), frame.data))
+        self._start(run, seq, frame.name, _asked.decode(frame.input), frame.data)
+
+    def _start(self, run: Run, seq: int, name: str, asked: Asked, data: bytes) -> None:
+        """Do it; while a worker has too many under way, which hold their contents, no more of it is read."""
+        task = self.spawn(self._do(run, seq, name, asked, data))
+        worker = run.worker
+        if worker is None:
+            return
+        count = self._under_way[worker] = self._under_way.get(worker, 0) + 1
+        if count == UNDER_WAY:
+            self._holds[worker] = worker.hold()
+
+        def done(_: object) -> None:
+            left = self._under_way[worker] = self._under_way[worker] - 1
+            if left < UNDER_WAY and worker in self._holds:
+                self._holds.pop(worker)()
+            if not left:
+                del self._under_way[worker]
+
+        task.add_done_callback(done)
 
     def again(self, run: Run, seq: int, started: EffectStarted, data: bytes) -> None:
         """An operation that began and has no recorded end: done now, unless it was done in this life."""
@@ -140,7 +165,7 @@ class Workfiles:
         if done is not None:
             self._runs.frames.end_now(run, seq, *done)
             return
-        self.spawn(self._do(run, seq, started.name, _asked.decode(started.input), data))
+        self._start(run, seq, started.name, _asked.decode(started.input), data)
 
     async def _do(self, run: Run, seq: int, name: str, asked: Asked, data: bytes) -> None:
         value, out, trouble = b"null", b"", None

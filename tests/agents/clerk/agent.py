@@ -111,6 +111,19 @@ async def strict(ctx: Context, steps: list[Step]) -> list[Any]:
 
 
 @skill
+async def flood(ctx: Context, count: int, size: int) -> int:
+    """Write that many files at once, none waiting for another."""
+    folder = await ctx.workspace.output
+    await asyncio.gather(
+        *(
+            ctx.workspace.write(f"{folder}{number}", number.to_bytes(4) * (size // 4))
+            for number in range(count)
+        )
+    )
+    return len(await ctx.workspace.list(folder.rstrip("/")))
+
+
+@skill
 async def pour(ctx: Context, path: str, blocks: int) -> dict[str, Any]:
     """Write that many blocks of 1 MiB in a stream, and read them back in one; in a jail of little memory."""
     async with ctx.workspace.open(path, "wb") as out:
