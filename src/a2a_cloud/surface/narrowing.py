@@ -4,21 +4,18 @@ than its caller meant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from a2a_cloud.control.grants.declare import read_narrowing
 from a2a_cloud.model.grant import Narrowing
 from a2a_cloud.model.problem import InvalidParams
-from a2a_cloud.wire.glob import check_globs, host_glob
 
 KEY = "a2a-cloud/grant"
 HEADER = b"a2a-grant"
 _MARK = KEY.encode()
-#: Patterns of one list, and characters of a reason.
-_MOST = 64
-_REASON = 1000
 
 
 class _Metadata(Struct):
@@ -26,7 +23,6 @@ class _Metadata(Struct):
 
 
 _metadata = msgspec.json.Decoder(_Metadata)
-_narrowing = msgspec.json.Decoder(Narrowing)
 
 
 def of_metadata(*found: msgspec.Raw | UnsetType) -> Narrowing | None:
@@ -35,47 +31,23 @@ def of_metadata(*found: msgspec.Raw | UnsetType) -> Narrowing | None:
         if raw is not UNSET and _MARK in bytes(raw):
             grant = _metadata.decode(raw).grant
             if grant is not UNSET:
-                return read_narrowing(bytes(grant), f"metadata[{KEY!r}]")
+                return _read(bytes(grant), f"metadata[{KEY!r}]")
     return None
 
 
 def of_header(value: bytes) -> Narrowing | None:
     """What the header says; None without one. Raises InvalidParams."""
-    return read_narrowing(value, "The header A2A-Grant") if value else None
+    return _read(value, "The header A2A-Grant") if value else None
 
 
-def read_narrowing(body: bytes, where: str) -> Narrowing:
-    """The JSON as a Narrowing with patterns that are some. Raises InvalidParams."""
+def _read(body: bytes, where: str) -> Narrowing:
     try:
-        narrow = _narrowing.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        table = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        table = None
+    if not isinstance(table, dict):
         raise InvalidParams(
-            f"{where} can't be read: {error}.",
+            f"{where} is no JSON object.",
             remedy='Send for example {"read": ["contracts/**"], "write": []}; docs/grants.md has the fields.',
-        ) from None
-    for name, patterns in (
-        ("read", narrow.read),
-        ("write", narrow.write),
-        ("deny", narrow.deny),
-        ("skills", narrow.skills),
-    ):
-        _check(where, name, patterns or ())
-    for host in narrow.egress or ():
-        host_glob(host)
-    if len(narrow.egress or ()) > _MOST or len(narrow.reason) > _REASON:
-        raise InvalidParams(f"{where} is too long.", remedy=f"{_MOST} patterns of a kind are the most.")
-    if min(narrow.bytes, narrow.uses, narrow.seconds) < 0 or not narrow.seconds < 1e9:
-        raise InvalidParams(f"{where}: bytes, uses and seconds are no less than 0.", remedy="Leave them out.")
-    return narrow
-
-
-def _check(where: str, name: str, patterns: Iterable[str]) -> None:
-    patterns = tuple(patterns)
-    if len(patterns) > _MOST:
-        raise InvalidParams(f"{where} has {len(patterns)} patterns in `{name}`; {_MOST} are the most.")
-    try:
-        check_globs(patterns)
-    except InvalidParams as problem:
-        raise InvalidParams(
-            f"{where}, `{name}`: {problem.detail}", remedy=problem.remedy, info=problem.info
-        ) from None
+        )
+    return read_narrowing(cast("dict[str, Any]", table), where)
