@@ -14,6 +14,7 @@ from a2a_cloud.model.problem import Busy
 from a2a_cloud.model.run import RunEvent, StatusEvent, TextEvent
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import TaskState
+from a2a_cloud.surface.framing import PLAIN
 from a2a_cloud.surface.metrics import Metrics
 from a2a_cloud.surface.ports import Sink, SurfaceLimits
 from a2a_cloud.surface.streams import Stream, Streams
@@ -124,7 +125,7 @@ class Bench:
         self.streams = Streams(cast("Any", self.tape), SurfaceLimits(**limits), self.metrics)
 
     async def open(self, client: Client, **kwargs: Any) -> tuple[Stream, asyncio.Task[None]]:
-        stream = Stream(self.streams, ALICE, client.receive, client.send, "plain", Links(), **kwargs)
+        stream = Stream(self.streams, ALICE, client.receive, client.send, PLAIN, Links(), **kwargs)
         await stream.start(b"event: status\ndata: {}\n\n")
         stream.subscribe(SCOPE, 1, "task_1", (1, 0))
         return stream, asyncio.create_task(stream.wait())

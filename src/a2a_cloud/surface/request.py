@@ -105,6 +105,7 @@ class Request:
         "rpc_id",
         "scope",
         "send",
+        "speaks",
         "started",
         "status",
         "traceparent",
@@ -126,6 +127,7 @@ class Request:
         self.base = ""
         self.dialect = "problem"
         self.route = "other"
+        self.speaks = "a2a-1.0"
         self.rpc_id = b"null"
         self.principal: Principal = ANONYMOUS
         self.started = False

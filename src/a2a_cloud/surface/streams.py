@@ -13,23 +13,23 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Literal
+from typing import Any
 
 from a2a_cloud.model.principal import Principal, Role
 from a2a_cloud.model.problem import Busy, Problem
 from a2a_cloud.model.run import AttemptEvent, StatusEvent, TextEvent
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import INTERRUPTED
+from a2a_cloud.surface.framing import Framing
 from a2a_cloud.surface.metrics import Metrics
 from a2a_cloud.surface.ports import Runs, Subscription, SurfaceLimits
-from a2a_cloud.wire import a2a_render, sse
+from a2a_cloud.wire import sse
 from a2a_cloud.wire.views import Delivered, PartLinks
 
 log = logging.getLogger("a2a_cloud.surface")
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Dialect = Literal["jsonrpc", "rest", "plain"]
 
 HEADERS: list[tuple[bytes, bytes]] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -122,10 +122,9 @@ class Stream:
     __slots__ = (
         "_agent_no",
         "_catching_up",
-        "_dialect",
+        "_framing",
         "_lagging",
         "_links",
-        "_prefix",
         "_receive",
         "_scope",
         "_send",
@@ -147,9 +146,8 @@ class Stream:
         principal: Principal,
         receive: Receive,
         send: Send,
-        dialect: Dialect,
+        framing: Framing,
         links: PartLinks,
-        prefix: bytes = b"data: ",
         *,
         until_input: bool = False,
         text_begun: int = 0,
@@ -158,9 +156,8 @@ class Stream:
         self.principal_no = principal.no
         self._receive = receive
         self._send = send
-        self._dialect = dialect
+        self._framing = framing
         self._links = links
-        self._prefix = prefix
         self._until_input = until_input
         self._subscription: Subscription | None = None
         self._scope: Scope | None = None
@@ -239,7 +236,7 @@ class Stream:
         if self.over or self._lagging is not None:
             return
         try:
-            body = self._framed(delivered)
+            body = self._framing.event(delivered, self._links, self._text != delivered.ordinal)
         except Exception:
             log.exception("An event of run %s could not be rendered", delivered.run_id)
             self._finish("internal")
@@ -261,21 +258,6 @@ class Stream:
             self.reason = "ended"
         elif self._waits and self._until_input and not self._catching_up:
             self._finish("input-required")
-
-    def _framed(self, delivered: Delivered) -> bytes:
-        if self._dialect == "plain":
-            return sse.plain_event(delivered, self._links)
-        first_text = self._text != delivered.ordinal
-        body = a2a_render.stream_event(delivered, self._links, first_text)
-        if not body:
-            return b""
-        if self._dialect == "rest":
-            name = f"rest {self._links.base}"
-            framed = delivered.cache.get(name)
-            if framed is None:
-                framed = delivered.cache[name] = sse.event(body)
-            return framed
-        return self._prefix + sse.one_line(body) + b"}\n\n"
 
     def keep_alive(self) -> None:
         """Writes a comment, so that proxies keep the connection."""

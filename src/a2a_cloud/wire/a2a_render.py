@@ -60,6 +60,15 @@ class ArtifactUpdate(Struct, rename="camel", omit_defaults=True):
     last_chunk: bool = False
 
 
+class TaskList(Struct, rename="camel"):
+    """ListTasksResponse."""
+
+    tasks: list[Task]
+    next_page_token: str
+    page_size: int
+    total_size: int
+
+
 class StreamResponse(Struct, rename="camel", omit_defaults=True):
     """Exactly one of its members."""
 
@@ -67,6 +76,16 @@ class StreamResponse(Struct, rename="camel", omit_defaults=True):
     message: Message | UnsetType = UNSET
     status_update: StatusUpdate | UnsetType = UNSET
     artifact_update: ArtifactUpdate | UnsetType = UNSET
+
+
+def response(shown: Task | Message) -> StreamResponse:
+    """A task or a message as the stream event that it is."""
+    return StreamResponse(task=shown) if isinstance(shown, Task) else StreamResponse(message=shown)
+
+
+def sent(outcome: Task | Message) -> bytes:
+    """SendMessageResponse as JSON: `{"task": …}` or `{"message": …}`."""
+    return (b'{"task":' if isinstance(outcome, Task) else b'{"message":') + _encode(outcome) + b"}"
 
 
 # --- parts -------------------------------------------------------------------------------------------

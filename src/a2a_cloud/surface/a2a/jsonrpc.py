@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from a2a_cloud.model.problem import (
     AgentNotFound,
     Busy,
@@ -22,9 +24,13 @@ from a2a_cloud.surface.a2a.operations import (
     no_push,
     no_tenants,
 )
+from a2a_cloud.surface.framing import RpcFraming
 from a2a_cloud.surface.request import Request, UnsupportedMediaType
 from a2a_cloud.wire import jsonrpc
+from a2a_cloud.wire.a2a_render import sent
 from a2a_cloud.wire.json_text import check_text
+
+_encode = msgspec.json.Encoder().encode
 
 #: Problems that HTTP itself speaks of: everything on the way acts on their status. All others answer 200.
 _HTTP = (
@@ -63,29 +69,42 @@ async def serve(request: Request, operations: Operations) -> None:
     request.rpc_id = request_id
     if request.version or request.query_string:
         check_version(request)
-    kind = type(call)
-    if kind is jsonrpc.SendMessage:
-        result = await operations.send_message(request, call.params)  # type: ignore[arg-type]
-    elif isinstance(call, jsonrpc.SendStreamingMessage):
-        params = call.params
-        del call, decoded
-        prefix = jsonrpc.stream_prefix(request_id)
-        return await operations.stream_message(request, params, "jsonrpc", prefix)
-    elif isinstance(call, jsonrpc.GetTask):
+    if type(call) is jsonrpc.SendMessage:
+        outcome = await operations.send_message(request, call.params)  # type: ignore[attr-defined]
+        return await request.answer(200, jsonrpc.result(request_id, sent(outcome)))
+    if isinstance(call, jsonrpc.SendStreamingMessage | jsonrpc.SubscribeToTask):
+        following = _stream(request, operations, request_id, call)
+        del call, decoded  # An open stream keeps nothing of what opened it.
+        return await following
+    if isinstance(call, jsonrpc.GetTask):
         result = operations.get_task(request, call.params)
     elif isinstance(call, jsonrpc.ListTasks):
         result = operations.list_tasks(request, call.params)
     elif isinstance(call, jsonrpc.CancelTask):
-        if call.params.tenant:
-            no_tenants(call.params.tenant)
-        result = await operations.cancel_task(request, call.params.id)
-    elif isinstance(call, jsonrpc.SubscribeToTask):
-        if call.params.tenant:
-            no_tenants(call.params.tenant)
-        prefix = jsonrpc.stream_prefix(request_id)
-        return await operations.subscribe(request, call.params.id, "jsonrpc", prefix)
+        result = await operations.cancel_task(request, call.params)
     elif isinstance(call, jsonrpc.GetExtendedAgentCard):
         no_extended_card()
     else:
         no_push()
-    return await request.answer(200, jsonrpc.result(request_id, result))
+    return await request.answer(200, jsonrpc.result(request_id, _encode(result)))
+
+
+async def _stream(
+    request: Request,
+    operations: Operations,
+    request_id: bytes,
+    call: jsonrpc.SendStreamingMessage | jsonrpc.SubscribeToTask,
+) -> None:
+    framing = RpcFraming(request_id)
+    if isinstance(call, jsonrpc.SendStreamingMessage):
+        params = call.params
+        del call
+        opening = await operations.open_message(request, params)
+        del params
+    else:
+        if call.params.tenant:
+            no_tenants(call.params.tenant)
+        opening = operations.open_task(request, call.params.id)
+    following = operations.stream(request, opening, framing)
+    del opening
+    await following

@@ -1,17 +1,19 @@
-"""A2A 1.0's operations (specification, section 3.1), once for both bindings: they differ in how params
-come and bytes go.
+"""A2A's operations (specification 1.0, section 3.1), once for every dialect and binding: those differ in
+how params come and bytes go.
 
-What returns bytes returns the operation's result as JSON; what opens a stream takes it over to its end.
+Params and results are the shapes of 1.0 (wire/a2a_v1, model/task); a dialect translates on both sides.
+What begins a stream is an `Opening`: how its events travel from there is the binding's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.problem import (
     ExtendedAgentCardNotConfigured,
     InvalidParams,
@@ -20,25 +22,28 @@ from a2a_cloud.model.problem import (
     UnsupportedOperation,
     VersionNotSupported,
 )
+from a2a_cloud.model.release import Release
 from a2a_cloud.model.scope import Scope, owner_scope
-from a2a_cloud.model.task import INTERRUPTED, SETTLED, TERMINAL, Message, TaskState
+from a2a_cloud.model.task import INTERRUPTED, SETTLED, TERMINAL, Message, Task, TaskState
 from a2a_cloud.surface.calls import Calls
+from a2a_cloud.surface.framing import TaskFraming
+from a2a_cloud.surface.links import AgentLinks
 from a2a_cloud.surface.parts import check_id
 from a2a_cloud.surface.ports import Run, Services
 from a2a_cloud.surface.request import Headers, Request
-from a2a_cloud.surface.streams import HEADERS, Dialect, Stream, Streams
-from a2a_cloud.wire import a2a_render, sse
+from a2a_cloud.surface.streams import HEADERS, Stream, Streams
+from a2a_cloud.wire import a2a_render
 from a2a_cloud.wire.a2a_v1 import (
     GetTaskParams,
     ListTasksParams,
     SendMessageParams,
+    TaskIdParams,
     read_timestamp,
     task_state,
 )
 from a2a_cloud.wire.json_text import readable
 from a2a_cloud.wire.views import Delivered, TaskView
 
-_encode = msgspec.json.Encoder().encode
 _MAX_PAGE = 100
 _DEFAULT_PAGE = 50
 
@@ -56,6 +61,36 @@ class _UntilSettled:
             self.done.set_result(None)
 
 
+class Caller(Protocol):
+    """Who asks for an operation of which agent, and at which address: a Request, or a call by gRPC."""
+
+    @property
+    def release(self) -> Release: ...
+    @property
+    def principal(self) -> Principal: ...
+    @property
+    def links(self) -> AgentLinks: ...
+    @property
+    def traceparent(self) -> bytes: ...
+    @property
+    def speaks(self) -> str:
+        """The dialect, as the run's record names it: `a2a-1.0`, `a2a-0.3`, …"""
+        ...
+
+
+class Opening(NamedTuple):
+    """What a stream begins with. `shown` is a Message where the answer made no task: that is the whole
+    stream. `after` is the position (ordinal, seq) that `shown` covers; `text_begun` the run whose
+    streamed text it shows (0: none). `until_input`: it also ends when the task asks."""
+
+    shown: Task | Message
+    scope: Scope
+    task_id: str
+    after: tuple[int, int]
+    text_begun: int
+    until_input: bool
+
+
 class Operations:
     """The operations, over the planes below."""
 
@@ -69,32 +104,30 @@ class Operations:
 
     # --- SendMessage ------------------------------------------------------------------------------------
 
-    async def send_message(self, request: Request, params: SendMessageParams) -> bytes:
-        """`{"task": …}` or `{"message": …}`."""
-        run, at_once = await self._submit(request, params)
-        release = request.release
+    async def send_message(self, caller: Caller, params: SendMessageParams) -> Task | Message:
+        """The task, settled or as it was accepted, or the answer that made none."""
+        run, at_once = await self._submit(caller, params)
+        release = caller.release
         await (run.accepted() if at_once else run.settled())
         if run.reply is not None:
-            return b'{"message":' + _encode(_reply(run, request)) + b"}"
-        scope = owner_scope(request.principal, release.org_no)
+            return _reply(run, caller.links)
+        scope = owner_scope(caller.principal, release.org_no)
         view = self._runs.view(run) or self._runs.task(scope, release.agent_no, run.task_id)
         if not at_once and view.state not in SETTLED:
             view = await self._task_settled(scope, release.agent_no, run.task_id)
-        task = a2a_render.task(view, request.links, params.configuration.history_length)
-        return b'{"task":' + _encode(task) + b"}"
+        return a2a_render.task(view, caller.links, params.configuration.history_length)
 
-    async def submit_task(self, request: Request, params: SendMessageParams) -> tuple[str, bytes]:
-        """(task id, the Task as JSON), as soon as the acceptance is on disk: `POST /tasks`."""
+    async def submit_task(self, caller: Caller, params: SendMessageParams) -> Task:
+        """The task, as soon as the acceptance is on disk: `POST /tasks`."""
         params.configuration = msgspec.structs.replace(params.configuration, return_immediately=True)
-        run, _ = await self._submit(request, params)
+        run, _ = await self._submit(caller, params)
         await run.accepted()
-        release = request.release
-        view = self._runs.task(owner_scope(request.principal, release.org_no), release.agent_no, run.task_id)
-        task = a2a_render.task(view, request.links, params.configuration.history_length)
-        return run.task_id, _encode(task)
+        release = caller.release
+        view = self._runs.task(owner_scope(caller.principal, release.org_no), release.agent_no, run.task_id)
+        return a2a_render.task(view, caller.links, params.configuration.history_length)
 
     async def _submit(
-        self, request: Request, params: SendMessageParams, *, shown: bool = False
+        self, caller: Caller, params: SendMessageParams, *, shown: bool = False
     ) -> tuple[Run, bool]:
         configuration = params.configuration
         if params.tenant:
@@ -105,9 +138,10 @@ class Operations:
             no_push()
         if configuration.history_length is not UNSET:
             check_history(configuration.history_length)
-        call = await self.calls.of_message(request.release, request.principal, params, shown=shown)
-        if request.traceparent:
-            call.trace_id = trace_id(request.traceparent)
+        call = await self.calls.of_message(caller.release, caller.principal, params, shown=shown)
+        call.dialect = caller.speaks
+        if caller.traceparent:
+            call.trace_id = trace_id(caller.traceparent)
         return self._runs.submit(call), configuration.return_immediately
 
     async def _task_settled(self, scope: Scope, agent_no: int, task_id: str) -> TaskView:
@@ -125,37 +159,25 @@ class Operations:
 
     # --- streams ----------------------------------------------------------------------------------------
 
-    async def stream_message(
-        self, request: Request, params: SendMessageParams, dialect: Dialect, prefix: bytes
-    ) -> None:
+    async def open_message(self, caller: Caller, params: SendMessageParams) -> Opening:
         """SendStreamingMessage: the task, then what happens to it, until it ends or asks (11.7)."""
-        self.streams.check(request.principal)
-        release = request.release
-        scope = owner_scope(request.principal, release.org_no)
+        self.streams.check(caller.principal)
+        release = caller.release
+        scope = owner_scope(caller.principal, release.org_no)
         message = params.message
         before: TaskView | None = None
         if message.task_id is not UNSET and message.task_id:
             before = self._runs.task(scope, release.agent_no, message.task_id)
-        run, _ = await self._submit(request, params, shown=True)
+        run, _ = await self._submit(caller, params, shown=True)
         await run.accepted()
         if run.reply is not None:
             # A retry of a call that was answered by a Message: there is no task to show.
-            return await self._stream_reply(request, run, dialect, prefix)
+            return Opening(_reply(run, caller.links), scope, "", (0, 0), 0, True)
         view, after = self._start_of(run, before, scope, release.agent_no)
         first = view is not before and run.ordinal == 1
         state = TaskState.SUBMITTED if first else TaskState.WORKING
-        task = a2a_render.task(view, request.links, params.configuration.history_length, state=state)
-        task_id = run.task_id
-        text = a2a_render.text_begun(view)
-        del params, message, before, view, run
-        return await self._stream(
-            request, task, task_id, after, dialect, prefix, until_input=True, text_begun=text
-        )
-
-    async def _stream_reply(self, request: Request, run: Run, dialect: Dialect, prefix: bytes) -> None:
-        response = a2a_render.StreamResponse(message=_reply(run, request))
-        body = prefix + sse.one_line(_encode(response)) + (b"}\n\n" if dialect == "jsonrpc" else b"\n\n")
-        await request.answer(200, body, HEADERS[0][1], HEADERS[1:])
+        task = a2a_render.task(view, caller.links, params.configuration.history_length, state=state)
+        return Opening(task, scope, run.task_id, after, a2a_render.text_begun(view), True)
 
     def _start_of(
         self, run: Run, before: TaskView | None, scope: Scope, agent_no: int
@@ -170,76 +192,64 @@ class Operations:
         view = self._runs.task(scope, agent_no, run.task_id)
         return _until_run(view, run.ordinal), (run.ordinal, 0)
 
-    async def subscribe(self, request: Request, task_id: str, dialect: Dialect, prefix: bytes) -> None:
+    def open_task(self, caller: Caller, task_id: str) -> Opening:
         """SubscribeToTask: the task now, then what happens to it until it ends (3.1.6)."""
-        view = self.find(request, task_id)
+        view = self.find(caller, task_id)
         if view.state in TERMINAL:
             raise UnsupportedOperation(
                 f"The task has ended ({view.state.short}): there is nothing to subscribe to.",
                 remedy="Read it with GetTask.",
                 info={"taskId": view.id},
             )
-        self.streams.check(request.principal)
-        task = a2a_render.task(view, request.links)
-        after = position_of(view)
-        text = a2a_render.text_begun(view)
-        del view
-        await self._stream(request, task, task_id, after, dialect, prefix, until_input=False, text_begun=text)
+        self.streams.check(caller.principal)
+        scope = owner_scope(caller.principal, caller.release.org_no)
+        task = a2a_render.task(view, caller.links)
+        return Opening(task, scope, view.id, position_of(view), a2a_render.text_begun(view), False)
 
-    async def _stream(
-        self,
-        request: Request,
-        task: Any,
-        task_id: str,
-        after: tuple[int, int],
-        dialect: Dialect,
-        prefix: bytes,
-        *,
-        until_input: bool,
-        text_begun: int,
-    ) -> None:
-        body = _encode(a2a_render.StreamResponse(task=task))
-        first = prefix + sse.one_line(body) + (b"}\n\n" if dialect == "jsonrpc" else b"\n\n")
-        release = request.release
+    async def stream(self, request: Request, opening: Opening, framing: TaskFraming) -> None:
+        """An SSE answer that begins with `opening`; returns when it is over."""
+        first = framing.first(opening.shown)
+        headers = request.used_extensions() if request.extensions else None
+        if not opening.task_id:
+            await request.answer(200, first, HEADERS[0][1], HEADERS[1:])
+            return
         stream = Stream(
             self.streams,
             request.principal,
             request.receive,
             request.send,
-            dialect,
+            framing,
             request.links,
-            prefix,
-            until_input=until_input,
-            text_begun=text_begun,
+            until_input=opening.until_input,
+            text_begun=opening.text_begun,
         )
-        scope = owner_scope(request.principal, release.org_no)
+        _, scope, task_id, after, _, _ = opening
         request.started = True
         request.status = 200
         # The frames of this call stay as long as the stream is open: let go of what it doesn't need.
-        del body, task
-        headers = request.used_extensions() if request.extensions else None
-        await run_stream(stream, first, scope, release.agent_no, task_id, after, headers)
+        del opening
+        await run_stream(stream, first, scope, request.release.agent_no, task_id, after, headers)
 
     # --- tasks ------------------------------------------------------------------------------------------
 
-    def find(self, request: Request, task_id: str) -> TaskView:
+    def find(self, caller: Caller, task_id: str) -> TaskView:
         """The caller's task. Raises TaskNotFound."""
         if not task_id or len(task_id) > 256 or not task_id.isprintable():
             raise TaskNotFound("There is no such task.")
-        release = request.release
-        return self._runs.task(owner_scope(request.principal, release.org_no), release.agent_no, task_id)
+        release = caller.release
+        return self._runs.task(owner_scope(caller.principal, release.org_no), release.agent_no, task_id)
 
-    def get_task(self, request: Request, params: GetTaskParams) -> bytes:
-        """The Task."""
+    def get_task(self, caller: Caller, params: GetTaskParams) -> Task:
+        """GetTask."""
         if params.tenant:
             no_tenants(params.tenant)
         if params.history_length is not UNSET:
             check_history(params.history_length)
-        view = self.find(request, params.id)
-        return _encode(a2a_render.task(view, request.links, params.history_length))
+        view = self.find(caller, params.id)
+        return a2a_render.task(view, caller.links, params.history_length)
 
-    def list_tasks(self, request: Request, params: ListTasksParams) -> bytes:
-        """`{tasks, nextPageToken, pageSize, totalSize}`, newest status first."""
+    def list_tasks(self, caller: Caller, params: ListTasksParams) -> a2a_render.TaskList:
+        """ListTasks: newest status first."""
         if params.tenant:
             no_tenants(params.tenant)
         size = _DEFAULT_PAGE if params.page_size is UNSET else params.page_size
@@ -259,11 +269,11 @@ class Operations:
         )
         if len(params.page_token) > 512:
             raise InvalidParams("pageToken is not one of ours.", info={"field": "pageToken"})
-        release = request.release
-        if request.principal.anonymous and not release.manifest.anonymous_list:
-            return _list([], "", size, 0)
+        release = caller.release
+        if caller.principal.anonymous and not release.manifest.anonymous_list:
+            return a2a_render.TaskList([], "", size, 0)
         page = self._runs.tasks(
-            owner_scope(request.principal, release.org_no),
+            owner_scope(caller.principal, release.org_no),
             release.agent_no,
             context_id=params.context_id,
             state=state,
@@ -272,22 +282,24 @@ class Operations:
             cursor=params.page_token,
         )
         tasks = [
-            a2a_render.task(view, request.links, params.history_length, params.include_artifacts)
+            a2a_render.task(view, caller.links, params.history_length, params.include_artifacts)
             for view in page.tasks
         ]
         if params.include_artifacts:
             for task in tasks:
                 if task.artifacts is UNSET:
                     task.artifacts = []
-        return _list(tasks, page.next, size, page.total)
+        return a2a_render.TaskList(tasks, page.next, size, page.total)
 
-    async def cancel_task(self, request: Request, task_id: str) -> bytes:
-        """The Task, canceled."""
-        release = request.release
-        self.find(request, task_id)
-        scope = owner_scope(request.principal, release.org_no)
-        await self._runs.cancel(scope, release.agent_no, task_id)
-        return _encode(a2a_render.task(self._runs.task(scope, release.agent_no, task_id), request.links))
+    async def cancel_task(self, caller: Caller, params: TaskIdParams) -> Task:
+        """CancelTask: the task, canceled."""
+        if params.tenant:
+            no_tenants(params.tenant)
+        release = caller.release
+        self.find(caller, params.id)
+        scope = owner_scope(caller.principal, release.org_no)
+        await self._runs.cancel(scope, release.agent_no, params.id)
+        return a2a_render.task(self._runs.task(scope, release.agent_no, params.id), caller.links)
 
 
 async def run_stream(
@@ -310,17 +322,13 @@ async def run_stream(
         await stream.wait()
 
 
-def _list(tasks: list[Any], token: str, size: int, total: int) -> bytes:
-    return _encode({"tasks": tasks, "nextPageToken": token, "pageSize": size, "totalSize": total})
-
-
 def _is_null(raw: msgspec.Raw) -> bool:
     return bytes(raw) == b"null"
 
 
-def _reply(run: Run, request: Request) -> Message:
+def _reply(run: Run, links: AgentLinks) -> Message:
     assert run.reply is not None
-    return a2a_render.reply(run.reply, request.links, run.id, run.receipt_id, run.context_id)
+    return a2a_render.reply(run.reply, links, run.id, run.receipt_id, run.context_id)
 
 
 def position_of(view: TaskView) -> tuple[int, int]:
@@ -425,6 +433,8 @@ def trace_id(traceparent: bytes) -> str:
 
 
 __all__ = [
+    "Caller",
+    "Opening",
     "Operations",
     "check_version",
     "no_extended_card",

@@ -14,18 +14,20 @@ from a2a_cloud.surface.a2a.operations import (
     no_extended_card,
     no_push,
 )
+from a2a_cloud.surface.framing import REST
 from a2a_cloud.surface.request import A2A_JSON, Request, segment
+from a2a_cloud.wire.a2a_render import sent
 from a2a_cloud.wire.a2a_v1 import (
     GetTaskParams,
     ListTasksParams,
     SendMessageParams,
+    TaskIdParams,
     convert_params,
     decode_params,
 )
 from a2a_cloud.wire.json_text import check_text, readable
 
 _encode = msgspec.json.Encoder().encode
-_DATA = b"data: "
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 _LIST_QUERY = frozenset(
     {
@@ -53,7 +55,7 @@ async def send(request: Request, operations: Operations) -> None:
     request.allow("POST")
     check_version(request)
     params = await _params(request, operations)
-    await request.answer(200, await operations.send_message(request, params), A2A_JSON)
+    await request.answer(200, sent(await operations.send_message(request, params)), A2A_JSON)
 
 
 async def stream(request: Request, operations: Operations) -> None:
@@ -61,7 +63,9 @@ async def stream(request: Request, operations: Operations) -> None:
     request.allow("POST")
     check_version(request)
     params = await _params(request, operations)
-    await operations.stream_message(request, params, "rest", _DATA)
+    following = operations.stream(request, await operations.open_message(request, params), REST)
+    del params  # An open stream keeps nothing of what opened it.
+    await following
 
 
 async def tasks(request: Request, operations: Operations, tail: str) -> None:
@@ -71,7 +75,8 @@ async def tasks(request: Request, operations: Operations, tail: str) -> None:
         if request.method == "POST":
             return await _post_task(request, operations)
         request.allow("GET", "POST")
-        return await request.answer(200, operations.list_tasks(request, _list_params(request)), A2A_JSON)
+        page = operations.list_tasks(request, _list_params(request))
+        return await request.answer(200, _encode(page), A2A_JSON)
     first, _, more = tail.partition("/")
     name = segment(first)
     if more:
@@ -84,22 +89,23 @@ async def tasks(request: Request, operations: Operations, tail: str) -> None:
     if not task_id:
         request.allow("GET")
         params = GetTaskParams(id=name, history_length=_history(request))
-        return await request.answer(200, operations.get_task(request, params), A2A_JSON)
+        return await request.answer(200, _encode(operations.get_task(request, params)), A2A_JSON)
     if verb == "cancel":
         request.allow("POST")
-        return await request.answer(200, await operations.cancel_task(request, task_id), A2A_JSON)
+        canceled = await operations.cancel_task(request, TaskIdParams(task_id))
+        return await request.answer(200, _encode(canceled), A2A_JSON)
     if verb == "subscribe":
         request.allow("GET", "POST")
-        return await operations.subscribe(request, task_id, "rest", _DATA)
+        return await operations.stream(request, operations.open_task(request, task_id), REST)
     raise NotFound(f"There is no operation {readable(verb)} on a task.", remedy="Use :cancel or :subscribe.")
 
 
 async def _post_task(request: Request, operations: Operations) -> None:
     params = await _params(request, operations)
-    task_id, task = await operations.submit_task(request, params)
-    link = _encode(request.links.sse(task_id))
-    body = b'{"task":' + task + b',"sse_url":' + link + b"}"
-    location = f"{request.base}/tasks/{quote(task_id, safe='')}".encode()
+    task = await operations.submit_task(request, params)
+    link = _encode(request.links.sse(task.id))
+    body = b'{"task":' + _encode(task) + b',"sse_url":' + link + b"}"
+    location = f"{request.base}/tasks/{quote(task.id, safe='')}".encode()
     await request.answer(202, body, A2A_JSON, [(b"location", location)])
 
 

@@ -8,6 +8,7 @@ from a2a_cloud.model.problem import TaskNotFound
 from a2a_cloud.model.scope import Scope, owner_scope
 from a2a_cloud.model.task import TERMINAL
 from a2a_cloud.surface.a2a.operations import Operations, position_of, run_stream
+from a2a_cloud.surface.framing import PLAIN
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.http.runs import check_link
 from a2a_cloud.surface.links import Links
@@ -58,7 +59,7 @@ async def open_stream(
         request.principal,
         request.receive,
         request.send,
-        "plain",
+        PLAIN,
         request.links,
         until_input=until_input,
     )
