@@ -38,6 +38,17 @@ class Parent(Struct, frozen=True):
     effect_seq: int
 
 
+class PushTarget(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Where push notifications of a task go (A2A 1.0, 4.3.1): `id` is the caller's or made by us, `token`
+    comes back in a header, `scheme` and `credentials` are the Authorization that the receiver wants."""
+
+    url: str
+    id: str = ""
+    token: str = ""
+    scheme: str = ""
+    credentials: str = ""
+
+
 class Call(Struct):
     """What somebody wants done, after parsing, authentication and routing to a skill.
 
@@ -48,8 +59,8 @@ class Call(Struct):
     no skill because the task's question was open, so nothing else can become of it. `shown` says that
     the caller sees a task before the outcome (stream, returnImmediately, POST /tasks), so a reply cannot
     be a bare Message. `deadline` is monotonic seconds or None. `narrow` is what the caller leaves of the
-    agent's grant. `request` is what is hashed as the request in the receipt: the arguments and the
-    message, encoded once.
+    agent's grant. `name` is what an older dialect's caller calls the new task. `push` is told what happens
+    to the task, from its acceptance on. Among waiting runs a higher `priority` begins first.
     """
 
     release: Release
@@ -71,6 +82,9 @@ class Call(Struct):
     trace_id: str = ""
     dialect: str = "a2a-1.0"
     narrow: Narrowing | None = None
+    name: str = ""
+    push: PushTarget | None = None
+    priority: int = 0
 
 
 # --- what a run emits -------------------------------------------------------------------------

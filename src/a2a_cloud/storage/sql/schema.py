@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from a2a_cloud.model.problem import Unavailable
-from a2a_cloud.storage.sql.slices import APPROVALS, GRANTS, SECRETS
+from a2a_cloud.storage.sql.slices import APPROVALS, GRANTS, HOOKS, NAMES, PUSH, SECRETS
 from a2a_cloud.storage.workspaces.rows import MIGRATION as WORKSPACES
 
 #: Events of a run are numbered below 2**SEQ_BITS.
@@ -120,6 +120,8 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     # Grants, approvals, secrets, workspaces.
     GRANTS + APPROVALS + SECRETS + WORKSPACES,
+    # Older dialects' names of tasks and sessions, push notifications, webhooks that came in.
+    NAMES + PUSH + HOOKS,
 )
 
 VERSION = len(MIGRATIONS)

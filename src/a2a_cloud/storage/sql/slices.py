@@ -70,3 +70,20 @@ SECRETS = """
         created REAL NOT NULL, at REAL NOT NULL, set_by TEXT NOT NULL, PRIMARY KEY(org, name))
         WITHOUT ROWID;
     """
+
+#: storage/sql/names.py: what older dialects call a task or a session
+NAMES = """
+    CREATE TABLE task_name(
+        org INTEGER NOT NULL, owner INTEGER NOT NULL, agent INTEGER NOT NULL, name TEXT NOT NULL,
+        task TEXT NOT NULL, PRIMARY KEY(owner, agent, name)) WITHOUT ROWID;
+
+    CREATE TABLE session(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, owner INTEGER NOT NULL, agent INTEGER NOT NULL,
+        created REAL NOT NULL, ended REAL, metadata TEXT NOT NULL) WITHOUT ROWID;
+    """
+
+#: runtime/push/rows.py
+PUSH = ""
+
+#: control/hooks/rows.py
+HOOKS = ""
