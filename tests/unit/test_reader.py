@@ -148,7 +148,7 @@ def path(tmp_path: Path) -> Path:
     for no, org in ((1, 1), (2, 1), (3, 2)):
         ops.append((sql.ADD_PRINCIPAL, (no, org, f"p{no}", 0.0)))
     ops += [
-        (sql.ADD_KEY, ("key1", 1, 1, "member", "", b"hash1", 0.0, "p1@default")),
+        (sql.ADD_KEY, ("key1", 1, 1, "member", "", b"hash1", 0.0, "p1@default", 0)),
         (sql.ADD_AGENT, (1, 1, "echo", 0.0)),
         (
             sql.ADD_RELEASE,

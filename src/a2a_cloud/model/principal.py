@@ -16,8 +16,13 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+#: A call's place in a queue is from -MAX_PRIORITY to MAX_PRIORITY, usually 0.
+MAX_PRIORITY = 10
+
+
 class Principal(Struct, frozen=True):
-    """The authenticated caller. `no` and `org_no` are the numbers under which rows name them."""
+    """The authenticated caller. `no` and `org_no` are the numbers under which rows name them;
+    `priority` is the highest that they may give a call."""
 
     no: int
     org_no: int
@@ -25,6 +30,7 @@ class Principal(Struct, frozen=True):
     org: str
     role: Role = Role.MEMBER
     key_id: str = ""
+    priority: int = 0
 
     @property
     def anonymous(self) -> bool:

@@ -145,6 +145,7 @@ class Children:
             depth=call.depth + 1,
             trace_id=call.trace_id,
             dialect="agent",
+            priority=call.priority,
         )
 
     def _ended(self, run: Run, seq: int, child: Run) -> None:

@@ -261,10 +261,18 @@ class Pool:
         """Run it as soon as a slot is free."""
         if not self.waiting and self.begin(run):
             return
-        self.waiting.append(run)
+        self._wait(run)
         self.pump()
         if self.waiting and (self.asleep or not self.workers):
             self.ensure()
+
+    def _wait(self, run: Run) -> None:
+        """Queue it: behind all of its own priority, before those of a lower one."""
+        waiting, priority = self.waiting, run.call.priority
+        at = len(waiting)
+        while at and waiting[at - 1].call.priority < priority:
+            at -= 1
+        waiting.insert(at, run)
 
     def begin(self, run: Run) -> bool:
         """Start the run now, if a worker has a slot for it."""
@@ -315,7 +323,7 @@ class Pool:
         return True
 
     def pump(self) -> None:
-        """Hand out free slots: first to runs that go on, then to new ones, in order."""
+        """Hand out free slots: first to runs that go on, then to new ones, by priority and in order."""
         limit = self.release.manifest.limits.concurrency
         for worker in self.workers:
             if worker.resumes:

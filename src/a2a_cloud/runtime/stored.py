@@ -27,6 +27,7 @@ class StoredCall(Struct, omit_defaults=True):
     dialect: str = "a2a-1.0"
     v: int = 1
     narrow: Narrowing | None = None
+    priority: int = 0
 
 
 _encoder = msgspec.json.Encoder()
@@ -48,6 +49,7 @@ def store_call(call: Call) -> bytes:
             call.trace_id,
             call.dialect,
             narrow=call.narrow,
+            priority=call.priority,
         )
     )
 
@@ -74,6 +76,7 @@ def load_call(
         trace_id=stored.trace_id,
         dialect=stored.dialect,
         narrow=stored.narrow,
+        priority=stored.priority,
     )
 
 

@@ -103,6 +103,10 @@ class LogLine(Struct):
     release: int = 0
 
 
+#: What a task or run is before it ends or asks. Rows don't tell the two apart: the engine does.
+LIVE = (TaskState.SUBMITTED, TaskState.WORKING)
+
+
 class RunService:
     """The engine as the surface sees it."""
 
@@ -137,22 +141,13 @@ class RunService:
         return TaskView(task.id, task.context_id, run.call.release.name, run.state, at, [view])
 
     def _view(self, scope: Scope, row: TaskRow) -> TaskView:
-        live = self._runs.tasks.get(row.id)
         runs = self._reader.runs_of_task(scope, row.no)
         receipts = self._reader.receipt_ids(Scope(org=row.org), [run.no for run in runs])
-        state = TaskState(row.state)
-        if (
-            state is TaskState.SUBMITTED
-            and live is not None
-            and live.current is not None
-            and live.current.begun
-        ):
-            state = TaskState.WORKING
         return TaskView(
             row.id,
             row.context,
             self._agent_name(row.agent),
-            state,
+            self._state(row),
             row.at,
             [
                 RunView(
@@ -166,6 +161,19 @@ class RunService:
                 for run in runs
             ],
         )
+
+    def _state(self, row: TaskRow) -> TaskState:
+        """A task's state. That its run has begun costs no commit of its own: memory knows."""
+        live = self._runs.tasks.get(row.id)
+        state = TaskState(row.state)
+        if (
+            state is TaskState.SUBMITTED
+            and live is not None
+            and live.current is not None
+            and live.current.begun
+        ):
+            return TaskState.WORKING
+        return state
 
     def tasks(
         self,
@@ -181,6 +189,8 @@ class RunService:
         """A page of the scope's tasks with an agent, newest status first. Raises InvalidParams for a
         cursor that nobody gave out."""
         before = _open_cursor(cursor)
+        if state in LIVE:
+            return self._live_tasks(scope, agent_no, context_id, state, after, before, limit)
         short = state.value if state is not None else ""
         rows = self._reader.tasks(
             scope, agent_no, context=context_id, state=short, after=after, before=before, limit=limit + 1
@@ -193,6 +203,39 @@ class RunService:
             _cursor(rows[-1].at, rows[-1].no) if more and rows else "",
             total,
         )
+
+    def _live_tasks(
+        self,
+        scope: Scope,
+        agent_no: int,
+        context_id: str,
+        state: TaskState | None,
+        after: float | None,
+        before: tuple[float, int] | None,
+        limit: int,
+    ) -> TaskPage:
+        with self._reader.snapshot():
+            rows: list[TaskRow] = []
+            for task in self._runs.tasks.values():
+                if (
+                    task.agent_no == agent_no
+                    and task.org_no == scope.org
+                    and scope.owner in (None, task.owner_no)
+                    and context_id in ("", task.context_id)
+                ):
+                    row = self._reader.task(scope, task.id, agent_no)
+                    if row is not None and self._state(row) is state and (after is None or row.at >= after):
+                        rows.append(row)
+            total = len(rows)
+            rows.sort(key=lambda row: (row.at, row.no), reverse=True)
+            if before is not None:
+                rows = [row for row in rows if (row.at, row.no) < before]
+            page, more = rows[:limit], len(rows) > limit
+            return TaskPage(
+                [self._view(scope, row) for row in page],
+                _cursor(page[-1].at, page[-1].no) if more else "",
+                total,
+            )
 
     def subscribe(
         self, scope: Scope, agent_no: int, task_id: str, sink: Sink, after: tuple[int, int] | None = None
@@ -320,12 +363,40 @@ class RunService:
                     "That cursor is none that this platform gave out.", remedy="Begin without one."
                 )
             before = int(cursor)
+        if state in LIVE and not dead:
+            return self._live_runs(scope, agent_no, TaskState(state), before, limit)
         rows = self._reader.runs(
             scope, agent=agent_no, state=state, dead=dead, before=before, limit=limit + 1
         )
         more = len(rows) > limit
         rows = rows[:limit]
         return RunPage(self._facts(rows), str(rows[-1].no) if more else "")
+
+    def _live_runs(
+        self, scope: Scope, agent_no: int | None, state: TaskState, before: int | None, limit: int
+    ) -> RunPage:
+        numbers = sorted(
+            (
+                no
+                for no, run in self._runs.live.items()
+                if run.task.org_no == scope.org
+                and scope.owner in (None, run.task.owner_no)
+                and agent_no in (None, run.task.agent_no)
+                and (before is None or no < before)
+            ),
+            reverse=True,
+        )
+        found: list[RunFacts] = []
+        last = 0
+        for no in numbers:
+            row = self._reader.run_by_no(scope, no)
+            facts = self._facts([row]) if row is not None else []
+            if facts and facts[0].state is state:
+                if len(found) == limit:
+                    return RunPage(found, str(last))
+                found += facts
+                last = no
+        return RunPage(found, "")
 
     def _facts(self, rows: list[RunRow]) -> list[RunFacts]:
         if not rows:

@@ -21,8 +21,8 @@ from a2a_cloud.model.release import Release, SkillSpec
 from a2a_cloud.model.run import BoundFile, Call
 from a2a_cloud.model.scope import owner_scope
 from a2a_cloud.model.task import INTERRUPTED, TERMINAL, Message, Part
+from a2a_cloud.surface import narrowing, priority
 from a2a_cloud.surface.arguments import EMPTY, Gates
-from a2a_cloud.surface.narrowing import of_metadata
 from a2a_cloud.surface.parts import (
     bind_files,
     check_message,
@@ -103,7 +103,8 @@ class Calls:
             fingerprint=identity,
             shown=shown or params.configuration.return_immediately,
             output_modes=accepted,
-            narrow=of_metadata(message.metadata, params.metadata),
+            narrow=narrowing.of_metadata(message.metadata, params.metadata),
+            priority=priority.of_metadata(principal, message.metadata, params.metadata),
         )
 
     def _ended(self, release: Release, principal: Principal, task_id: str) -> bool:
@@ -149,6 +150,8 @@ class Calls:
         wanted, arguments = _from_data(data, named) if has_data else (named, None)
         if wanted is None:
             if release.has_message_handler:
+                if files:
+                    _check_handled(release, parts, files)
                 return "", EMPTY, [], bytes(hashed)
             spec = _default_skill(release)
         else:
@@ -267,6 +270,23 @@ def _check_input(spec: SkillSpec, parts: list[Part], files: list[int]) -> None:
             raise ContentTypeNotSupported(
                 f"Part {index} is {readable(kind)}, which {spec.id} doesn't take.",
                 remedy=f"It takes {', '.join(allowed)}.",
+            )
+
+
+def _check_handled(release: Release, parts: list[Part], files: list[int]) -> None:
+    """A message handler takes what some skill of the agent takes: that is what the card says."""
+    if any(not param.media_types for spec in release.skills for param in spec.files):
+        return
+    allowed = [*_DEFAULT_OUTPUT]
+    for spec in release.skills:
+        allowed += spec.input_modes
+        allowed += [kind for param in spec.files for kind in param.media_types]
+    for index in files:
+        kind = media_type_of(parts[index])
+        if not matches(kind, allowed):
+            raise ContentTypeNotSupported(
+                f"Part {index} is {readable(kind)}, which the agent doesn't take.",
+                remedy=f"It takes {', '.join(dict.fromkeys(allowed))}.",
             )
 
 

@@ -258,6 +258,8 @@ class KeyRow(Protocol):
     def created(self) -> float: ...
     @property
     def revoked(self) -> float | None: ...
+    @property
+    def priority(self) -> int: ...
 
 
 class Identity(Protocol):
@@ -268,7 +270,14 @@ class Identity(Protocol):
         ...
 
     async def create_key(
-        self, by: Principal, *, principal: str, org: str, role: Role, label: str
+        self,
+        by: Principal,
+        *,
+        principal: str,
+        org: str,
+        role: Role,
+        label: str,
+        priority: int | None = None,
     ) -> tuple[KeyRow, str]:
         """The key and its secret, which nobody sees again. Raises Forbidden, InvalidParams."""
         ...

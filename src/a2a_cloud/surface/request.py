@@ -42,6 +42,7 @@ _READ = {
     b"accept": "accept",
     b"idempotency-key": "idempotency_key",
     b"a2a-grant": "grant",
+    b"a2a-priority": "priority",
     b"last-event-id": "last_event_id",
     b"if-none-match": "if_none_match",
     b"if-modified-since": "if_modified_since",
@@ -59,6 +60,7 @@ _ONCE = frozenset(
         b"idempotency-key",
         b"a2a-release",
         b"a2a-grant",
+        b"a2a-priority",
     }
 )
 _LISTS = frozenset({b"accept", b"a2a-extensions", b"if-none-match"})
@@ -97,6 +99,7 @@ class Request:
         "method",
         "path",
         "principal",
+        "priority",
         "query_string",
         "receive",
         "release",
@@ -142,6 +145,7 @@ class Request:
         self.accept = b""
         self.idempotency_key = b""
         self.grant = b""
+        self.priority = b""
         self.last_event_id = b""
         self.if_none_match = b""
         self.if_modified_since = b""

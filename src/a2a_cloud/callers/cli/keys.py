@@ -26,12 +26,23 @@ def keys_command() -> None:
 @click.option("--role", type=click.Choice(["member", "admin"]), default="member", show_default=True)
 @click.option("--label", default="", metavar="TEXT", help="What it is for.")
 @click.option(
+    "--priority",
+    type=click.IntRange(-10, 10),
+    default=None,
+    metavar="N",
+    help="The highest priority that it may give a call (-10 to 10); 10 for an admin, else 0.",
+)
+@click.option(
     "--out", default="", metavar="FILE", help="Write the key to a new file, 0600, and don't show it."
 )
-def create(options: Options, principal: str, org: str, role: str, label: str, out: str) -> int:
+def create(
+    options: Options, principal: str, org: str, role: str, label: str, priority: int | None, out: str
+) -> int:
     """Make a key and print it, once, on standard output."""
     wanted = {"principal": principal, "org": org, "role": role, "label": label}
-    body = {name: value for name, value in wanted.items() if value}
+    body: dict[str, Any] = {name: value for name, value in wanted.items() if value}
+    if priority is not None:
+        body["priority"] = priority
     file = _new_file(out) if out else None
     try:
         made: Any = options.ask(lambda platform: platform.json("POST", "/api/v1/keys", body=body))
@@ -75,7 +86,7 @@ def ls(options: Options) -> int:
     if options.json:
         put_json(answer)
         return int(Exit.OK)
-    columns = ("id", "principal", "org", "role", "created", "revoked", "label")
+    columns = ("id", "principal", "org", "role", "priority", "created", "revoked", "label")
     table(
         [name.upper() for name in columns],
         [[text(each.get(name)) for name in columns] for each in objs(obj(answer).get("keys"))],

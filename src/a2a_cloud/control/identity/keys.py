@@ -22,7 +22,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from a2a_cloud.model.ports import Clock, Entropy
-from a2a_cloud.model.principal import ANONYMOUS, DEFAULT_ORG, Principal, Role
+from a2a_cloud.model.principal import ANONYMOUS, DEFAULT_ORG, MAX_PRIORITY, Principal, Role
 from a2a_cloud.model.problem import (
     Forbidden,
     InvalidParams,
@@ -61,6 +61,7 @@ class KeyRow(Struct, frozen=True):
     label: str
     created: float
     revoked: float | None
+    priority: int = 0
 
 
 class Identity:
@@ -96,7 +97,9 @@ class Identity:
             key = self._reader.key_by_hash(SYSTEM, hashlib.sha256(token.encode()).digest())
             if key is not None:
                 base = self._by_no[key.principal]
-                principal = Principal(base.no, base.org_no, base.name, base.org, Role(key.role), key.id)
+                principal = Principal(
+                    base.no, base.org_no, base.name, base.org, Role(key.role), key.id, key.priority
+                )
                 self._known[token] = principal
                 return principal
             if len(self._refused) >= _REFUSED_KEPT:
@@ -122,9 +125,17 @@ class Identity:
     # --- keys ---------------------------------------------------------------------------------------
 
     async def create_key(
-        self, by: Principal, *, principal: str, org: str, role: Role, label: str
+        self,
+        by: Principal,
+        *,
+        principal: str,
+        org: str,
+        role: Role,
+        label: str,
+        priority: int | None = None,
     ) -> tuple[KeyRow, str]:
         """A new key and its secret, which nobody sees again. Makes principal and organisation as needed.
+        `priority` is the highest that it may give a call; None: the usual of its role.
 
         Admins make keys for their own organisation; those of the default one, who run the platform,
         for any. Raises Forbidden, InvalidParams.
@@ -146,20 +157,28 @@ class Identity:
             raise InvalidParams("The label has characters that can't be printed.", remedy="Write one line.")
         if org != by.org and by.org != DEFAULT_ORG:
             raise Forbidden(f"Keys for {org} are made by its own admins.")
-        return await self._create(principal, org, role, label, by.label)
+        if priority is None:
+            priority = MAX_PRIORITY if role is Role.ADMIN else 0
+        if not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
+            raise InvalidParams(f"A priority is from -{MAX_PRIORITY} to {MAX_PRIORITY}, not {priority}.")
+        return await self._create(principal, org, role, label, by.label, priority)
 
-    async def _create(self, principal: str, org: str, role: Role, label: str, by: str) -> tuple[KeyRow, str]:
+    async def _create(
+        self, principal: str, org: str, role: Role, label: str, by: str, priority: int
+    ) -> tuple[KeyRow, str]:
         # Whoever waits may give up (a caller that hangs up); what is begun is ended all the same, or
         # memory would not know what is stored.
-        return await asyncio.shield(self._create_alone(principal, org, role, label, by))
+        return await asyncio.shield(self._create_alone(principal, org, role, label, by, priority))
 
     async def _create_alone(
-        self, principal: str, org: str, role: Role, label: str, by: str
+        self, principal: str, org: str, role: Role, label: str, by: str, priority: int
     ) -> tuple[KeyRow, str]:
         async with self._making:
-            return await self._store(principal, org, role, label, by)
+            return await self._store(principal, org, role, label, by, priority)
 
-    async def _store(self, principal: str, org: str, role: Role, label: str, by: str) -> tuple[KeyRow, str]:
+    async def _store(
+        self, principal: str, org: str, role: Role, label: str, by: str, priority: int
+    ) -> tuple[KeyRow, str]:
         now = self._clock.now()
         ops: list[Op] = []
         org_no = self._orgs.get(org)
@@ -173,11 +192,11 @@ class Identity:
         key_id = self._entropy.bytes(6).hex()
         token = f"a2a_{key_id}_{_url64(self._entropy.bytes(32))}"
         digest = hashlib.sha256(token.encode()).digest()
-        ops.append((sql.ADD_KEY, (key_id, org_no, no, role.value, label, digest, now, by)))
+        ops.append((sql.ADD_KEY, (key_id, org_no, no, role.value, label, digest, now, by, priority)))
         await self._journal.write(ops)
         self._orgs[org], self._org_names[org_no] = org_no, org
         self._remember(no, org_no, principal)
-        return KeyRow(key_id, principal, org, role, label, now, None), token
+        return KeyRow(key_id, principal, org, role, label, now, None, priority), token
 
     def keys(self, by: Principal) -> list[KeyRow]:
         """Keys of the admin's organisation; the platform's admins see all. Raises Forbidden."""
@@ -185,7 +204,9 @@ class Identity:
 
     def _row(self, key: StoredKey) -> KeyRow:
         who = self._by_no[key.principal]
-        return KeyRow(key.id, who.name, who.org, Role(key.role), key.label, key.created, key.revoked)
+        return KeyRow(
+            key.id, who.name, who.org, Role(key.role), key.label, key.created, key.revoked, key.priority
+        )
 
     async def revoke(self, by: Principal, key_id: str) -> KeyRow:
         """End a key; calls with it are refused from now on. Raises NotFound, Forbidden."""
@@ -212,7 +233,9 @@ class Identity:
         try:
             token = self._kept(path)
             if token is None:
-                _, token = await self._create("admin", DEFAULT_ORG, Role.ADMIN, "made at start", "platform")
+                _, token = await self._create(
+                    "admin", DEFAULT_ORG, Role.ADMIN, "made at start", "platform", MAX_PRIORITY
+                )
                 _keep(path, token)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)

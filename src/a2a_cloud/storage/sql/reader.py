@@ -86,6 +86,7 @@ class LivingKey(NamedTuple):
     org: int
     principal: int
     role: str
+    priority: int
 
 
 class StoredKey(NamedTuple):
@@ -99,6 +100,7 @@ class StoredKey(NamedTuple):
     created: float
     created_by: str
     revoked: float | None
+    priority: int
 
 
 class AgentRow(NamedTuple):
@@ -271,7 +273,8 @@ class Reader(Protocol):
         before: int | None = None,
         limit: int = 50,
     ) -> list[RunRow]:
-        """Runs of an organisation or owner, newest first; `before` is the keyset cursor (a run's number).
+        """Runs of an organisation or owner, newest first; `before` is the keyset cursor (a run's number),
+        `state` what the row says: of runs that go on, the engine knows more.
 
         Raises InvalidParams when too many runs would have to be looked through to fill the page.
         """

@@ -121,7 +121,11 @@ MIGRATIONS: tuple[str, ...] = (
     # Grants, approvals, secrets, workspaces.
     GRANTS + APPROVALS + SECRETS + WORKSPACES,
     # Older dialects' names of tasks and sessions, push notifications, webhooks that came in.
-    NAMES + PUSH + HOOKS,
+    NAMES
+    + PUSH
+    + HOOKS
+    + "ALTER TABLE api_key ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+    + "UPDATE api_key SET priority=10 WHERE role='admin';",
 )
 
 VERSION = len(MIGRATIONS)

@@ -83,7 +83,19 @@ NAMES = """
     """
 
 #: runtime/push/rows.py
-PUSH = ""
+PUSH = """
+    CREATE TABLE push_config(
+        no INTEGER PRIMARY KEY, handle TEXT NOT NULL UNIQUE, org INTEGER NOT NULL, owner INTEGER NOT NULL,
+        agent INTEGER NOT NULL, task INTEGER NOT NULL, task_id TEXT NOT NULL, id TEXT NOT NULL,
+        host TEXT NOT NULL, sealed BLOB NOT NULL, base TEXT NOT NULL, dialect TEXT NOT NULL,
+        created REAL NOT NULL, ordinal INTEGER NOT NULL, seq INTEGER NOT NULL, attempts INTEGER NOT NULL,
+        next_at REAL NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL);
+    CREATE UNIQUE INDEX push_config_task ON push_config(task, id);
+    CREATE INDEX push_config_org ON push_config(org, no);
+    CREATE INDEX push_config_owner ON push_config(org, owner, no);
+    CREATE INDEX push_config_open ON push_config(no) WHERE state='open';
+    CREATE INDEX push_config_dead ON push_config(org, no) WHERE state='dead';
+    """
 
 #: control/hooks/rows.py
 HOOKS = ""

@@ -41,7 +41,7 @@ _RUN = (
     " started, ended, parent, problem, detail, dead"
 )
 _RECEIPT = "run, org, leaf, leaf_hash, id, body, protected, signature, sections"
-_KEY = "id, org, principal, role, label, created, created_by, revoked"
+_KEY = "id, org, principal, role, label, created, created_by, revoked, priority"
 _LIVE = (TaskState.SUBMITTED.value, TaskState.WORKING.value)
 _STATES = tuple(state.value for state in TaskState)
 
@@ -152,7 +152,7 @@ class SqliteReader:
     def key_by_hash(self, scope: Scope, digest: bytes) -> LivingKey | None:
         """See the port."""
         _system(scope)
-        sql = "SELECT id, org, principal, role FROM api_key WHERE hash=? AND revoked IS NULL"
+        sql = "SELECT id, org, principal, role, priority FROM api_key WHERE hash=? AND revoked IS NULL"
         row = self._one(sql, (digest,))
         return None if row is None else LivingKey(*row)
 

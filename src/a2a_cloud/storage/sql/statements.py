@@ -8,7 +8,8 @@ ADD_ORG = Statement("add_org", "INSERT INTO org(no, name, created) VALUES(?,?,?)
 ADD_PRINCIPAL = Statement("add_principal", "INSERT INTO principal(no, org, name, created) VALUES(?,?,?,?)")
 ADD_KEY = Statement(
     "add_key",
-    "INSERT INTO api_key(id, org, principal, role, label, hash, created, created_by) VALUES(?,?,?,?,?,?,?,?)",
+    "INSERT INTO api_key(id, org, principal, role, label, hash, created, created_by, priority)"
+    " VALUES(?,?,?,?,?,?,?,?,?)",
 )
 REVOKE_KEY = Statement(
     "revoke_key", "UPDATE api_key SET revoked=COALESCE(revoked, ?) WHERE org=? AND id=?", 1

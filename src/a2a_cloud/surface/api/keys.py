@@ -26,6 +26,7 @@ class NewKey(Struct, forbid_unknown_fields=True):
     org: str = ""
     role: Role = Role.MEMBER
     label: str = ""
+    priority: int | None = None
 
 
 _decode = msgspec.json.Decoder(NewKey).decode
@@ -53,7 +54,8 @@ async def create(services: Services, request: Request, _values: list[str]) -> tu
         wanted = _decode(body)
     except msgspec.ValidationError as error:
         raise InvalidParams(
-            f"{error}.", remedy='Send {"principal": NAME, "org"?, "role"?: member|admin, "label"?}.'
+            f"{error}.",
+            remedy='Send {"principal": NAME, "org"?, "role"?: member|admin, "label"?, "priority"?}.',
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"The body is not valid JSON: {error}.") from None
@@ -63,6 +65,7 @@ async def create(services: Services, request: Request, _values: list[str]) -> tu
         org=wanted.org or request.principal.org,
         role=wanted.role,
         label=wanted.label,
+        priority=wanted.priority,
     )
     return 201, {**_document(row), "key": secret}
 
@@ -85,6 +88,7 @@ def _document(row: KeyRow) -> dict[str, Any]:
         "org": row.org,
         "role": row.role.value,
         "label": row.label,
+        "priority": row.priority,
         "created": stamp(row.created),
         "revoked": None if row.revoked is None else stamp(row.revoked),
     }
