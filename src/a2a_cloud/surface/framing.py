@@ -21,7 +21,7 @@ class Framing(Protocol):
     """A dialect's way to say what happens."""
 
     def event(self, delivered: Delivered, links: PartLinks, first_text: bool) -> bytes:
-        """An event, framed; b"" for one that the dialect has no word for.
+        """An event, framed, with its position as its id; b"" for one that the dialect has no word for.
 
         `first_text`: it is the first text of its attempt that this subscriber sees.
         """
@@ -53,7 +53,7 @@ class RestFraming:
         name = f"rest {links.base}"
         framed = delivered.cache.get(name)
         if framed is None:
-            framed = delivered.cache[name] = sse.event(body)
+            framed = delivered.cache[name] = sse.id_line(delivered) + sse.event(body)
         return framed
 
 
@@ -72,7 +72,9 @@ class RpcFraming:
     def event(self, delivered: Delivered, links: PartLinks, first_text: bool) -> bytes:
         """See Framing."""
         body = a2a_render.stream_event(delivered, links, first_text)
-        return self._prefix + sse.one_line(body) + b"}\n\n" if body else b""
+        if not body:
+            return b""
+        return sse.id_line(delivered) + self._prefix + sse.one_line(body) + b"}\n\n"
 
 
 class PlainFraming:

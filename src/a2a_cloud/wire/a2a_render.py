@@ -288,11 +288,14 @@ def reply(message: Message, links: PartLinks, run_id: str, receipt_id: str, cont
 # --- stream events -----------------------------------------------------------------------------------
 
 
-def text_begun(view: TaskView) -> int:
-    """The ordinal of the run whose streamed text `view` shows and which may go on, 0 for none."""
+def text_begun(view: TaskView, until: tuple[int, int] | None = None) -> int:
+    """The ordinal of the run whose streamed text `view` shows (up to the position `until`) and which may
+    go on, 0 for none."""
     for run in reversed(view.runs):
-        if run.events:
-            for _, event in reversed(run.events):
+        if run.events and (until is None or run.ordinal <= until[0]):
+            for seq, event in reversed(run.events):
+                if until is not None and (run.ordinal, seq) > until:
+                    continue
                 if isinstance(event, TextEvent):
                     return run.ordinal
                 if isinstance(event, AttemptEvent):

@@ -50,6 +50,19 @@ def event(body: bytes) -> bytes:
     return b"data: " + one_line(body) + b"\n\n"
 
 
+def id_line(d: Delivered) -> bytes:
+    """The line that gives an event its position as its id; a client sends the last one in Last-Event-ID."""
+    line = d.cache.get("id")
+    if line is None:
+        line = d.cache["id"] = position_line((d.ordinal, d.seq))
+    return line
+
+
+def position_line(position: tuple[int, int]) -> bytes:
+    """The same, of a position."""
+    return b"id: %d.%d\n" % position
+
+
 def error(body: bytes) -> bytes:
     """The event by which a stream tells that it can't go on."""
     return b"event: error\ndata: " + one_line(body) + b"\n\n"

@@ -23,6 +23,7 @@ from a2a_cloud.surface.a2a.operations import (
     no_extended_card,
     no_push,
     no_tenants,
+    resumed,
 )
 from a2a_cloud.surface.framing import RpcFraming
 from a2a_cloud.surface.request import Request, UnsupportedMediaType
@@ -104,7 +105,7 @@ async def _stream(
     else:
         if call.params.tenant:
             no_tenants(call.params.tenant)
-        opening = operations.open_task(request, call.params.id)
+        opening = operations.open_task(request, call.params.id, resumed(request))
     following = operations.stream(request, opening, framing)
     del opening
     await following

@@ -42,6 +42,7 @@ from a2a_cloud.wire.a2a_v1 import (
     task_state,
 )
 from a2a_cloud.wire.json_text import readable
+from a2a_cloud.wire.sse import KEEP_ALIVE, position_line, read_position
 from a2a_cloud.wire.views import Delivered, TaskView
 
 _MAX_PAGE = 100
@@ -79,11 +80,12 @@ class Caller(Protocol):
 
 
 class Opening(NamedTuple):
-    """What a stream begins with. `shown` is a Message where the answer made no task: that is the whole
-    stream. `after` is the position (ordinal, seq) that `shown` covers; `text_begun` the run whose
-    streamed text it shows (0: none). `until_input`: it also ends when the task asks."""
+    """What a stream begins with. `shown` is a Message where the answer made no task, and None where a
+    stream goes on that was cut; without `task_id` that is the whole stream. `after` is the position
+    (ordinal, seq) that `shown` covers; `text_begun` the run whose streamed text it shows (0: none).
+    `until_input`: it also ends when the task asks."""
 
-    shown: Task | Message
+    shown: Task | Message | None
     scope: Scope
     task_id: str
     after: tuple[int, int]
@@ -192,9 +194,20 @@ class Operations:
         view = self._runs.task(scope, agent_no, run.task_id)
         return _until_run(view, run.ordinal), (run.ordinal, 0)
 
-    def open_task(self, caller: Caller, task_id: str) -> Opening:
-        """SubscribeToTask: the task now, then what happens to it until it ends (3.1.6)."""
+    def open_task(self, caller: Caller, task_id: str, since: tuple[int, int] | None = None) -> Opening:
+        """SubscribeToTask: the task now, then what happens to it until it ends (3.1.6).
+
+        `since`: the caller had a stream and saw all up to that position: it goes on from there, to the
+        task's end if that was in the meantime.
+        """
         view = self.find(caller, task_id)
+        if since is not None:
+            self.streams.check(caller.principal)
+            scope = owner_scope(caller.principal, caller.release.org_no)
+            ended = view.state in TERMINAL and since >= position_of(view)
+            return Opening(
+                None, scope, "" if ended else view.id, since, a2a_render.text_begun(view, since), False
+            )
         if view.state in TERMINAL:
             raise UnsupportedOperation(
                 f"The task has ended ({view.state.short}): there is nothing to subscribe to.",
@@ -208,7 +221,9 @@ class Operations:
 
     async def stream(self, request: Request, opening: Opening, framing: TaskFraming) -> None:
         """An SSE answer that begins with `opening`; returns when it is over."""
-        first = framing.first(opening.shown)
+        first = b"" if opening.shown is None else framing.first(opening.shown)
+        if opening.task_id:
+            first = position_line(opening.after) + first if first else KEEP_ALIVE
         headers = request.used_extensions() if request.extensions else None
         if not opening.task_id:
             await request.answer(200, first, HEADERS[0][1], HEADERS[1:])
@@ -371,6 +386,12 @@ def _until_run(view: TaskView, ordinal: int) -> TaskView:
     return _Cut(view.id, view.context_id, view.agent, TaskState.WORKING, view.at, runs)
 
 
+def resumed(request: Request) -> tuple[int, int] | None:
+    """Where a stream was cut that the request takes up; None for a new one. Raises InvalidParams."""
+    raw = request.last_event_id
+    return read_position(raw.decode("latin-1").strip()) if raw else None
+
+
 # --- what isn't served ----------------------------------------------------------------------------------
 
 
@@ -441,5 +462,6 @@ __all__ = [
     "no_push",
     "no_tenants",
     "position_of",
+    "resumed",
     "run_stream",
 ]

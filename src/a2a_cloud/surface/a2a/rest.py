@@ -13,6 +13,7 @@ from a2a_cloud.surface.a2a.operations import (
     check_version,
     no_extended_card,
     no_push,
+    resumed,
 )
 from a2a_cloud.surface.framing import REST
 from a2a_cloud.surface.request import A2A_JSON, Request, segment
@@ -96,7 +97,8 @@ async def tasks(request: Request, operations: Operations, tail: str) -> None:
         return await request.answer(200, _encode(canceled), A2A_JSON)
     if verb == "subscribe":
         request.allow("GET", "POST")
-        return await operations.stream(request, operations.open_task(request, task_id), REST)
+        opening = operations.open_task(request, task_id, resumed(request))
+        return await operations.stream(request, opening, REST)
     raise NotFound(f"There is no operation {readable(verb)} on a task.", remedy="Use :cancel or :subscribe.")
 
 
