@@ -7,7 +7,7 @@ AGENTS = $(patsubst %/a2a.toml,%,$(wildcard examples/*/a2a.toml))
 # More for pytest: make test ARGS="-k drain -x"
 ARGS =
 
-.PHONY: help setup setup-dev up test bench lint format lock clean
+.PHONY: help setup setup-dev up test conformance bench lint format lock lock-conformance clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -24,6 +24,7 @@ up: setup ## start the platform with the examples, in the foreground (A2A_HOST, 
 
 test: setup-dev ## run the tests (ARGS="-k name")
 	@scripts/setup-system
+	@scripts/setup-conformance
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 bench: setup-dev ## measure against the official SDK's server
@@ -50,6 +51,11 @@ lock: setup-dev ## resolve pyproject.toml into requirements/*.lock anew (UPGRADE
 		-c requirements/platform.lock -o requirements/dev.lock
 	@echo uv | $(COMPILE) - -c requirements/dev.lock -o requirements/bootstrap.lock
 
+lock-conformance: setup-dev ## resolve requirements/conformance anew (UPGRADE=--upgrade)
+	@for name in a2a-0.3 mcp; do \
+		$(COMPILE) requirements/conformance/$$name.in -o requirements/conformance/$$name.lock || exit 1; done
+	@scripts/setup-conformance lock
+
 clean: ## remove .venv and caches; data in .a2a stays
-	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	@rm -rf .venv .conformance .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 	@find src tests bench examples -name __pycache__ -type d -exec rm -rf {} +

@@ -34,6 +34,7 @@ class Running:
     env: dict[str, str]
     log: Path
     url: str = ""
+    grpc: str = ""
     key: str = ""
     host: str = "127.0.0.1"
     port: int = 0
@@ -59,7 +60,7 @@ class Running:
             if time.monotonic() > end:
                 pytest.fail(f"The platform was not ready in {seconds} s:\n{self.log.read_text()}")
             time.sleep(0.02)
-        self.url = found["url"]
+        self.url, self.grpc = found["url"], found["grpc"]
         parts = urlsplit(self.url)
         self.host, self.port = parts.hostname or "", parts.port or 0
         self.key = (self.data / "admin.key").read_text().strip()

@@ -55,7 +55,9 @@ class HttpLimits:
 class Settings:
     """The platform's settings; `from_env` builds them.
 
-    `host`, `port`: where to listen, port 0 takes a free one. `data`: absolute path of the data
+    `host`, `port`: where to listen, port 0 takes a free one. `grpc_port`: the same for gRPC, None for none at
+    all; unless `grpc_exact`, a free one will do where it is taken. `grpc_url`: the address of gRPC for cards,
+    "" for the host of the card's own and that port. `data`: absolute path of the data
     folder. `environments`: where agents' environments lie, None for the data folder; several platforms
     may share one. `dev`: folders that are served are watched, and `/_dev` is there. `allowed_hosts`:
     names (lower case, no port, `*.name` for all below it) that a Host header may have besides
@@ -67,11 +69,15 @@ class Settings:
     declares. `approval_seconds`: how long people have to decide. `approvals_webhook`: who is
     told of approvals, signed with `approvals_secret`. `egress_private`: `host:port` of private addresses
     that agents may reach, by commas. `egress_ca`: a file of roots that egress trusts beside the system's.
-    `build_hosts`: `host:port` by commas, that builds may reach besides the package indexes.
+    `push_private`, `fetch_private`: hosts and ranges in private networks that push notifications may go to,
+    and that files of `url` parts may come from. `build_hosts`: `host:port` by commas, that builds may reach besides the package indexes.
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
+    grpc_port: int | None = None
+    grpc_exact: bool = False
+    grpc_url: str = ""
     data: Path = field(default_factory=lambda: Path(".a2a").absolute())
     environments: Path | None = None
     dev: bool = False
@@ -86,6 +92,8 @@ class Settings:
     approvals_secret: str = ""
     egress_private: str = ""
     egress_ca: Path | None = None
+    push_private: str = ""
+    fetch_private: str = ""
     build_hosts: str = ""
     http: HttpLimits = HttpLimits()
 
@@ -97,7 +105,10 @@ class Settings:
         """
         return cls(
             host=_host(environ),
-            port=_whole(environ, "A2A_PORT", 8080, 0, 65_535, "a port from 1 to 65535, or 0 for a free one"),
+            port=_port(environ),
+            grpc_port=_grpc_port(environ),
+            grpc_exact=bool(_value(environ, "A2A_GRPC_PORT")),
+            grpc_url=_grpc_url(environ),
             data=_folder(environ, "A2A_DATA", ".a2a"),
             environments=_folder(environ, "A2A_ENVIRONMENTS", "")
             if _value(environ, "A2A_ENVIRONMENTS")
@@ -118,6 +129,8 @@ class Settings:
             egress_ca=Path(_value(environ, "A2A_EGRESS_CA")).absolute()
             if _value(environ, "A2A_EGRESS_CA")
             else None,
+            push_private=_value(environ, "A2A_PUSH_PRIVATE"),
+            fetch_private=_value(environ, "A2A_FETCH_PRIVATE"),
             build_hosts=_value(environ, "A2A_BUILD_HOSTS"),
             http=_http(environ),
         )
@@ -156,6 +169,27 @@ def _whole(environ: Mapping[str, str], name: str, default: int, low: int, high: 
     if not (value.isascii() and value.isdigit() and len(value) <= 18 and low <= int(value) <= high):
         raise _bad(name, value, write)
     return int(value)
+
+
+def _port(environ: Mapping[str, str]) -> int:
+    return _whole(environ, "A2A_PORT", 8080, 0, 65_535, "a port from 1 to 65535, or 0 for a free one")
+
+
+def _grpc_port(environ: Mapping[str, str]) -> int | None:
+    """The port after HTTP's, where nothing is said; a free one beside a free one."""
+    if _value(environ, "A2A_GRPC_PORT").lower() == "off":
+        return None
+    http = _port(environ)
+    usual = http + 1 if 0 < http < 65_535 else 0
+    write = "a port from 1 to 65535, 0 for a free one, or off"
+    return _whole(environ, "A2A_GRPC_PORT", usual, 0, 65_535, write)
+
+
+def _grpc_url(environ: Mapping[str, str]) -> str:
+    value = _value(environ, "A2A_GRPC_URL")
+    if any(c.isspace() or not c.isprintable() for c in value) or value.startswith(":"):
+        raise _bad("A2A_GRPC_URL", value, "what gRPC clients connect to, such as grpc.example.com:443")
+    return value
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:

@@ -1,4 +1,4 @@
-"""The official SDK's 1.0 client against one of our agents, over either binding."""
+"""The official SDK's 1.0 client against one of our agents, over any of the three bindings."""
 
 from __future__ import annotations
 
@@ -7,14 +7,30 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import grpc.aio
 import httpx
-from a2a.client import ClientConfig
+from a2a.client import ClientCallContext, ClientCallInterceptor, ClientConfig
 from a2a.client.client import Client
 from a2a.client.client_factory import ClientFactory
+from a2a.client.interceptors import AfterArgs, BeforeArgs
 from a2a.types import a2a_pb2 as pb
 from google.protobuf import json_format, struct_pb2
 
-BINDINGS = ("JSONRPC", "HTTP+JSON")
+BINDINGS = ("JSONRPC", "HTTP+JSON", "GRPC")
+
+
+class Sending(ClientCallInterceptor):
+    """Sends these header fields with each call, whatever carries them."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self._headers = headers
+
+    async def before(self, args: BeforeArgs) -> None:
+        context = args.context = args.context or ClientCallContext()
+        context.service_parameters = {**(context.service_parameters or {}), **self._headers}
+
+    async def after(self, args: AfterArgs) -> None:
+        pass
 
 
 @asynccontextmanager
@@ -26,10 +42,16 @@ async def client(
         config = ClientConfig(
             httpx_client=http,
             supported_protocol_bindings=[binding],
+            grpc_channel_factory=grpc.aio.insecure_channel,
             streaming=streaming,
             polling=polling,
         )
-        yield await ClientFactory(config).create_from_url(base)
+        found = await ClientFactory(config).create_from_url(base, [Sending(headers)])
+        try:
+            yield found
+        finally:
+            if binding == "GRPC":  # The others share `http`.
+                await found.close()
 
 
 def text(words: str, **fields: str) -> pb.SendMessageRequest:

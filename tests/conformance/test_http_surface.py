@@ -52,6 +52,23 @@ def test_invoke_returns_the_value(http: httpx.Client, base: str) -> None:
     assert task["history"][0]["parts"] == [{"data": {"arguments": {"a": 1, "b": 2}, "skill": "add"}}]
 
 
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("*/*", 200),
+        ("application/*;q=0.5", 200),
+        ("application/problem+json", 200),
+        ("text/html, */*;q=0.1", 200),
+        ("image/png", 406),
+        ("text/html", 406),
+    ],
+)
+def test_who_takes_no_json_is_told(http: httpx.Client, base: str, accept: str, status: int) -> None:
+    answer = http.post(base + "/invoke/add", json={"a": 1, "b": 2}, headers={"Accept": accept})
+    assert answer.status_code == status
+    assert (status == 200) or answer.json()["code"] == "not_acceptable"
+
+
 def test_invoke_without_a_body_has_no_arguments(http: httpx.Client, base: str) -> None:
     answer = http.post(base + "/invoke/add")
     assert answer.status_code == 400
@@ -216,8 +233,9 @@ def test_the_card_and_its_caching(desk: Running, http: httpx.Client, base: str) 
     card = http.get(url)
     assert card.json()["supportedInterfaces"][0]["url"] == base
     assert "max-age" in card.headers["cache-control"]
-    for path in ("/.well-known/agent.json", "/card"):
-        assert http.get(base + path).json() == card.json()
+    assert http.get(base + "/card").json() == card.json()
+    earlier = http.get(base + "/.well-known/agent.json").json()
+    assert {**earlier, **card.json(), "signatures": earlier["signatures"]} == earlier
     etag = card.headers["etag"]
     assert http.get(url, headers={"If-None-Match": etag}).status_code == 304
     assert http.get(url, headers={"If-None-Match": f'W/{etag}, "x"'}).status_code == 304

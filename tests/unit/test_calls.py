@@ -239,12 +239,19 @@ def test_files_that_fit_nowhere_are_refused() -> None:
     with pytest.raises(InvalidParams):
         read(raw(b"a", param="nothing"))
     with pytest.raises(InvalidParams):
+        make({"parts": [{"data": {"skill": "add", "arguments": {"a": 1}}}, raw(b"a", "text/plain")]})
+    with pytest.raises(ContentTypeNotSupported):
         make({"parts": [{"data": {"skill": "add", "arguments": {"a": 1}}}, raw(b"a")]})
 
 
-def test_an_address_is_not_fetched() -> None:
-    with pytest.raises(InvalidParams, match="fetches none"):
-        read({"url": "http://169.254.169.254/"})
+def test_an_address_is_fetched_for_a_skill_that_takes_files() -> None:
+    with pytest.raises(InvalidParams, match="fetches none"):  # A platform without a way out.
+        make({"parts": [{"data": {"skill": "read"}}, {"url": "http://x.example/"}]}, principal=ANONYMOUS)
+    part = {"url": "https://files.example/a.txt", "mediaType": "text/plain"}
+    with pytest.raises(InvalidParams, match="takes no files|no parameter left"):
+        make({"parts": [{"data": {"skill": "add", "arguments": {"a": 1}}}, part]})
+    call = make({"parts": [{"text": "look"}, part]}, release(SHOUT, handler=True))
+    assert call.message.parts[1].url == part["url"]  # A message handler gets it as it was said.
 
 
 def test_text_with_a_file_name_is_a_file() -> None:

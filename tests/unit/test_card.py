@@ -1,6 +1,9 @@
-"""Cards, host names and signed links: surface/a2a/card.py, surface/hosts.py, surface/links.py."""
+"""Cards, host names and signed links: surface/a2a/card.py, cards.py, surface/hosts.py, surface/links.py."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,12 +13,13 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from a2a_cloud.model.card import EXTENSIONS
-from a2a_cloud.model.problem import Unauthenticated
+from a2a_cloud.model.problem import ExtendedAgentCardNotConfigured, Unauthenticated, UnsupportedOperation
 from a2a_cloud.model.release import FileParam, Manifest, Release, SandboxSpec, SkillSpec, Visibility
-from a2a_cloud.surface.a2a.card import Cards, card_of
+from a2a_cloud.surface.a2a.card import card_of
+from a2a_cloud.surface.a2a.cards import Cards, check_extended
 from a2a_cloud.surface.hosts import Host, Hosts
 from a2a_cloud.surface.links import AgentLinks, Links
-from a2a_cloud.surface.ports import Sandbox
+from a2a_cloud.surface.ports import CardKey, Sandbox
 from a2a_cloud.wire.openapi import document
 
 SPEC = SkillSpec(
@@ -38,14 +42,29 @@ def release(visibility: Visibility = Visibility.ORG) -> Release:
     return Release(3, 1, 1, "default", 1, "sha256:0", "", manifest, (SPEC,), created=1_763_716_992.0)
 
 
+@dataclass
+class About:
+    """What a card says that is not the release's."""
+
+    sandbox: Sandbox = JAIL
+    grpc_url: str = ""
+    card_key: CardKey | None = None
+
+
+def read(card: object) -> dict[str, Any]:
+    return msgspec.json.decode(msgspec.json.encode(card))
+
+
 def test_the_official_client_reads_the_card() -> None:
     card = parse_agent_card(msgspec.json.decode(msgspec.json.encode(card_of(release(), BASE, JAIL))))
     assert [(i.url, i.protocol_binding, i.protocol_version) for i in card.supported_interfaces] == [
         (BASE, "JSONRPC", "1.0"),
         (BASE, "HTTP+JSON", "1.0"),
+        (BASE, "JSONRPC", "0.3"),
+        (BASE, "HTTP+JSON", "0.3"),
     ]
     assert card.capabilities.streaming
-    assert not card.capabilities.push_notifications
+    assert card.capabilities.push_notifications
     assert set(card.security_schemes) == {"bearer", "apiKey"}
     assert card.security_schemes["apiKey"].api_key_security_scheme.name == "X-API-Key"
     assert [list(r.schemes) for r in card.security_requirements] == [["bearer"], ["apiKey"]]
@@ -90,20 +109,94 @@ def test_a_public_agent_requires_nothing() -> None:
     assert set(card["securitySchemes"]) == {"bearer", "apiKey"}
 
 
+def test_nothing_that_is_required_is_empty() -> None:
+    bare = msgspec.structs.replace(SPEC, tags=[], description="")
+    manifest = Manifest("desk", "agent.py", provider_name="P")
+    card = read(card_of(msgspec.structs.replace(release(), manifest=manifest, skills=(bare,)), BASE, JAIL))
+    assert card["skills"][0]["tags"] == ["read"]
+    assert card["skills"][0]["description"] == "Read"
+    assert card["description"] == "desk"
+    assert card["provider"] == {"organization": "P", "url": f"{BASE}/docs"}
+
+
+def test_readers_of_0_3_find_what_they_require() -> None:
+    card = read(card_of(release(), BASE, JAIL))
+    assert (card["url"], card["preferredTransport"], card["protocolVersion"]) == (BASE, "JSONRPC", "0.3.0")
+    assert [one["transport"] for one in card["additionalInterfaces"]] == ["JSONRPC", "HTTP+JSON"]
+    assert card["security"] == [{"bearer": []}, {"apiKey": []}]
+    assert card["capabilities"]["stateTransitionHistory"] is True
+    key = card["securitySchemes"]["apiKey"]
+    assert (key["type"], key["in"], key["name"]) == ("apiKey", "header", "X-API-Key")
+    assert key["apiKeySecurityScheme"]["location"] == "header"
+    assert "security" not in read(card_of(release(Visibility.PUBLIC), BASE, JAIL))
+
+
+def test_readers_before_that_find_theirs() -> None:
+    for visibility, schemes in ((Visibility.ORG, ["Bearer", "apiKey"]), (Visibility.PUBLIC, [])):
+        card = msgspec.json.decode(Cards(About()).early(release(visibility), BASE).body)
+        assert card["authentication"] == {"schemes": schemes}
+        assert card["defaultModalities"] == ["text/plain", "application/json"]
+        assert card["supportsStreaming"] is True
+        assert card["url"] == BASE
+
+
+def test_grpc_is_named_with_the_tenant_where_it_is_served() -> None:
+    card = parse_agent_card(read(card_of(release(), BASE, JAIL, grpc="127.0.0.1:9")))
+    (found,) = [one for one in card.supported_interfaces if one.protocol_binding == "GRPC"]
+    assert (found.url, found.protocol_version, found.tenant) == ("127.0.0.1:9", "1.0", "desk")
+
+
+def test_skills_for_callers_with_a_key_stand_in_the_extended_card_alone() -> None:
+    hidden = msgspec.structs.replace(SPEC, id="hidden", extended=True, output_modes=["image/png"])
+    both = msgspec.structs.replace(release(Visibility.PUBLIC), skills=(SPEC, hidden))
+    cards = Cards(About())
+    public = msgspec.json.decode(cards.public(both, BASE).body)
+    assert b"hidden" not in cards.public(both, BASE).body
+    assert public["capabilities"]["extendedAgentCard"] is public["supportsAuthenticatedExtendedCard"] is True
+    assert "image/png" not in public["defaultOutputModes"]
+    extended = msgspec.json.decode(cards.extended(both, BASE).body)
+    assert [skill["id"] for skill in extended["skills"]] == ["read", "hidden"]
+    assert extended["skills"][1]["security"] == [{"bearer": []}, {"apiKey": []}]
+    assert [list(one["schemes"]) for one in extended["skills"][1]["securityRequirements"]] == [
+        ["bearer"],
+        ["apiKey"],
+    ]
+    assert "security" not in extended["skills"][0]
+    assert both.seen_by(False) is both
+    assert [spec.id for spec in both.seen_by(True).skills] == ["read"]
+    described = document(both.seen_by(True), BASE)
+    assert "/invoke/hidden" not in described["paths"]
+
+
+def test_who_may_have_the_extended_card() -> None:
+    hidden = msgspec.structs.replace(SPEC, extended=True)
+    both = msgspec.structs.replace(release(Visibility.PUBLIC), skills=(hidden,))
+    check_extended(both, False, "a2a-1.0")
+    with pytest.raises(Unauthenticated):
+        check_extended(both, True, "a2a-1.0")
+    with pytest.raises(UnsupportedOperation):
+        check_extended(release(), False, "a2a-1.0")
+    with pytest.raises(ExtendedAgentCardNotConfigured):
+        check_extended(release(), False, "a2a-0.3")
+
+
 def test_the_etag_follows_the_content() -> None:
-    cards = Cards(JAIL)
-    body, etag = cards.encoded(release(), BASE)
-    assert cards.encoded(release(), BASE) == (body, etag)
-    other, other_tag = cards.encoded(release(), "http://desk.localhost:8080")
+    about = About()
+    cards = Cards(about)
+    body, etag = cards.public(release(), BASE)
+    assert cards.public(release(), BASE) == (body, etag)
+    other, other_tag = cards.public(release(), "http://desk.localhost:8080")
     assert etag != other_tag
     assert b"desk.localhost" in other
+    about.grpc_url = "127.0.0.1:9"
+    assert cards.public(release(), BASE).etag != etag
 
 
 def test_openapi_describes_the_skills() -> None:
     described = document(release(), BASE)
     assert described["openapi"] == "3.1.0"
     post = described["paths"]["/invoke/read"]["post"]
-    assert list(post["requestBody"]["content"]) == ["application/pdf"]
+    assert next(iter(post["requestBody"]["content"])) == "application/pdf"
     assert post["responses"]["200"]["content"]["application/json"]["schema"] == {"type": "string"}
     msgspec.json.encode(described)
 

@@ -12,7 +12,6 @@ from a2a_cloud.model.problem import (
     InvalidParams,
     InvalidRequest,
     Malformed,
-    MethodNotFound,
     Problem,
     TaskNotFound,
 )
@@ -26,6 +25,13 @@ def rpc(method: str, params: str | None, rpc_id: str | None = '"1"') -> bytes:
     id_member = "" if rpc_id is None else f'"id":{rpc_id},'
     tail = "" if params is None else f',"params":{params}'
     return f'{{"jsonrpc":"2.0",{id_member}"method":"{method}"{tail}}}'.encode()
+
+
+def test_what_another_generation_may_know_is_handed_on() -> None:
+    assert jsonrpc.decode(rpc("tasks/send", '{"id":"x"}')) == jsonrpc.Other(
+        b'"1"', "tasks/send", b'{"id":"x"}'
+    )
+    assert jsonrpc.decode(rpc("nonsense", None, "7")) == jsonrpc.Other(b"7", "nonsense", b"{}")
 
 
 def refused(body: bytes) -> jsonrpc.Undecodable:
@@ -62,7 +68,6 @@ def test_an_id_of_another_kind_is_refused(rpc_id: str) -> None:
         (b'{"id":4,"method":"GetTask","params":{"id":"t"}}', InvalidRequest, b"4"),
         (b'{"jsonrpc":"2.0","id":4}', InvalidRequest, b"4"),
         (b'{"jsonrpc":"2.0","id":4,"method":5}', InvalidRequest, b"4"),
-        (rpc("tasks/send", "{}"), MethodNotFound, b'"1"'),
         (rpc("GetTask", None), InvalidParams, b'"1"'),
         (rpc("GetTask", "[1]"), InvalidParams, b'"1"'),
         (rpc("GetTask", '{"id":5}'), InvalidParams, b'"1"'),

@@ -24,8 +24,9 @@ from a2a_cloud.surface.pages import assets
 from a2a_cloud.surface.pages.calling import text_ways, ways
 from a2a_cloud.surface.pages.docs import docs_page
 from a2a_cloud.surface.pages.routes import Pages, dev_page, locked_page, wants_page
-from a2a_cloud.surface.pages.shapes import in_words, rows, sample_arguments
+from a2a_cloud.surface.pages.shapes import in_words, rows
 from a2a_cloud.surface.request import Request
+from a2a_cloud.wire.schema_reading import sample_arguments
 from running import Running
 
 HOSTILE = "</code><script>alert(1)</script>{{ 7 * 7 }}\"'"

@@ -14,7 +14,7 @@ from a2a_cloud.settings import HttpLimits, Settings
 def test_nothing_set_gives_the_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     settings = Settings.from_env({"A2A_PORT": "", "PATH": "/bin"})
-    assert settings == Settings(data=tmp_path / ".a2a")
+    assert settings == Settings(data=tmp_path / ".a2a", grpc_port=8081)
     assert (settings.host, settings.port, settings.http) == ("127.0.0.1", 8080, HttpLimits())
 
 
@@ -36,6 +36,24 @@ def test_values_are_taken(tmp_path: Path) -> None:
     assert settings.http == HttpLimits(head_seconds=2.5, connections=100)
 
 
+@pytest.mark.parametrize(
+    ("environ", "port", "exact"),
+    [
+        ({}, 8081, False),
+        ({"A2A_PORT": "9000"}, 9001, False),
+        ({"A2A_PORT": "0"}, 0, False),
+        ({"A2A_PORT": "65535"}, 0, False),
+        ({"A2A_GRPC_PORT": "50051"}, 50051, True),
+        ({"A2A_GRPC_PORT": "0"}, 0, True),
+        ({"A2A_GRPC_PORT": "off"}, None, True),
+    ],
+    ids=["unset", "beside", "free", "last", "named", "named-free", "off"],
+)
+def test_the_port_of_grpc(environ: dict[str, str], port: int | None, exact: bool) -> None:
+    settings = Settings.from_env(environ)
+    assert (settings.grpc_port, settings.grpc_exact) == (port, exact)
+
+
 def test_the_data_folder_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/ada")
@@ -52,6 +70,10 @@ def test_the_data_folder_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ("A2A_PORT", "8080.5"),
         ("A2A_PORT", "٨٠٨٠"),
         ("A2A_PORT", "9" * 5000),
+        ("A2A_GRPC_PORT", "on"),
+        ("A2A_GRPC_PORT", "65536"),
+        ("A2A_GRPC_URL", "two words"),
+        ("A2A_GRPC_URL", ":443"),
         ("A2A_HOST", "127.0.0.1:8080"),
         ("A2A_HOST", "http://localhost"),
         ("A2A_HOST", "two words"),

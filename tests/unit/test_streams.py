@@ -7,64 +7,20 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, cast
 
 import pytest
-from msgspec import Struct
+from tape import Links, Tape
 
 from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.problem import Busy
-from a2a_cloud.model.run import RunEvent, StatusEvent, TextEvent
+from a2a_cloud.model.run import StatusEvent, TextEvent
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import TaskState
 from a2a_cloud.surface.framing import PLAIN
 from a2a_cloud.surface.metrics import Metrics
-from a2a_cloud.surface.ports import Sink, SurfaceLimits
+from a2a_cloud.surface.ports import SurfaceLimits
 from a2a_cloud.surface.streams import Stream, Streams
 
 ALICE = Principal(7, 1, "alice", "default")
 SCOPE = Scope(1, 7)
-
-
-class Delivered(Struct):
-    seq: int
-    event: RunEvent
-    closes: bool = False
-    task_id: str = "task_1"
-    context_id: str = "ctx_1"
-    run_id: str = "run_1"
-    ordinal: int = 1
-    receipt_id: str = ""
-    cache: dict[str, bytes] = {}
-
-
-class Tape:
-    """A task's events, kept and live: the part of `Runs` that a stream uses."""
-
-    def __init__(self) -> None:
-        self.events: list[Delivered] = []
-        self.sinks: list[Sink] = []
-        self.subscribed: list[tuple[int, int]] = []
-
-    def subscribe(self, scope: Scope, agent_no: int, task_id: str, sink: Sink, after: tuple[int, int]) -> Any:
-        self.subscribed.append(after)
-        for delivered in list(self.events):
-            if (delivered.ordinal, delivered.seq) > after:
-                sink.deliver(delivered)
-        self.sinks.append(sink)
-        return Place(self, sink)
-
-    def add(self, event: RunEvent, closes: bool = False) -> None:
-        delivered = Delivered(len(self.events) + 1, event, closes, cache={})
-        self.events.append(delivered)
-        for sink in tuple(self.sinks):
-            sink.deliver(delivered)
-
-
-class Place:
-    def __init__(self, tape: Tape, sink: Sink) -> None:
-        self.tape, self.sink = tape, sink
-
-    def close(self) -> None:
-        if self.sink in self.tape.sinks:
-            self.tape.sinks.remove(self.sink)
 
 
 class Transport:
@@ -102,16 +58,6 @@ class Client:
 
     def leave(self) -> None:
         self.gone.set()
-
-
-class Links:
-    base = "http://h"
-
-    def part(self, run_id: str, seq: int, index: int) -> str:
-        return ""
-
-    def artifact(self, run_id: str, artifact_id: str, index: int) -> str:
-        return ""
 
 
 COMPLETED = StatusEvent(state=TaskState.COMPLETED, at=1.0)
@@ -290,7 +236,7 @@ def test_all_streams_get_keep_alive_comments() -> None:
         bench = Bench(keep_alive_seconds=0.015)
         clients = [Client() for _ in range(20)]
         over = [(await bench.open(client))[1] for client in clients]
-        while not all(b": keep-alive\n\n" in client.body for client in clients):  # noqa: ASYNC110
+        while not all(b"\n: keep-alive\n" in client.body for client in clients):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         for client in clients:
             client.leave()

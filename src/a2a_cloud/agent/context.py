@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 
 from a2a_cloud.agent.files import File
-from a2a_cloud.agent.messages import Caller, Message
-from a2a_cloud.agent.outputs import artifact_parts, message_parts
+from a2a_cloud.agent.messages import Caller, EarlierTask, Message
+from a2a_cloud.agent.outputs import artifact_parts, extended, message_parts
 from a2a_cloud.agent.problem import Problem
 from a2a_cloud.agent.scope import Patterns, asked, request
 from a2a_cloud.agent.values import answer_of, clean, question_schema, read_step, step_arguments, to_json
@@ -74,6 +74,19 @@ class Context:
     def history(self) -> list[Message]:
         """Earlier messages of the task, oldest first; empty for its first run."""
         return self._execution.history
+
+    @property
+    def references(self) -> list[EarlierTask]:
+        """The tasks that the message refers to: those of the caller with this agent that had ended."""
+        return self._execution.references
+
+    @property
+    def extensions(self) -> frozenset[str]:
+        """URIs of the extensions of A2A that are active: the card declares them, and the caller named them.
+
+        What one of them says goes into the `metadata` of an artifact or a reply, under its URI.
+        """
+        return frozenset(self._execution.start.extensions)
 
     @property
     def output_modes(self) -> list[str]:
@@ -145,36 +158,60 @@ class Context:
         append: bool = False,
         last: bool = True,
         description: str = "",
+        metadata: Mapping[str, Any] | None = None,
     ) -> Any:
         """Give the caller an artifact: text (str), bytes, a File, a `url`, or data (anything else).
 
         The same name again replaces it, or with `append` adds to it; `last=False` says that more
-        will come. Bytes over 64 KiB go to the object store. Waits when the journal lags.
+        will come. Bytes over 64 KiB go to the object store. Waits when the journal lags. `metadata` may
+        hold what active extensions say, under their URIs.
         """
-        return self._execution.face(self._artifact(name, content, media_type, url, append, last, description))
+        said = extended(self.extensions, metadata)
+        if description:
+            said["description"] = clean(description)
+        return self._execution.face(self._artifact(name, content, media_type, url, append, last, said))
 
     async def _artifact(
-        self, name: str, content: Any, media_type: str, url: str, append: bool, last: bool, description: str
+        self,
+        name: str,
+        content: Any,
+        media_type: str,
+        url: str,
+        append: bool,
+        last: bool,
+        said: dict[str, Any],
     ) -> None:
         execution = self._execution
         name = clean(name)
         parts = await artifact_parts(execution, content, clean(media_type), clean(url))
-        artifact: dict[str, Any] = {"artifactId": name, "name": name, "parts": parts}
-        if description:
-            artifact["description"] = clean(description)
-        body = to_json(artifact)
+        body = to_json({"artifactId": name, "name": name, "parts": parts, **said})
         if len(body) > VALUE_LIMIT:
-            raise Problem(f"The artifact's name, url and description are larger than {VALUE_LIMIT} bytes.")
+            raise Problem(
+                f"The artifact's name, url, description and metadata are larger than {VALUE_LIMIT} bytes."
+            )
         await execution.credit(len(body))
         execution.send(Made(execution.run, body, append, last))
 
-    def reply(self, content: Any, *, media_type: str = "") -> Done:
-        """Answer with a Message and no task: text, or data. Return after it; nothing else may be put out."""
+    def reply(
+        self,
+        content: Any,
+        *,
+        media_type: str = "",
+        task: bool = False,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Done:
+        """Answer with a Message and no task: text, or data. Return after it; nothing else may be put out.
+
+        With `task` the answer is a task, and this the message of its last status; other output may come
+        before. `metadata` may hold what active extensions say, under their URIs.
+        """
+        self._execution.reply_status = "said" if task else "reply"
         self._execution.reply = to_json(
             {
                 "messageId": f"{self.run_id}-reply",
                 "role": "ROLE_AGENT",
                 "parts": message_parts(content, media_type),
+                **extended(self.extensions, metadata),
             }
         )
         return DONE

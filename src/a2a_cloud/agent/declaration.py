@@ -100,6 +100,7 @@ class Declaration:
             "replayable": options.replayable,
             "concurrency": options.concurrency,
             "streams": self.is_generator,
+            "extended": options.extended,
         }
 
     # -- arguments

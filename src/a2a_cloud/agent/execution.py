@@ -18,7 +18,7 @@ from a2a_cloud.agent.context import Context
 from a2a_cloud.agent.declaration import Declaration
 from a2a_cloud.agent.files import File
 from a2a_cloud.agent.limits import ran_out
-from a2a_cloud.agent.messages import Message, decode_history, decode_message
+from a2a_cloud.agent.messages import EarlierTask, Message, decode_history, decode_message, decode_tasks
 from a2a_cloud.agent.problem import SCOPE_CODES, InvalidArguments, Problem, Refuse, ScopeDenied
 from a2a_cloud.agent.skill import Declared
 from a2a_cloud.agent.trace import author_trace
@@ -89,6 +89,7 @@ class Execution:
         self.cancelled = False
         self.over = False
         self.reply: bytes | None = None
+        self.reply_status = "reply"
         self.task: asyncio.Task[None] | None = None
         #: Called when the run ends: what it left open lets go.
         self.at_end: set[Callable[[], None]] = set()
@@ -111,6 +112,11 @@ class Execution:
         if self._message is None:
             self._message = decode_message(self.start.message)
         return self._message
+
+    @property
+    def references(self) -> list[EarlierTask]:
+        """See Context."""
+        return decode_tasks(self.start.references) if self.start.references else []
 
     @property
     def history(self) -> list[Message]:
@@ -171,7 +177,7 @@ class Execution:
         declaration = self.declaration()
         value = await self._invoke(declaration, self.start.arguments, self._files(declaration))
         if self.reply is not None:
-            return Result(self.run, "reply", self.reply)
+            return Result(self.run, self.reply_status, self.reply)
         return Result(self.run, "ok", value)
 
     def declaration(self) -> Declaration:

@@ -29,6 +29,7 @@ class Message(Struct, rename="camel", omit_defaults=True):
     context_id: str = ""
     task_id: str = ""
     metadata: dict[str, Any] | None = None
+    extensions: list[str] = []
 
     @property
     def text(self) -> str:
@@ -49,5 +50,39 @@ class Caller(Struct, frozen=True):
         return not self.org
 
 
+class MadeArtifact(Struct, rename="camel", omit_defaults=True):
+    """Something that an earlier task made. A file is named here, and not reached."""
+
+    artifact_id: str
+    parts: list[MessagePart]
+    name: str = ""
+    description: str = ""
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined by line breaks."""
+        return "\n".join(part.text for part in self.parts if part.text is not None)
+
+
+class _Status(Struct):
+    state: str
+
+
+class EarlierTask(Struct, rename="camel", omit_defaults=True):
+    """A task that had ended, to which the message refers: what was said in it, and what it made."""
+
+    id: str
+    context_id: str
+    status: _Status
+    history: list[Message] = []
+    artifacts: list[MadeArtifact] = []
+
+    @property
+    def state(self) -> str:
+        """How it ended: completed, failed, canceled or rejected."""
+        return self.status.state.removeprefix("TASK_STATE_").lower()
+
+
 decode_message = msgspec.json.Decoder(Message).decode
 decode_history = msgspec.json.Decoder(list[Message]).decode
+decode_tasks = msgspec.json.Decoder(list[EarlierTask]).decode

@@ -32,6 +32,7 @@ class Options:
     durable: bool = False
     replayable: bool = True
     concurrency: int = 0
+    extended: bool = False
 
 
 def checked(
@@ -49,6 +50,7 @@ def checked(
     durable: bool,
     replayable: bool | None,
     concurrency: int | None,
+    extended: bool,
 ) -> Options:
     """The options as a value; BadDeclaration with what to write for the first that is wrong."""
     if durable and replayable is False:
@@ -70,6 +72,7 @@ def checked(
         durable=_flag("durable", durable),
         replayable=True if replayable is None else _flag("replayable", replayable),
         concurrency=0 if concurrency is None else _count("concurrency", concurrency, 1024, least=1),
+        extended=_flag("extended", extended),
     )
 
 

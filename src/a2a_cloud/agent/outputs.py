@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -51,6 +52,16 @@ def message_parts(content: Any, media_type: str) -> list[dict[str, Any]]:
     """The one part of a reply: text or data."""
     part: dict[str, Any] = {"text": clean(content)} if isinstance(content, str) else {"data": content}
     return [_typed(part, media_type)]
+
+
+def extended(active: frozenset[str], metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The members of a message or an artifact that carry metadata, and name the extensions in it."""
+    if not metadata:
+        return {}
+    if not all(isinstance(name, str) for name in cast("Mapping[Any, Any]", metadata)):
+        raise Problem("The names in metadata are texts, such as an extension's URI.")
+    used = sorted(active & metadata.keys())
+    return {"metadata": dict(metadata), **({"extensions": used} if used else {})}
 
 
 def _typed(part: dict[str, Any], media_type: str) -> dict[str, Any]:

@@ -63,6 +63,7 @@ def skill(
     durable: bool = False,
     replayable: bool | None = None,
     concurrency: int | None = None,
+    extended: bool = False,
 ) -> Callable[[F], F]: ...
 def skill(function: Any = None, /, **given: Any) -> Any:
     """Declare a function of this module as a skill. The function itself is returned unchanged.
@@ -71,7 +72,8 @@ def skill(function: Any = None, /, **given: Any) -> Any:
     `input_modes`, `output_modes` (media types) are what callers read. `timeout` in seconds for one
     attempt; `retries` further attempts after a `Problem(retry=True)`; `concurrency` runs at once in one
     worker. `idempotent`: after a crash it may be started again. `durable`: after a crash it goes on by
-    replay. `replayable=False`: never run it again, not even to go on after a question.
+    replay. `replayable=False`: never run it again, not even to go on after a question. `extended`: only
+    callers with a key see it, in the extended card, and may call it.
 
     Raises BadDeclaration for a value that can't be used.
     """
@@ -109,6 +111,7 @@ class Agent:
         durable: bool = False,
         replayable: bool | None = None,
         concurrency: int | None = None,
+        extended: bool = False,
     ) -> Callable[[F], F]: ...
     def skill(self, function: Any = None, **given: Any) -> Any:
         """Declare a skill of this agent. The options are those of the module's `skill`."""
@@ -161,6 +164,7 @@ _DEFAULTS: dict[str, Any] = {
     "durable": False,
     "replayable": None,
     "concurrency": None,
+    "extended": False,
 }
 
 

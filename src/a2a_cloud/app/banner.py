@@ -20,6 +20,7 @@ def banner(plat: Platform, recovered: dict[str, int]) -> str:
     a2a = shlex.quote(str(Path(sys.executable).with_name("a2a")))
     lines = [
         f"a2a cloud {a2a_cloud.__version__} is up at {plat.url}",
+        *([f"  gRPC       {plat.grpc_at}"] if plat.grpc_at else []),
         f"  data       {plat.data}",
         f"  admin key  {plat.key_path}",
     ]

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from a2a_cloud.app.grpc import GrpcServing
 from a2a_cloud.app.launches import Launches, cage_of, environment_facts, provenance_of, sbom_of, uv_program
+from a2a_cloud.app.pushes import pushes
 from a2a_cloud.control.approvals.approvals import Approvals
 from a2a_cloud.control.approvals.notices import Notices
 from a2a_cloud.control.approvals.rows import ApprovalRows
@@ -22,6 +24,9 @@ from a2a_cloud.control.grants.authority import Authority
 from a2a_cloud.control.grants.keys import GrantKeys
 from a2a_cloud.control.grants.office import GrantOffice
 from a2a_cloud.control.grants.reader import GrantRows
+from a2a_cloud.control.hooks.rows import SqliteHookRows
+from a2a_cloud.control.hooks.store import Hooks
+from a2a_cloud.control.identity.card_key import CardKey
 from a2a_cloud.control.identity.keys import Identity
 from a2a_cloud.control.identity.signing import SigningKeys
 from a2a_cloud.control.registry.registry import Registry
@@ -32,13 +37,17 @@ from a2a_cloud.model.grant import DEFAULT_WORKSPACE
 from a2a_cloud.model.ports import Clock, Entropy, Ids
 from a2a_cloud.model.principal import DEFAULT_ORG
 from a2a_cloud.model.problem import Internal, Problem, Unavailable
+from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.ops.checks import Health, builds, checks
 from a2a_cloud.ops.system import SteadyClock, SystemClock, SystemEntropy, TimeIds
 from a2a_cloud.runtime.build.environments import Environments
 from a2a_cloud.runtime.drain import drain
 from a2a_cloud.runtime.egress.dial import private_hosts, tls_context
 from a2a_cloud.runtime.egress.proxy import Egress
+from a2a_cloud.runtime.fetches import Files
+from a2a_cloud.runtime.names import Names, Sessions
 from a2a_cloud.runtime.notary import Notary
+from a2a_cloud.runtime.outward import Outward, private
 from a2a_cloud.runtime.recovery import recover
 from a2a_cloud.runtime.runs import Runs
 from a2a_cloud.runtime.sandbox.pick import strongest
@@ -49,9 +58,12 @@ from a2a_cloud.settings import Settings
 from a2a_cloud.storage.journal.process import ProcessJournal
 from a2a_cloud.storage.journal.sqlite import Commit, SqliteJournal
 from a2a_cloud.storage.objects.places import open_objects
+from a2a_cloud.storage.sql.names import NameRows
 from a2a_cloud.storage.sql.sqlite import SqliteReader
 from a2a_cloud.storage.workspaces.rows import SqliteRows
+from a2a_cloud.surface.a2a.grpc.servicer import Servicer
 from a2a_cloud.surface.front_door import FrontDoor
+from a2a_cloud.surface.links import Links
 from a2a_cloud.surface.ports import Check, Services
 from a2a_cloud.surface.ports import Sandbox as SandboxFacts
 from a2a_cloud.surface.serve import Serving
@@ -89,6 +101,8 @@ class Platform:
         self._hear = hear
         self._lock = -1
         self.serving = Serving(self.clock)
+        self.grpc = GrpcServing()
+        self.grpc_at = ""
 
     async def start(self, folders: list[Path]) -> dict[str, int]:
         """Open the data folder, recover, serve the agents, listen. Returns what recovery did.
@@ -99,6 +113,7 @@ class Platform:
         await self._open_data()
         database = self.data / "journal.db"
         keys = SigningKeys.open(self.data / "keys", self.entropy)
+        card_key = CardKey(self.data / "keys", self.entropy)
         self.journal: SqliteJournal | ProcessJournal
         if self._commit is None:
             self.journal = ProcessJournal(database, keys.signer.seed, self._lock)
@@ -146,8 +161,23 @@ class Platform:
             else None,
         )
         self.approvals.restore()
+        hook_rows = SqliteHookRows(rows)
         self.secrets = Secrets.open(
-            self.data / "keys", SqliteSecretRows(rows), self.journal, self.clock, self.entropy
+            self.data / "keys",
+            SqliteSecretRows(rows),
+            self.journal,
+            self.clock,
+            self.entropy,
+            needed=hook_rows.any(SYSTEM),
+        )
+        self.hooks = Hooks(
+            hook_rows,
+            self.journal,
+            self.secrets.seal,
+            self.clock,
+            self.ids,
+            self.entropy,
+            self.identity.by_no,
         )
         egress = Egress(
             context=tls_context(settings.egress_ca) if settings.egress_ca else None,
@@ -182,6 +212,21 @@ class Platform:
             egress=egress,
             secrets=self.secrets,
         )
+        link_key = self._link_key()
+        self.push = pushes(
+            settings,
+            self.runs,
+            self.reader,
+            self.registry,
+            seal=self.secrets.seal,
+            key=card_key,
+            links=Links(link_key, self.clock),
+            issuer=lambda: settings.public_url or self.url,
+        )
+        self.files = Files(
+            Outward(private(settings.fetch_private, "A2A_FETCH_PRIVATE"), roots=settings.egress_ca),
+            self.objects,
+        )
         self.authority.on_revoked = self.runs.sites.recheck
         self.approvals.on_decided = self.runs.frames.scopes.decided
         starts = Starts(self.runs)
@@ -208,11 +253,14 @@ class Platform:
             objects=self.objects,
             clock=self.clock,
             ids=self.ids,
-            link_key=self._link_key(),
+            link_key=link_key,
+            push=self.push,
+            files=self.files,
             base_url=settings.public_url,
             allowed_hosts=settings.allowed_hosts,
             ready=lambda: self.ready and not self.runs.draining and not self.journal.full,
-            jwks=lambda: json.dumps(keys.jwks()).encode(),
+            jwks=lambda: json.dumps({"keys": [*keys.jwks()["keys"], card_key.jwk]}).encode(),
+            card_key=card_key,
             gauges=self._gauges,
             checks=self._checks,
             dev=settings.dev,
@@ -220,15 +268,23 @@ class Platform:
             approvals=self.approvals,
             grants=self.grants,
             secrets=self.secrets,
+            names=Names(NameRows(rows), self.journal),
+            sessions=Sessions(NameRows(rows), self.journal, self.clock, self.ids),
+            hooks=self.hooks,
             sandbox=SandboxFacts(self.sandbox.name, tuple(self.sandbox.layers), tuple(self.sandbox.missing)),
         )
         self.door = FrontDoor(services)
+        self._bind_grpc(services)
         host, port = await self.serving.start(self.door, settings.host, settings.port, settings.http)
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         services.base_url = settings.public_url or self.url
+        if services.grpc_url:
+            await self.grpc.start(Servicer(self.door.admission, self.door.routes.operations, self.door.links))
+        self.push.restore()
         self.ready = True
         self._house = asyncio.create_task(self._keep_house())
-        _write_whole(self.data / "server.json", json.dumps({"url": self.url, "pid": os.getpid()}).encode())
+        told = {"url": self.url, "grpc": self.grpc_at, "pid": os.getpid()}
+        _write_whole(self.data / "server.json", json.dumps(told).encode())
         return recovered
 
     async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
@@ -238,11 +294,28 @@ class Platform:
         self._house.cancel()
         await self.deploys.close()
         await drain(self.runs, seconds)
+        await asyncio.gather(self.push.close(), self.files.close())
         await self.approvals.close()
-        await self.serving.drain(1.0)
+        await asyncio.gather(self.serving.drain(1.0), self.grpc.stop(1.0))
         await self.journal.close()
         self.reader.close()
         os.close(self._lock)
+
+    def _bind_grpc(self, services: Services) -> None:
+        """Take the port of gRPC, so that cards can name it."""
+        settings = self.settings
+        if settings.grpc_port is None:
+            return
+        port = self.grpc.bind(
+            settings.host,
+            settings.grpc_port,
+            exact=settings.grpc_exact,
+            limits=settings.http,
+            body=services.limits.body,
+        )
+        host = settings.host
+        self.grpc_at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        services.grpc_url = settings.grpc_url or f":{port}"
 
     async def _open_data(self) -> None:
         try:

@@ -1,4 +1,13 @@
-"""What can go wrong on the way to a platform, and its problems read back (RFC 9457; A2A 1.0, section 5.4)."""
+"""What can go wrong on the way to a platform or an agent, and its problems read back (RFC 9457; A2A 1.0,
+section 5.4).
+
+    ClientError
+    ├─ Unreachable · NotWaiting          of a platform
+    ├─ ServerProblem                     the other side refused, or the run failed
+    ├─ NoAnswer                          no agent answers there, or the connection broke
+    ├─ BadAnswer                         what came is not what was asked for
+    └─ NoCard · NoInterface · NotSpoken · Untrusted
+"""
 
 from __future__ import annotations
 
@@ -10,7 +19,11 @@ from typing import Any, cast
 from a2a_cloud.client.profile import Target
 
 
-class Unreachable(Exception):
+class ClientError(Exception):
+    """Anything that a caller has to expect."""
+
+
+class Unreachable(ClientError):
     """No platform answers there, or the connection broke. `detail` says how."""
 
     def __init__(self, target: Target, detail: str) -> None:
@@ -19,7 +32,7 @@ class Unreachable(Exception):
         super().__init__(f"{target.url}: {detail}")
 
 
-class NotWaiting(Exception):
+class NotWaiting(ClientError):
     """An answer was to be given, but the task waits for none: it is in `state`."""
 
     def __init__(self, state: str, run_id: str) -> None:
@@ -28,8 +41,68 @@ class NotWaiting(Exception):
         super().__init__(state)
 
 
+class AgentError(ClientError):
+    """Something about an agent: `detail` says what, `remedy` what to do next."""
+
+    code = "agent_error"
+
+    def __init__(self, detail: str, remedy: str = "") -> None:
+        self.detail = detail
+        self.remedy = remedy
+        super().__init__(f"{detail} {remedy}".strip())
+
+
+class NoAnswer(AgentError):
+    """No agent answers at `url`, or the connection broke. `sent`: the request may have got there."""
+
+    code = "unreachable"
+
+    def __init__(self, url: str, why: str, *, sent: bool = True) -> None:
+        self.url = url
+        self.why = why
+        self.sent = sent
+        super().__init__(f"No agent can be reached at {url}: {why}.")
+
+
+class BadAnswer(AgentError):
+    """What came is not what was asked for: another type, another shape, or too large."""
+
+    code = "bad_answer"
+
+
+class NoCard(AgentError):
+    """There is no agent card, or it can't be read."""
+
+    code = "no_card"
+
+
+class NoInterface(AgentError):
+    """The agent speaks nothing that this client speaks."""
+
+    code = "no_interface"
+
+
+class NotSpoken(AgentError):
+    """The version that is spoken with the agent has no such operation."""
+
+    code = "not_spoken"
+
+
+class Untrusted(AgentError):
+    """The card's signature does not hold, or there is none and one was asked for.
+
+    `wrong`: a key that is known did not make it (and not only that its key is unknown).
+    """
+
+    code = "untrusted"
+
+    def __init__(self, detail: str, remedy: str = "", *, wrong: bool = False) -> None:
+        self.wrong = wrong
+        super().__init__(detail, remedy)
+
+
 @dataclass
-class ServerProblem(Exception):
+class ServerProblem(ClientError):
     """The platform refused, or the run failed: its problem, read back."""
 
     status: int

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 #: A line longer than this is no event of ours (JSON bodies end at 16 MB, plus base64 and escapes).
 MAX_LINE = 64 << 20
+_LONGEST_RETRY = 60.0
 
 
 class StreamBroken(Exception):
@@ -26,6 +27,9 @@ class SseParser:
 
     Lines end with LF, CRLF or CR. Unlike a browser's, an event's id is its own and is not
     inherited from an earlier event, because the platform's first event (the status now) has none.
+
+    `last_id` is the last id that came, also with an event that has no data; `retry` the seconds that the
+    server asks to wait before the stream is taken up again (a minute at most; 0.0 when it says nothing).
     """
 
     def __init__(self) -> None:
@@ -33,6 +37,8 @@ class SseParser:
         self._scanned = 0
         self._skip_lf = False
         self._first = True
+        self.last_id = ""
+        self.retry = 0.0
         self._id = ""
         self._kind = ""
         self._data: list[str] = []
@@ -87,10 +93,13 @@ class SseParser:
             self._kind = text
         elif name == b"id" and "\0" not in text:
             self._id = text
+        elif name == b"retry" and text.isascii() and text.isdigit():
+            self.retry = min(int(text[:9]) / 1000, _LONGEST_RETRY)
         return None
 
     def _dispatch(self) -> ServerEvent | None:
         data, kind, ident = self._data, self._kind, self._id
         self._data, self._kind, self._id = [], "", ""
+        self.last_id = ident or self.last_id
         text = "\n".join(data)
         return ServerEvent(ident, kind or "message", text) if text else None

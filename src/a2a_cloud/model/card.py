@@ -1,16 +1,24 @@
-"""The AgentCard of A2A 1.0 (specification, section 4.4): how an agent introduces itself."""
+"""The AgentCard (A2A 1.0, section 4.4): how an agent introduces itself, to readers of 1.0 and of 0.3.
+
+One document for both: the members of 1.0, and beside them those that 0.3 requires. Each generation's readers
+pass over what they do not know; nothing is said twice in a way that could differ.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 #: Each skill's schemas, as params of this extension of the card (docs/extensions.md).
 SKILL_SCHEMAS = "urn:a2a-cloud:skill-schemas:v1"
 #: How an agent's runs are kept apart, as params of this one.
 ISOLATION = "urn:a2a-cloud:isolation:v1"
-#: Extensions that a caller may name in A2A-Extensions.
-EXTENSIONS = (SKILL_SCHEMAS.encode(), ISOLATION.encode())
+#: Questions and approvals in a form that clients of kagent's public extension know.
+HITL = "https://kagent.dev/extensions/hitl/v1"
+#: Extensions of every agent here, which a caller may name in A2A-Extensions.
+EXTENSIONS = (SKILL_SCHEMAS.encode(), ISOLATION.encode(), HITL.encode())
 
 
 class AgentInterface(Struct, rename="camel", omit_defaults=True):
@@ -20,6 +28,13 @@ class AgentInterface(Struct, rename="camel", omit_defaults=True):
     protocol_binding: str
     protocol_version: str
     tenant: str | UnsetType = UNSET
+
+
+class OldInterface(Struct):
+    """The same in 0.3, which has one version for the whole card."""
+
+    url: str
+    transport: str
 
 
 class AgentProvider(Struct, rename="camel"):
@@ -52,26 +67,39 @@ class IsolationParams(Struct):
     layers: list[str]
 
 
-class AgentExtension(Struct, rename="camel"):
-    """An extension that the agent supports."""
+class AgentExtension(Struct, rename="camel", omit_defaults=True):
+    """An extension that the agent supports. `params` are the extension's own."""
 
     uri: str
-    description: str
-    required: bool
-    params: SkillSchemasParams | IsolationParams
+    description: str = ""
+    required: bool = False
+    params: Any = UNSET
 
 
 class AgentCapabilities(Struct, rename="camel"):
-    """What the agent can do besides answering."""
+    """What the agent can do besides answering. `state_transition_history` is of 0.3 (docs/cards.md)."""
 
     streaming: bool
     push_notifications: bool
     extended_agent_card: bool
     extensions: list[AgentExtension]
+    state_transition_history: bool = True
+
+
+class Scopes(Struct, omit_defaults=True):
+    """The scopes that a requirement asks for."""
+
+    list: list[str] = []
+
+
+class SecurityRequirement(Struct):
+    """Schemes that are needed together; a card's requirements are alternatives."""
+
+    schemes: dict[str, Scopes]
 
 
 class AgentSkill(Struct, rename="camel", omit_defaults=True):
-    """A skill as callers read it; `tags` is required and may be empty."""
+    """A skill as callers read it; `tags` is required. `security` is of 0.3."""
 
     id: str
     name: str
@@ -80,6 +108,8 @@ class AgentSkill(Struct, rename="camel", omit_defaults=True):
     examples: list[str] = []
     input_modes: list[str] = []
     output_modes: list[str] = []
+    security_requirements: list[SecurityRequirement] = []
+    security: list[dict[str, list[str]]] = []
 
 
 class ApiKeyScheme(Struct, omit_defaults=True):
@@ -98,26 +128,28 @@ class HttpAuthScheme(Struct, rename="camel", omit_defaults=True):
 
 
 class SecurityScheme(Struct, rename="camel", omit_defaults=True):
-    """One of its members."""
+    """One of 1.0's members; and the scheme as 0.3 writes it, which is OpenAPI's way: `type`, then what that
+    type has."""
 
-    api_key_security_scheme: ApiKeyScheme | UnsetType = UNSET
     http_auth_security_scheme: HttpAuthScheme | UnsetType = UNSET
+    api_key_security_scheme: ApiKeyScheme | UnsetType = UNSET
+    type: str = ""
+    scheme: str = ""
+    name: str = ""
+    location: str = field(default="", name="in")
+    description: str = ""
 
 
-class Scopes(Struct):
-    """The scopes that a requirement asks for."""
+class CardSignature(Struct):
+    """A JWS over the card's canonical form, its payload left out (8.4.2)."""
 
-    list: list[str]
-
-
-class SecurityRequirement(Struct):
-    """Schemes that are needed together; a card's requirements are alternatives."""
-
-    schemes: dict[str, Scopes]
+    protected: str
+    signature: str
 
 
 class AgentCard(Struct, rename="camel", omit_defaults=True):
-    """The card."""
+    """The card. What stands below `signatures` is of 0.3: the address and transport that it prefers, all that
+    it could use, and what a caller has to send."""
 
     name: str
     description: str
@@ -132,3 +164,10 @@ class AgentCard(Struct, rename="camel", omit_defaults=True):
     icon_url: str | UnsetType = UNSET
     security_schemes: dict[str, SecurityScheme] | UnsetType = UNSET
     security_requirements: list[SecurityRequirement] | UnsetType = UNSET
+    signatures: list[CardSignature] | UnsetType = UNSET
+    url: str = ""
+    preferred_transport: str = ""
+    protocol_version: str = ""
+    additional_interfaces: list[OldInterface] = []
+    security: list[dict[str, list[str]]] | UnsetType = UNSET
+    supports_authenticated_extended_card: bool | UnsetType = UNSET

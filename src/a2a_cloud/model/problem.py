@@ -8,8 +8,10 @@
     ├─ NotFound
     │    ├─ AgentNotFound · ReleaseNotFound · TaskNotFound · RunNotFound · SkillNotFound
     │    ├─ WorkspaceNotFound · VersionNotFound · FileNotFound
-    │    └─ ApprovalNotFound
-    ├─ ApprovalClosed
+    │    ├─ ApprovalNotFound · SessionNotFound
+    │    └─ ResourceNotFound · McpSessionNotFound             (MCP)
+    ├─ ApprovalClosed · SessionEnded · NameTaken
+    ├─ HeaderMismatch · CapabilityRequired · ProtocolVersionNotSupported    (MCP 2026-07-28)
     ├─ SecretInSource · BuildFailed · StartFailed · BreakingChange      (how a deploy may end)
     │    └─ SandboxRequired                                  (a StartFailed)
     ├─ VersionEnded
@@ -187,11 +189,62 @@ class ApprovalNotFound(NotFound):
     code, title, rpc = "approval_not_found", "There is no such approval", -32068
 
 
+class SessionNotFound(NotFound):
+    code, title, rpc = "session_not_found", "There is no such session", -32081
+
+
+class SessionEnded(Problem):
+    """The session was ended: it takes no messages, and what was kept in it is gone."""
+
+    code, title, http, rpc = "session_ended", "The session has ended", 410, -32082
+    grpc = "FAILED_PRECONDITION"
+
+
+class NameTaken(Problem):
+    """A task that the caller began a moment ago has this name."""
+
+    code, title, http, rpc, retry = "name_taken", "Another task was given this name", 409, -32083, True
+    grpc = "ALREADY_EXISTS"
+
+
 class ApprovalClosed(Problem):
     """Somebody decided already, or the run that asked waits no more."""
 
     code, title, http, rpc = "approval_closed", "This was decided already", 409, -32069
     grpc = "FAILED_PRECONDITION"
+
+
+class ResourceNotFound(NotFound):
+    """MCP: nothing of the caller's, and nothing that the agent offers, has this URI."""
+
+    code, title, rpc = "resource_not_found", "There is no such resource", -32602
+
+
+class McpSessionNotFound(NotFound):
+    """MCP until 2025-11-25: the session was ended, has expired, or is another caller's."""
+
+    code, title, rpc = "mcp_session_not_found", "There is no such session", -32600
+
+
+class HeaderMismatch(InvalidRequest):
+    """MCP since 2026-07-28: a header does not say what the body says."""
+
+    code, title, rpc = "header_mismatch", "The headers and the body differ", -32020
+
+
+class CapabilityRequired(InvalidRequest):
+    """MCP since 2026-07-28: the call needs something that the client did not declare.
+
+    `info["capability"]` names it, `extensions.` before an extension's.
+    """
+
+    code, title, rpc = "capability_required", "The client lacks a capability", -32021
+
+
+class ProtocolVersionNotSupported(InvalidRequest):
+    """MCP: the revision that the client speaks is not served."""
+
+    code, title, rpc = "protocol_version_not_supported", "This revision of MCP is not served", -32022
 
 
 class TaskNotCancelable(Problem):

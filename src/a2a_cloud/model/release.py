@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -24,7 +24,7 @@ class SkillSpec(Struct, frozen=True, omit_defaults=True):
     `input_schema` is an object schema of the parameters (JSON Schema 2020-12); file parameters are
     in `files`, not in the schema. `text_param` names the one string parameter that free text fills
     when the skill is the default. `timeout` in seconds; `concurrency` = runs of this skill at once
-    in one worker (0: the release's limit).
+    in one worker (0: the release's limit). `extended`: only callers with a key see and call it.
     """
 
     id: str
@@ -45,6 +45,7 @@ class SkillSpec(Struct, frozen=True, omit_defaults=True):
     replayable: bool = True
     concurrency: int = 0
     streams: bool = False
+    extended: bool = False
 
 
 class FileParam(Struct, frozen=True, omit_defaults=True):
@@ -111,6 +112,18 @@ class SecretBinding(Struct, frozen=True):
     template: str
 
 
+class ExtensionSpec(Struct, frozen=True, omit_defaults=True):
+    """An entry of `[[extensions]]`: an extension of A2A that the agent's own code serves (A2A 1.0, 4.6).
+
+    `required`: a caller that does not name it is refused. `params` stand in the card as they are.
+    """
+
+    uri: str
+    description: str = ""
+    required: bool = False
+    params: dict[str, Any] = {}
+
+
 class Manifest(Struct, frozen=True, omit_defaults=True):
     """The folder's `a2a.toml`, read and checked."""
 
@@ -130,6 +143,7 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     sandbox: SandboxSpec = SandboxSpec()
     secrets: tuple[SecretBinding, ...] = ()
     merge: Literal["refuse", "last-writer"] = "refuse"
+    extensions: tuple[ExtensionSpec, ...] = ()
 
 
 class ReleaseState(StrEnum):
@@ -184,6 +198,17 @@ class Release(Struct, frozen=True):
             if spec.id == skill_id:
                 return spec
         return None
+
+    @property
+    def extended(self) -> bool:
+        """Whether some of its skills are for callers with a key alone."""
+        return any(spec.extended for spec in self.skills)
+
+    def seen_by(self, anonymous: bool) -> Release:
+        """The release as a caller sees it: without a key, without the skills that need one."""
+        if not anonymous or not self.extended:
+            return self
+        return msgspec.structs.replace(self, skills=tuple(s for s in self.skills if not s.extended))
 
     @property
     def major(self) -> int:

@@ -39,14 +39,18 @@ class Parent(Struct, frozen=True):
 
 
 class PushTarget(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Where push notifications of a task go (A2A 1.0, 4.3.1): `id` is the caller's or made by us, `token`
-    comes back in a header, `scheme` and `credentials` are the Authorization that the receiver wants."""
+    """Where push notifications of a task go (A2A 1.0, 4.3.1): `id` is the caller's, "" for the task's own,
+    `token` comes back in a header, `scheme` and `credentials` are the Authorization that the receiver wants.
+    `base` is the agent's address as the caller reached it, for links in what is pushed, `name` what an older
+    dialect's caller calls the task."""
 
     url: str
     id: str = ""
     token: str = ""
     scheme: str = ""
     credentials: str = ""
+    base: str = ""
+    name: str = ""
 
 
 class Call(Struct):
@@ -60,7 +64,8 @@ class Call(Struct):
     the caller sees a task before the outcome (stream, returnImmediately, POST /tasks), so a reply cannot
     be a bare Message. `deadline` is monotonic seconds or None. `narrow` is what the caller leaves of the
     agent's grant. `name` is what an older dialect's caller calls the new task. `push` is told what happens
-    to the task, from its acceptance on. Among waiting runs a higher `priority` begins first.
+    to the task, from its acceptance on. Among waiting runs a higher `priority` begins first. `extensions`
+    are the URIs of those that the caller named and the agent has.
     """
 
     release: Release
@@ -85,6 +90,7 @@ class Call(Struct):
     name: str = ""
     push: PushTarget | None = None
     priority: int = 0
+    extensions: list[str] = []
 
 
 # --- what a run emits -------------------------------------------------------------------------

@@ -7,6 +7,7 @@ here reads (`data`, `metadata`) stay `msgspec.Raw`, so they are never decoded to
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -109,4 +110,4 @@ class Task(Struct, rename="camel", omit_defaults=True):
     status: TaskStatus
     artifacts: list[Artifact] | UnsetType = UNSET
     history: list[Message] | UnsetType = UNSET
-    metadata: dict[str, str] | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET

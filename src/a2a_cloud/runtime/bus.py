@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from a2a_cloud.model.run import RunEvent, StatusEvent
+from a2a_cloud.model.run import LogEvent, RunEvent, StatusEvent
 from a2a_cloud.model.task import TERMINAL
 from a2a_cloud.runtime.live import LiveTask, Run
 
@@ -59,10 +59,12 @@ class Subscription:
     """A sink's place among a task's followers; knows the last position that it has delivered, so
     that an event that came from the journal is not delivered again live."""
 
-    __slots__ = ("_sink", "_task", "last")
+    __slots__ = ("_sink", "_task", "last", "logs")
 
     def __init__(self, task: LiveTask | None, sink: Sink, last: tuple[int, int]) -> None:
         self._task, self._sink, self.last = task, sink, last
+        #: It wants log lines too, which are no event to others.
+        self.logs: bool = getattr(sink, "logs", False)
         if task is not None:
             task.sinks.append(self)
 
@@ -89,7 +91,7 @@ class Bus:
     def deliver(self, task: LiveTask, run: Run, flight: list[tuple[int, RunEvent]]) -> None:
         """Pass a run's committed events to the task's followers, in order."""
         for seq, event in flight:
-            if not event.visible:
+            if not event.visible and not (type(event) is LogEvent and task.sinks):
                 continue
             ends = type(event) is StatusEvent and event.state in TERMINAL
             delivered = Delivered(
@@ -103,5 +105,6 @@ class Bus:
                 run.receipt_id if ends else "",
             )
             for subscription in tuple(task.sinks):
-                subscription.deliver(delivered)
-                self.delivered += 1
+                if event.visible or subscription.logs:
+                    subscription.deliver(delivered)
+                    self.delivered += 1

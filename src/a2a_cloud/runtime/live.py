@@ -35,13 +35,15 @@ NO_OBJECTS: frozenset[tuple[str, int]] = frozenset()
 
 
 class Outcome(Struct):
-    """How a run ends. `value` is JSON; `dead` puts it on the dead-letter list."""
+    """How a run ends. `value` is JSON; `dead` puts it on the dead-letter list. A `late` reply is what the
+    task's last status says, whatever was put out before."""
 
     state: TaskState
     value: msgspec.Raw | None = None
     problem: Problem | None = None
     reply: Message | None = None
     dead: bool = False
+    late: bool = False
 
 
 class Question(Struct):

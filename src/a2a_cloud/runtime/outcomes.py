@@ -49,17 +49,19 @@ def outcome_of(run: Run, frame: Result) -> Outcome:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _bad("The skill's result is not valid JSON.")
         return Outcome(TaskState.COMPLETED, value=msgspec.Raw(value))
-    if frame.status == "reply":
+    if frame.status in ("reply", "said"):
         try:
             message = _message.decode(frame.value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return _bad("The skill's reply is not a message.")
         message.role = Role.AGENT
+        if frame.status == "said":
+            run.call.shown = True  # The answer is the task: the message belongs to its status.
         message.context_id = run.context_id
         message.task_id = run.task_id if run.call.shown or run.ordinal > 1 else msgspec.UNSET
         for part in message.parts:
             part.object = msgspec.UNSET
-        return Outcome(TaskState.COMPLETED, reply=message)
+        return Outcome(TaskState.COMPLETED, reply=message, late=frame.status == "said")
     if frame.status == "refused":
         return Outcome(TaskState.REJECTED, problem=problem_of(frame.trouble))
     if frame.status == "canceled":

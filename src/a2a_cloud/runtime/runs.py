@@ -14,6 +14,7 @@ import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,9 +22,12 @@ from a2a_cloud.model.ports import Clock, Entropy, Ids
 from a2a_cloud.model.problem import (
     Busy,
     Internal,
+    InvalidParams,
+    NameTaken,
     Problem,
     ReplayDiffers,
     SkillFailed,
+    SkillNotFound,
     StorageFull,
     TimedOut,
     Unavailable,
@@ -54,18 +58,23 @@ from a2a_cloud.runtime.outcomes import outcome_of, reply_of
 from a2a_cloud.runtime.pool import IDLE, Pool, Turns
 from a2a_cloud.runtime.ports import Approvals, Authority, Launch, Principals, Releases
 from a2a_cloud.runtime.process import Worker
+from a2a_cloud.runtime.references import references
 from a2a_cloud.runtime.sandbox.port import Sandbox
 from a2a_cloud.runtime.sites import Egress, Secrets, Sites
 from a2a_cloud.runtime.stored import store_call
 from a2a_cloud.runtime.talk import Talk
 from a2a_cloud.runtime.workfiles import Workfiles
 from a2a_cloud.runtime.workspace.service import Workspaces
-from a2a_cloud.storage.journal.port import Journal, Op, Write
+from a2a_cloud.storage.journal.port import Journal, Op, Refusal, Write
 from a2a_cloud.storage.objects.port import ObjectStore
 from a2a_cloud.storage.sql import statements as sql
+from a2a_cloud.storage.sql.names import ADD_TASK_NAME
 from a2a_cloud.storage.sql.reader import Reader
 from a2a_cloud.wire.worker import Cancel, FileFrame, Result, Start, ToRuntime
 from a2a_cloud.wire.worker import Log as LogFrame
+
+if TYPE_CHECKING:
+    from a2a_cloud.runtime.push.service import Push
 
 log = logging.getLogger("a2a_cloud.runs")
 
@@ -139,6 +148,8 @@ class Runs:
         self.live: dict[int, Run] = {}
         self.by_id: dict[str, Run] = {}
         self.keys = Keys(self)
+        #: Tells those who want to hear of a task; app.py sets it.
+        self.push: Push | None = None
         self._salts = b""
         self._salts_at = 0
         #: No new work; then, when what runs has had its time: nothing begins any more.
@@ -167,10 +178,20 @@ class Runs:
             digest = key_digest(call.release, call.principal, call.key)
             # A new call's key is looked up by the insert itself; only where a repeat must not even
             # be tried (answers, children, what may begin before it is stored) is it looked up before.
-            look = bool(call.task_id) or call.parent is not None or self.journal.full or self._eager(call)
+            look = (
+                bool(call.task_id)
+                or call.answer
+                or call.parent is not None
+                or self.journal.full
+                or self._eager(call)
+            )
             known = self.keys.known(call, digest, look=look)
             if known is not None:
                 return known
+            if call.answer and not call.task_id:
+                raise InvalidParams(
+                    "An earlier call under this messageId was not taken after all.", remedy="Send it again."
+                )
         # A child belongs to work that was taken before: it waits for room, as everything of that does.
         if self.journal.full and call.parent is None:
             raise StorageFull(remedy="Free some space on the disk of A2A_DATA.", retry_after=5)
@@ -199,9 +220,11 @@ class Runs:
         """Queue the acceptance of a new run of `task`."""
         now = self.clock.now()
         release = call.release
+        spec = release.skill(call.skill) if call.skill else None
+        if spec is not None and spec.extended and call.principal.anonymous and call.parent is None:
+            raise SkillNotFound(f"The agent has no skill {call.skill}.")  # None that they know of.
         self._next_run += 1
         task.total += 1
-        spec = release.skill(call.skill) if call.skill else None
         run = Run(self._next_run, self.ids.new("run"), task, task.total, call, spec)
         run.created = now
         run.salts = self.draw_salts()
@@ -213,6 +236,8 @@ class Runs:
         run.request_sha256 = hashlib.sha256(run.salts[:16] + body).hexdigest()
         try:
             granted = self.granted.at_acceptance(run)
+            if call.push is not None and self.push is not None:
+                granted = [*granted, *self.push.of_call(run, call, 0)]
         except Problem:
             task.total -= 1
             raise
@@ -256,6 +281,9 @@ class Runs:
                     ),
                 )
             )
+            if call.name:
+                row = (task.org_no, task.owner_no, task.agent_no, call.name, task.id)
+                ops.append((ADD_TASK_NAME, row))
         ops += granted
         if digest:
             ops.append((sql.ADD_IDEMPOTENCY, (digest, task.org_no, run.no, call.fingerprint)))
@@ -288,6 +316,8 @@ class Runs:
                     earlier = self.keys.repeat(run, digest)
                 except Problem as problem:
                     run.accept_error = problem
+            if run.call.name and isinstance(error, Refusal) and type(run.accept_error) is Internal:
+                run.accept_error = NameTaken(f"A task {run.call.name[:80]!r} has just begun.")
             run.ending = run.ending or Outcome(TaskState.FAILED)
             # What an idempotent skill did in the meantime must not be stored without its run.
             run.void = True
@@ -307,6 +337,8 @@ class Runs:
             run.wake(run.accept_error)
             return
         run.is_accepted = True
+        if run.call.push is not None and self.push is not None:
+            self.push.stored(run, run.call.push)
         if run.waiters:
             run.wake()
         # One that began early has been started already, and may have lost its worker since.
@@ -409,6 +441,8 @@ class Runs:
                 parent_agent=self.talk.parent_agent(call) if call.parent is not None else "",
                 now=run.record.now if run.record is not None else [],
                 output_modes=call.output_modes,
+                references=references(self, run) if call.message.reference_task_ids else b"",
+                extensions=call.extensions,
             )
         )
 
@@ -563,7 +597,7 @@ class Runs:
         """The run ends so; its end is visible once it is committed. Later calls change nothing."""
         if run.ending is not None:
             return
-        if outcome.reply is not None and run.seq:
+        if outcome.reply is not None and run.seq and not outcome.late:
             outcome = reply_of(run, outcome, outcome.reply)
         self.sites.leave(run)
         run.ending = outcome

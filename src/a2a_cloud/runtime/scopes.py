@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from a2a_cloud.model.approval import BY_RULES, Approval, ApprovalState, Ask
+from a2a_cloud.model.card import HITL
 from a2a_cloud.model.grant import Widening
 from a2a_cloud.model.problem import ApprovalClosed, InvalidParams, Problem
 from a2a_cloud.model.receipt import ApprovalEntry
@@ -24,6 +25,7 @@ from a2a_cloud.model.stamp import stamp
 from a2a_cloud.model.task import Message, Part, Role, TaskState
 from a2a_cloud.runtime.live import Question, Run
 from a2a_cloud.storage.journal.port import Op
+from a2a_cloud.wire import hitl
 from a2a_cloud.wire.glob import check_globs, host_glob
 from a2a_cloud.wire.worker import Trouble
 
@@ -127,6 +129,11 @@ class Scopes:
             task_id=run.task_id,
             metadata=msgspec.Raw(b'{"a2a-cloud/approval":' + _encode(facts) + b"}"),
         )
+        if HITL in run.call.extensions:
+            wants = {
+                name: value for name, value in facts.items() if value and name not in ("approval", "reason")
+            }
+            hitl.carry(message, hitl.approval_request(found.id, f"{run.id}.{seq}", text, wants))
         run.append(
             StatusEvent(state=TaskState.AUTH_REQUIRED, at=runs.clock.now(), message=message, question=seq)
         )

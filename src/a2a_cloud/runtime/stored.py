@@ -28,6 +28,7 @@ class StoredCall(Struct, omit_defaults=True):
     v: int = 1
     narrow: Narrowing | None = None
     priority: int = 0
+    extensions: list[str] = []
 
 
 _encoder = msgspec.json.Encoder()
@@ -50,6 +51,7 @@ def store_call(call: Call) -> bytes:
             call.dialect,
             narrow=call.narrow,
             priority=call.priority,
+            extensions=call.extensions,
         )
     )
 
@@ -77,6 +79,7 @@ def load_call(
         dialect=stored.dialect,
         narrow=stored.narrow,
         priority=stored.priority,
+        extensions=stored.extensions,
     )
 
 

@@ -3,11 +3,13 @@ of the talk so far."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from msgspec import UNSET
 
+from a2a_cloud.model.card import HITL
 from a2a_cloud.model.problem import Internal, InvalidParams, TaskNotFound, UnsupportedOperation
 from a2a_cloud.model.run import (
     AnswerEvent,
@@ -27,6 +29,7 @@ from a2a_cloud.runtime.live import LiveTask, Outcome, Question, Run
 from a2a_cloud.runtime.stored import load_call, message_of
 from a2a_cloud.storage.sql import statements as sql
 from a2a_cloud.storage.sql.reader import RunRow
+from a2a_cloud.wire import hitl
 from a2a_cloud.wire.json_schema import BadSchema, Misfit, check, compiled, fits
 from a2a_cloud.wire.worker import Answer, Trouble
 
@@ -115,6 +118,10 @@ class Talk:
             task_id=run.task_id,
             metadata=metadata,
         )
+        if HITL in run.call.extensions:
+            hitl.carry(
+                message, hitl.ask_request(_ident(run, question), question.text, bytes(question.schema))
+            )
         run.append(
             StatusEvent(
                 state=TaskState.INPUT_REQUIRED,
@@ -135,8 +142,12 @@ class Talk:
         self._runs.pools[run.call.release.no].leave(run)
 
     def _answer(self, run: Run, question: Question, call: Call, digest: bytes) -> Run:
-        value = answer_value(question, call.message)
+        value = answer_value(question, call.message, _ident(run, question))
+        if call.extensions:  # What follows is said in the words that the caller knows by now.
+            run.call.extensions = sorted({*run.call.extensions, *call.extensions})
         now = self._runs.clock.now()
+        push = self._runs.push if call.push is not None else None
+        told = push.of_call(run, call, run.seq) if push is not None else []
         run.question = None
         run.is_accepted = False
         run.state = TaskState.WORKING
@@ -149,10 +160,13 @@ class Talk:
                 at=now,
             )
         )
+        run.ops += told
         if digest:
             run.ops.append((sql.ADD_IDEMPOTENCY, (digest, run.task.org_no, run.no, call.fingerprint)))
             self._runs.keys.remember(run, digest, call.fingerprint)
         self.resume(run, question.effect, value)
+        if push is not None and call.push is not None:
+            self._runs.when_written(run, partial(push.stored, run, call.push))
         return run
 
     def resume(self, run: Run, effect: int, value: bytes, trouble: Trouble | None = None) -> None:
@@ -344,18 +358,32 @@ def awaits_replay(events: list[tuple[int, RunEvent]]) -> bool:
     return False
 
 
-def answer_value(question: Question, message: Message) -> bytes:
+def _ident(run: Run, question: Question) -> str:
+    """What identifies a question outside of the platform, over a restart too."""
+    return f"{run.id}.{question.effect}"
+
+
+def answer_value(question: Question, message: Message, ident: str = "") -> bytes:
     """The JSON value that a message answers a question with, checked against the question's schema.
 
-    The first data part's data, else the text; text is taken as it is where the schema wants a
-    string, else read as JSON; a bare value fills an object schema's one required property. Raises
-    InvalidParams; the question stays open.
+    What it answers in the words of wire/hitl, if it does (`ident` is the question's id there); else the
+    first data part's data, else the text; text is taken as it is where the schema wants a string, else read
+    as JSON; a bare value fills an object schema's one required property. Raises InvalidParams; the question
+    stays open.
     """
     schema = bytes(question.schema)
     value: Any = None
+    answers = hitl.response_in(message)
     data = next((part.data for part in message.parts if isinstance(part.data, msgspec.Raw)), None)
     texts = [part.text for part in message.parts if isinstance(part.text, str)]
-    if data is not None:
+    if answers is not None:
+        if not isinstance(answers, hitl.Answers) or answers.id != ident:
+            raise InvalidParams(
+                f"The message answers another question than {question.text!r}, which is open.",
+                remedy=f"Answer with the id {ident}.",
+            )
+        value = hitl.value_of(schema, answers.answers)
+    elif data is not None:
         value = _any.decode(bytes(data))
         if (
             not fits(schema, value)

@@ -20,9 +20,9 @@ from a2a_cloud.model.problem import (
     TaskNotCancelable,
     TaskNotFound,
 )
-from a2a_cloud.model.run import RunEvent, StatusEvent, decode_event
+from a2a_cloud.model.run import LogEvent, RunEvent, StatusEvent, decode_event
 from a2a_cloud.model.scope import Scope
-from a2a_cloud.model.task import TERMINAL, Message, TaskState
+from a2a_cloud.model.task import INTERRUPTED, TERMINAL, Message, TaskState
 from a2a_cloud.runtime.bus import Delivered, Sink, Subscription
 from a2a_cloud.runtime.live import LiveTask, Run
 from a2a_cloud.runtime.stored import StoredCall, message_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class RunView(Struct):
-    """A run with its committed visible events, as (seq, event) in order."""
+    """A run with its committed visible events, as (seq, event) in order. Times are wall seconds."""
 
     run_id: str
     ordinal: int
@@ -41,6 +41,8 @@ class RunView(Struct):
     receipt_id: str
     message: Message
     events: list[tuple[int, RunEvent]]
+    created: float = 0.0
+    started: float | None = None
 
 
 class TaskView(Struct):
@@ -137,7 +139,16 @@ class RunService:
         last = run.events[-1][1]
         at = last.at if isinstance(last, StatusEvent) else run.created
         message = run.call.message
-        view = RunView(run.id, run.ordinal, run.call.skill, run.receipt_id, message, run.events)
+        view = RunView(
+            run.id,
+            run.ordinal,
+            run.call.skill,
+            run.receipt_id,
+            message,
+            run.events,
+            run.created,
+            run.started,
+        )
         return TaskView(task.id, task.context_id, run.call.release.name, run.state, at, [view])
 
     def _view(self, scope: Scope, row: TaskRow) -> TaskView:
@@ -157,10 +168,17 @@ class RunService:
                     "rcpt_" + receipts[run.no].hex() if run.no in receipts else "",
                     message_of(self._reader.call(Scope(org=run.org), run.no) or b""),
                     self._runs.talk.stored_events(run.org, run.no),
+                    run.created,
+                    self._began(run),
                 )
                 for run in runs
             ],
         )
+
+    def _began(self, row: RunRow) -> float | None:
+        """When a run began. That costs no commit of its own: memory knows it first."""
+        live = self._runs.live.get(row.no)
+        return live.started if live is not None else row.started
 
     def _state(self, row: TaskRow) -> TaskState:
         """A task's state. That its run has begun costs no commit of its own: memory knows."""
@@ -282,7 +300,7 @@ class RunService:
             start = after[1] if run.ordinal == after[0] else 0
             for seq, body in self._reader.events(Scope(org=row.org), run.no, start):
                 event = decode_event(body)
-                if not event.visible:
+                if not event.visible and not (subscription.logs and isinstance(event, LogEvent)):
                     continue
                 ends = isinstance(event, StatusEvent) and event.state in TERMINAL
                 subscription.deliver(
@@ -319,7 +337,7 @@ class RunService:
             self._runs.cancel_run(run)
         for run in runs:
             while not run.terminal:  # A run that asked when it was canceled is settled, but not ended.
-                if run.state is TaskState.INPUT_REQUIRED:
+                if run.state in INTERRUPTED:
                     run.state = TaskState.WORKING
                 await run.settled()
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any, cast
 
-import msgspec
 from msgspec import UNSET
 
 from a2a_cloud.model.principal import Principal
@@ -22,11 +21,14 @@ from a2a_cloud.model.run import BoundFile, Call
 from a2a_cloud.model.scope import owner_scope
 from a2a_cloud.model.task import INTERRUPTED, TERMINAL, Message, Part
 from a2a_cloud.surface import narrowing, priority
+from a2a_cloud.surface.alike import alike, parts_alike
 from a2a_cloud.surface.arguments import EMPTY, Gates
 from a2a_cloud.surface.parts import (
     bind_files,
     check_message,
     decode_any,
+    fetch_addresses,
+    has_address,
     is_file,
     matches,
     media_type_of,
@@ -39,18 +41,17 @@ from a2a_cloud.wire.json_text import readable
 
 _OWN_MEMBERS = frozenset({"skill", "arguments"})
 _DEFAULT_OUTPUT = ["text/plain", "application/json"]
-_encode = msgspec.json.Encoder().encode
-_canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 class Calls:
     """Makes Calls out of messages."""
 
-    __slots__ = ("_limits", "_objects", "_runs", "gates")
+    __slots__ = ("_files", "_limits", "_objects", "_runs", "gates")
 
     def __init__(self, services: Services) -> None:
         self._runs = services.runs
         self._objects = services.objects
+        self._files = services.files
         self._limits = services.limits
         self.gates = Gates()
 
@@ -71,7 +72,11 @@ class Calls:
         routed: tuple[str, bytes, list[BoundFile], bytes] | None = None
         if not task_id or not self._answers(release, principal, task_id, context_id):
             try:
-                routed = self._route(release, message, params)
+                seen = release.seen_by(principal.anonymous)
+                if has_address(message.parts) and _takes_files(seen, message, params):
+                    routed = await self._fetched(release, seen, principal, params)
+                else:
+                    routed = self._route(seen, message, params)
             except InvalidParams:
                 # The retry of an answer names no skill either; its key leads to the run that it answered.
                 # And a task that has ended takes nothing: that is what the caller has to hear.
@@ -107,6 +112,20 @@ class Calls:
             priority=priority.of_metadata(principal, message.metadata, params.metadata),
         )
 
+    async def _fetched(
+        self, release: Release, seen: Release, principal: Principal, params: SendMessageParams
+    ) -> tuple[str, bytes, list[BoundFile], bytes] | None:
+        """As `_route`, with the files in the place of their addresses; None for a repeat: its key leads to
+        its run, and what is at the address now may be another file. What identifies the parts is how they
+        came."""
+        message = params.message
+        said = _hash_parts(message.parts)
+        if not principal.anonymous and self._runs.used(release, principal, message.message_id):
+            return None
+        await fetch_addresses(message, self._files, self._limits)
+        skill, arguments, files, _ = self._route(seen, message, params)
+        return skill, arguments, files, said
+
     def _ended(self, release: Release, principal: Principal, task_id: str) -> bool:
         scope = owner_scope(principal, release.org_no)
         return self._runs.task(scope, release.agent_no, task_id).state in TERMINAL
@@ -136,7 +155,7 @@ class Calls:
         for index, part in enumerate(parts):
             if part.data is not UNSET:
                 value = decode_any(part.data, f"message.parts[{index}].data")
-                hashed += _canonical(value)
+                hashed += alike(part.data, value)
                 if not has_data:
                     data, has_data = value, True
                 elif _names_skill(value) and not _names_skill(data):
@@ -146,7 +165,7 @@ class Calls:
             elif part.text is not UNSET:
                 texts.append(part.text)
         if not has_data or len(parts) > 1:
-            hashed += _encode(parts)
+            hashed += parts_alike(parts)
         wanted, arguments = _from_data(data, named) if has_data else (named, None)
         if wanted is None:
             if release.has_message_handler:
@@ -189,6 +208,17 @@ def _named_skill(message: Message, params: SendMessageParams) -> str | None:
                 )
             return skill
     return None
+
+
+def _takes_files(release: Release, message: Message, params: SendMessageParams) -> bool:
+    """Whether the skill that a message means takes files. Raises InvalidParams, SkillNotFound."""
+    named = _named_skill(message, params)
+    values = [decode_any(part.data, "data") for part in message.parts if part.data is not UNSET]
+    data = next((value for value in values if _names_skill(value)), values[0] if values else None)
+    wanted = _from_data(data, named)[0] if values else named
+    if wanted is None:
+        return not release.has_message_handler and bool(_default_skill(release).files)
+    return bool(find_skill(release, wanted).files)
 
 
 def _is_dict(value: Any) -> bool:
@@ -261,31 +291,29 @@ def _from_text(release: Release, spec: SkillSpec, texts: list[str], *, explicit:
 
 
 def _check_input(spec: SkillSpec, parts: list[Part], files: list[int]) -> None:
-    if not spec.input_modes:
-        return
-    allowed = spec.input_modes + [kind for param in spec.files for kind in param.media_types]
-    for index in files:
-        kind = media_type_of(parts[index])
-        if not matches(kind, allowed):
-            raise ContentTypeNotSupported(
-                f"Part {index} is {readable(kind)}, which {spec.id} doesn't take.",
-                remedy=f"It takes {', '.join(allowed)}.",
-            )
+    """A part that the skill takes in no case is refused as such, before anything is said of its arguments."""
+    if spec.input_modes or not spec.files:
+        _check_types(spec.id, _taken(spec) if spec.input_modes else _DEFAULT_OUTPUT, parts, files)
 
 
 def _check_handled(release: Release, parts: list[Part], files: list[int]) -> None:
     """A message handler takes what some skill of the agent takes: that is what the card says."""
     if any(not param.media_types for spec in release.skills for param in spec.files):
         return
-    allowed = [*_DEFAULT_OUTPUT]
-    for spec in release.skills:
-        allowed += spec.input_modes
-        allowed += [kind for param in spec.files for kind in param.media_types]
+    modes = [kind for spec in release.skills for kind in _taken(spec)]
+    _check_types("the agent", [*_DEFAULT_OUTPUT, *modes], parts, files)
+
+
+def _taken(spec: SkillSpec) -> list[str]:
+    return spec.input_modes + [kind for param in spec.files for kind in param.media_types]
+
+
+def _check_types(who: str, allowed: list[str], parts: list[Part], files: list[int]) -> None:
     for index in files:
         kind = media_type_of(parts[index])
         if not matches(kind, allowed):
             raise ContentTypeNotSupported(
-                f"Part {index} is {readable(kind)}, which the agent doesn't take.",
+                f"Part {index} is {readable(kind)}, which {who} doesn't take.",
                 remedy=f"It takes {', '.join(dict.fromkeys(allowed))}.",
             )
 
@@ -309,14 +337,16 @@ def _check_output(release: Release, skill: str, accepted: list[str]) -> None:
 
 
 def _hash_parts(parts: list[Part]) -> bytes:
-    hashed = b"".join(_canonical(decode_any(part.data, "data")) for part in parts if part.data is not UNSET)
-    return hashed + _encode(parts) if not hashed or len(parts) > 1 else hashed
+    data = [part.data for part in parts if part.data is not UNSET]
+    hashed = b"".join(alike(raw, decode_any(raw, "data")) for raw in data)
+    return hashed + parts_alike(parts) if not hashed or len(parts) > 1 else hashed
 
 
 def fingerprint(
     release: Release, task_id: str, context_id: str, message: Message, parts_hash: bytes
 ) -> bytes:
     """SHA-256 over what was asked, without the key: the same for a retry in another binding."""
-    metadata = b"" if message.metadata is UNSET else _canonical(decode_any(message.metadata, "metadata"))
+    raw = message.metadata
+    metadata = b"" if raw is UNSET else alike(raw, decode_any(raw, "metadata"))
     head = f"{release.agent_no}\0{task_id}\0{context_id}\0".encode()
     return sha256(head + metadata + b"\0" + parts_hash).digest()

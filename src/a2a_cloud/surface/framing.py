@@ -27,6 +27,10 @@ class Framing(Protocol):
         """
         ...
 
+    def end(self) -> bytes:
+        """What is still to be said, framed, when the stream ends because the task asks."""
+        return b""
+
 
 class TaskFraming(Framing, Protocol):
     """A dialect whose streams begin with a task, or with the answer that made none."""
@@ -36,7 +40,7 @@ class TaskFraming(Framing, Protocol):
         ...
 
 
-class RestFraming:
+class RestFraming(TaskFraming):
     """A2A 1.0 over HTTP+JSON: each event is a StreamResponse."""
 
     __slots__ = ()
@@ -57,7 +61,7 @@ class RestFraming:
         return framed
 
 
-class RpcFraming:
+class RpcFraming(TaskFraming):
     """A2A 1.0 over JSON-RPC: each event is an answer to the request that opened the stream."""
 
     __slots__ = ("_prefix",)
@@ -77,7 +81,7 @@ class RpcFraming:
         return sse.id_line(delivered) + self._prefix + sse.one_line(body) + b"}\n\n"
 
 
-class PlainFraming:
+class PlainFraming(Framing):
     """Our own dialect: named events with ids (docs/http.md)."""
 
     __slots__ = ()

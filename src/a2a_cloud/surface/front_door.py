@@ -7,23 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import MutableMapping
-from email.utils import formatdate
 from typing import Any
 
 from a2a_cloud.model.principal import ANONYMOUS, Principal
-from a2a_cloud.model.problem import (
-    AgentNotFound,
-    Forbidden,
-    Internal,
-    InvalidRequest,
-    Problem,
-    ReleaseNotFound,
-    Unauthenticated,
-    VersionEnded,
-)
-from a2a_cloud.model.release import Release, Visibility
+from a2a_cloud.model.problem import Internal, InvalidRequest, Problem
+from a2a_cloud.model.release import Release
 from a2a_cloud.surface.a2a import jsonrpc as a2a_jsonrpc
-from a2a_cloud.surface.a2a.card import PATHS as CARD_PATHS
+from a2a_cloud.surface.a2a.cards import JWKS
+from a2a_cloud.surface.a2a.cards import PATHS as CARD_PATHS
+from a2a_cloud.surface.admission import Admission, private, refusal
 from a2a_cloud.surface.agent_routes import AgentRoutes
 from a2a_cloud.surface.api.cold import ColdRoutes
 from a2a_cloud.surface.front_names import qualified
@@ -41,7 +33,6 @@ from a2a_cloud.surface.request import (
     check_path,
     segment,
 )
-from a2a_cloud.wire import jsonrpc
 from a2a_cloud.wire.problem_json import PROBLEM_JSON, a2a_error, problem_json
 
 log = logging.getLogger("a2a_cloud.surface")
@@ -53,7 +44,7 @@ class FrontDoor:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self._identity = services.identity
+        self.admission = Admission(services.identity, services.registry)
         self._registry = services.registry
         self._metrics = services.metrics
         self.links = Links(services.link_key, services.clock, services.limits.link_seconds)
@@ -108,7 +99,7 @@ class FrontDoor:
         host = hosts.read(request.host, scope.get("scheme", "http"))
         if host is None:
             return await self._unknown_host(request)
-        if host.agent:
+        if host.agent and path != JWKS:  # The keys of a card are where the card is.
             request.base = host.origin
             request.rest = "" if path == "/" else path
             return await self._agent(request, host.agent)
@@ -145,19 +136,15 @@ class FrontDoor:
             request.route, request.dialect = self.routes.classify(rest, first)
         if "%" in name:
             name = segment(name)
-        principal = self._credentials(request)
+        if request.route == "hooks":
+            principal = ANONYMOUS  # Senders of webhooks may have an Authorization of their own making.
+        else:
+            principal = self.admission.principal(request.authorization, request.api_key)
         request.principal = principal
-        try:
-            release = self._registry.serving(name)
-        except (ReleaseNotFound, VersionEnded):
-            if self._registry.visible(name, principal):
-                raise
-            raise AgentNotFound.of(name) from None
-        if request.wanted or "--" in name:
-            release = self._exactly(request, release, name, principal)
+        release = self.admission.release(name, principal, request.wanted)
         if self._registry.notices:
             self._warn(request, release)
-        if release.manifest.visibility is not Visibility.PUBLIC and principal.org_no != release.org_no:
+        if private(release, principal):
             if wants_page(request):
                 return await self.routes.pages.locked(request)
             self._private(request, name, release, principal)
@@ -176,41 +163,11 @@ class FrontDoor:
             return await a2a_jsonrpc.serve(request, self.routes.operations)
         return await self.routes.serve(request)
 
-    def _exactly(self, request: Request, release: Release, name: str, principal: Principal) -> Release:
-        """A release by its number (`A2A-Release: 7`, or `7--` in front of the name): for people of the
-        agent's organisation. Raises AgentNotFound, ReleaseNotFound, InvalidRequest."""
-        numbered = name[:1].isdigit()
-        if not request.wanted and not numbered:
-            return release  # A name may have `--` in it.
-        if principal.org_no != release.org_no:
-            if release.manifest.visibility is not Visibility.PUBLIC:
-                if principal.anonymous:
-                    return release  # Who comes without a key is asked for one below.
-                raise AgentNotFound.of(name)
-            raise Forbidden(
-                "Only people of the agent's organisation reach its releases by number.",
-                remedy="Leave the release out, or send a key of that organisation.",
-            )
-        if not request.wanted:
-            return release
-        text = request.wanted.strip().decode("latin-1")
-        if not (text.isascii() and text.isdigit() and len(text) < 10):
-            raise InvalidRequest("A2A-Release is no number of a release.", remedy="Send A2A-Release: 3.")
-        if numbered and name.partition("--")[0] != text:
-            raise InvalidRequest("The address and A2A-Release name different releases.")
-        agent = self._registry.agent(f"{release.org}.{release.name}", release.org_no)
-        return self._registry.release(agent, int(text))
-
     def _warn(self, request: Request, release: Release) -> None:
-        """Put Deprecation (RFC 9745) and Sunset (RFC 8594) on the answer of a version that will end."""
-        notice = self._registry.notices.get((release.agent_no, release.major))
-        if notice is None:
+        """Say on the answer of a version that will end when that is."""
+        fields = self.admission.ending(release)
+        if not fields:
             return
-        since, until = notice
-        fields = [
-            (b"deprecation", b"@%d" % int(since)),
-            (b"sunset", formatdate(until, usegmt=True).encode()),
-        ]
         send = request.send
 
         async def warning(message: MutableMapping[str, Any]) -> None:
@@ -222,33 +179,15 @@ class FrontDoor:
 
     def _private(self, request: Request, name: str, release: Release, principal: Principal) -> None:
         """Nobody from outside the organisation gets in, but by a signed link. Raises Problem."""
-        if principal.anonymous:
-            if request.rest.startswith("/docs/") or self.routes.signed(request, qualified(release)):
-                return  # The pages' own files say nothing of the agent.
-            raise Unauthenticated(
-                "This agent is not public.",
-                remedy="Send a key as Authorization: Bearer KEY, or as X-API-Key: KEY.",
-            )
-        raise AgentNotFound.of(name)  # The same words as for an agent that isn't there.
+        if principal.anonymous and (
+            request.rest.startswith("/docs/") or self.routes.signed(request, qualified(release))
+        ):
+            return  # The pages' own files say nothing of the agent.
+        raise refusal(name, principal)
 
     def _credentials(self, request: Request) -> Principal:
-        """Who calls. Raises Unauthenticated for a key that isn't good, InvalidRequest for two that differ."""
-        header, api_key = request.authorization, request.api_key
-        if not header:
-            if not api_key:
-                return ANONYMOUS
-            return self._identity.authenticate(api_key.decode("latin-1").strip())
-        scheme, _, token = header.partition(b" ")
-        token = token.strip()
-        if scheme.lower() != b"bearer" or not token:
-            raise Unauthenticated(
-                "The Authorization header is not a bearer token.", remedy="Send Authorization: Bearer KEY."
-            )
-        if api_key and api_key.strip() != token:
-            raise InvalidRequest(
-                "Authorization and X-API-Key hold different keys.", remedy="Send one of the two."
-            )
-        return self._identity.authenticate(token.decode("latin-1"))
+        """Who calls. Raises Unauthenticated, InvalidRequest."""
+        return self.admission.principal(request.authorization, request.api_key)
 
     async def _refuse(self, request: Request, problem: Problem) -> None:
         self._metrics.problems[problem.code] += 1
@@ -259,7 +198,16 @@ class FrontDoor:
             return
         if request.dialect == "jsonrpc":
             status = a2a_jsonrpc.status_of(problem)
-            await request.refuse(problem, jsonrpc.error(request.rpc_id, problem), JSON, status)
+            await request.refuse(problem, a2a_jsonrpc.refusal(request, problem), JSON, status)
+        elif request.dialect == "a2a-0.3":
+            from a2a_cloud.wire import a2a_v03_rest  # Loaded with that dialect.
+
+            await request.refuse(problem, a2a_v03_rest.error(problem), JSON, problem.http)
+        elif request.dialect == "mcp":
+            from a2a_cloud.surface.mcp.server import refusal as mcp_refusal  # The same.
+
+            status, body = mcp_refusal(request, problem)
+            await request.refuse(problem, body, JSON, status)
         elif request.dialect == "a2a":
             await request.refuse(problem, a2a_error(problem), A2A_JSON, problem.http)
         else:

@@ -50,4 +50,9 @@ def _read(body: bytes, where: str) -> Narrowing:
             f"{where} is no JSON object.",
             remedy='Send for example {"read": ["contracts/**"], "write": []}; docs/grants.md has the fields.',
         )
-    return read_narrowing(cast("dict[str, Any]", table), where)
+    return of_table(cast("dict[str, Any]", table), where)
+
+
+def of_table(table: dict[str, Any], where: str) -> Narrowing:
+    """What an object of the decoded body at `where` says. Raises InvalidParams."""
+    return read_narrowing(table, where)

@@ -6,6 +6,7 @@ A file part finds its parameter by its metadata `{"param": NAME}`, then by media
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import mimetypes
 from fnmatch import fnmatchcase
@@ -19,6 +20,7 @@ from a2a_cloud.model.release import FileParam, SkillSpec
 from a2a_cloud.model.run import BoundFile
 from a2a_cloud.model.task import Message, Part, Role
 from a2a_cloud.surface.ports import Objects, SurfaceLimits
+from a2a_cloud.surface.push_port import Files
 from a2a_cloud.wire.json_text import readable
 
 OCTETS = "application/octet-stream"
@@ -76,6 +78,8 @@ def check_message(message: Message, limits: SurfaceLimits) -> bool:
         if part.raw is not UNSET:
             # Four characters of base64 hold three bytes.
             size = _only(size, index) or len(part.raw) * 3 // 4
+            if len(part.raw) <= inline:  # Larger ones are decoded when they become objects.
+                decode_base64(part.raw, index)
         if part.url is not UNSET:
             size = _only(size, index) or len(part.url)
         if size < 0:
@@ -198,6 +202,49 @@ def is_file(part: Part) -> bool:
     )
 
 
+def has_address(parts: list[Part]) -> bool:
+    """Whether one of the parts says where its file is to be had."""
+    for part in parts:  # noqa: SIM110 (a generator costs more than the loop)
+        if part.url is not UNSET:
+            return True
+    return False
+
+
+async def fetch_addresses(message: Message, files: Files | None, limits: SurfaceLimits) -> None:
+    """Puts the files in the place of their addresses, as objects. Raises InvalidParams, StorageFull."""
+    parts = list(message.parts)
+    left = limits.fetched
+    try:
+        async with asyncio.timeout(limits.fetch_seconds):
+            for index, part in enumerate(parts):
+                if part.url is UNSET:
+                    continue
+                field = f"message.parts[{index}].url"
+                if files is None:
+                    raise InvalidParams(
+                        f"Part {index} is the address of a file: this platform fetches none.",
+                        remedy="Send the file itself as raw (base64), or POST it to /invoke.",
+                        info={"field": field},
+                    )
+                found = await files.fetch(part.url, left, field)
+                left -= found.ref.size
+                fetched = Part(object=found.ref, metadata=part.metadata)
+                if part.filename is not UNSET or found.filename:
+                    fetched.filename = found.filename if part.filename is UNSET else part.filename
+                if part.media_type is not UNSET and part.media_type:
+                    fetched.media_type = part.media_type
+                elif found.media_type not in ("", OCTETS):
+                    fetched.media_type = found.media_type
+                parts[index] = fetched
+    except TimeoutError:
+        raise InvalidParams(
+            f"The files of the message could not be fetched within {limits.fetch_seconds:g} s.",
+            remedy="Send them as raw (base64), or POST them to /invoke.",
+            info={"field": "message.parts"},
+        ) from None
+    message.parts = parts
+
+
 def matches(media_type: str, patterns: list[str]) -> bool:
     """Whether `media_type` fits one of `patterns`, such as `text/*`."""
     return any(fnmatchcase(media_type, pattern.partition(";")[0].strip().lower()) for pattern in patterns)
@@ -310,12 +357,7 @@ def _bound(name: str, part: Part, index: int) -> BoundFile:
         return BoundFile(name, filename, media_type, part.object.size, object=part.object)
     if part.raw is not UNSET:
         body = decode_base64(part.raw, index)
-    elif part.text is not UNSET:
-        body = part.text.encode()
     else:
-        raise InvalidParams(
-            f"Part {index} is the address of a file: the platform fetches none.",
-            remedy="Send the file itself as raw (base64), or POST it to /invoke.",
-            info={"field": f"message.parts[{index}].url"},
-        )
+        assert part.text is not UNSET, "addresses were fetched before"
+        body = part.text.encode()
     return BoundFile(name, filename, media_type, len(body), inline=body)

@@ -20,7 +20,10 @@ from a2a_cloud.model.task import Message, ObjectRef, TaskState
 from a2a_cloud.surface.api.approvals_port import Approvals
 from a2a_cloud.surface.api.grants_port import GrantOffice
 from a2a_cloud.surface.api.secrets_port import Secrets
+from a2a_cloud.surface.hooks_port import Hooks
 from a2a_cloud.surface.metrics import Metrics
+from a2a_cloud.surface.names_port import Names, Sessions
+from a2a_cloud.surface.push_port import Files, Push
 from a2a_cloud.surface.uploads import Uploads
 from a2a_cloud.surface.workspace_ports import Workspaces
 from a2a_cloud.wire.views import Delivered, RunView, TaskView
@@ -547,10 +550,13 @@ class Objects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SurfaceLimits:
-    """What one request may hold. Sizes in bytes."""
+    """What one request may hold. Sizes in bytes. `fetched`: of all files of a message that are fetched for
+    it, within `fetch_seconds`."""
 
     body: int = 16 * 1024 * 1024
     file: int = 1024 * 1024 * 1024
+    fetched: int = 100 * 1024 * 1024
+    fetch_seconds: float = 60.0
     parts: int = 100
     inline: int = 64 * 1024
     streams: int = 1_000
@@ -578,6 +584,19 @@ class Sandbox(NamedTuple):
     missing: tuple[str, ...] = ()
 
 
+class CardKey(Protocol):
+    """The key that signs agent cards (ES256). Each raises Unavailable when it can't be used."""
+
+    @property
+    def kid(self) -> str:
+        """Its id in the platform's key set."""
+        ...
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature of `data` as JWS writes it, 64 bytes."""
+        ...
+
+
 #: Of a platform that says nothing about it.
 UNTOLD = Sandbox("process")
 
@@ -594,6 +613,8 @@ class Services:
     `link_key` signs links (32 bytes or more). `jwks` gives the receipt keys as a JWKS document.
     `renew` gives an agent, by its number, fresh workers. `dev`: `/_dev` is served.
     `gauges` are asked at each scrape of /metrics for (name, help, value). `sandbox` is the one in force.
+    `grpc_url` is where gRPC is served ("": nowhere; `:8081`: that port of whatever host an agent is reached
+    at), set once it is; `card_key` signs cards.
     """
 
     runs: Runs
@@ -618,7 +639,14 @@ class Services:
     dev: bool = False
     workspaces: Workspaces | None = None
     uploads: Uploads = field(default_factory=Uploads)
+    push: Push | None = None
+    files: Files | None = None
     approvals: Approvals | None = None
     grants: GrantOffice | None = None
     secrets: Secrets | None = None
+    names: Names | None = None
+    sessions: Sessions | None = None
+    hooks: Hooks | None = None
     sandbox: Sandbox = UNTOLD
+    grpc_url: str = ""
+    card_key: CardKey | None = None

@@ -15,6 +15,7 @@ from a2a_cloud.model.problem import (
     InvalidParams,
     InvalidRequest,
     MethodNotAllowed,
+    NotAcceptable,
     Problem,
     TooLarge,
 )
@@ -39,6 +40,7 @@ _READ = {
     b"content-length": "content_length",
     b"a2a-version": "version",
     b"a2a-extensions": "extensions",
+    b"x-a2a-extensions": "extensions",  # Its name in 0.3.
     b"accept": "accept",
     b"idempotency-key": "idempotency_key",
     b"a2a-grant": "grant",
@@ -63,7 +65,7 @@ _ONCE = frozenset(
         b"a2a-priority",
     }
 )
-_LISTS = frozenset({b"accept", b"a2a-extensions", b"if-none-match"})
+_LISTS = frozenset({b"accept", b"a2a-extensions", b"x-a2a-extensions", b"if-none-match"})
 
 
 class Gone(Exception):
@@ -207,9 +209,19 @@ class Request:
             )
 
     def wants_events(self) -> bool:
-        """Whether the caller asks for an event stream rather than JSON."""
+        """Whether the caller asks for an event stream rather than JSON. Raises NotAcceptable for one who
+        takes neither."""
         accept = self.accept.lower()
-        return b"text/event-stream" in accept and b"application/json" not in accept
+        if not accept or b"*/*" in accept or b"application/json" in accept:
+            return b"text/event-stream" in accept and b"application/json" not in accept
+        if b"text/event-stream" in accept:
+            return True
+        if b"application/*" in accept or b"+json" in accept:
+            return False
+        raise NotAcceptable(
+            f"The answer is JSON or an event stream, and not {readable(accept.decode('latin-1'))}.",
+            remedy="Send Accept: application/json, or text/event-stream.",
+        )
 
     async def body(self, limit: int) -> bytes:
         """The whole body. Raises TooLarge past `limit` bytes, Gone when the client leaves."""
@@ -248,7 +260,7 @@ class Request:
         fields = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
         if headers:
             fields += headers
-        if self.extensions:
+        if self.extensions and self.dialect in ("jsonrpc", "a2a", "a2a-0.3"):
             fields += self.used_extensions()
         await self.send({"type": "http.response.start", "status": status, "headers": fields})
         await self.send({"type": "http.response.body", "body": body})
@@ -259,13 +271,26 @@ class Request:
         if "allow" in problem.info:
             headers.append((b"allow", problem.info["allow"].encode()))
         headers.append((b"cache-control", b"no-store"))
+        self.extensions = b""  # Nothing was activated.
         await self.answer(status, body, content_type, headers)
 
     def used_extensions(self) -> Headers:
-        """The A2A-Extensions header of the answer: those of the asked ones that we know."""
-        asked = {name.strip() for name in self.extensions.split(b",")}
-        used = b", ".join(name for name in EXTENSIONS if name in asked)
-        return [(b"a2a-extensions", used)] if used else []
+        """The A2A-Extensions header of the answer: those of the asked ones that the agent knows."""
+        release: Release | None = getattr(self, "release", None)
+        used = b"" if release is None else known_extensions(release, self.extensions)
+        if not used:
+            return []
+        headers = [(b"a2a-extensions", used)]
+        if self.speaks != "a2a-1.0":
+            headers.append((b"x-a2a-extensions", used))
+        return headers
+
+
+def known_extensions(release: Release, asked: bytes) -> bytes:
+    """Those of the extensions in a list that the agent knows, as a list again."""
+    wanted = {name.strip() for name in asked.split(b",")}
+    known = [*EXTENSIONS, *(one.uri.encode() for one in release.manifest.extensions)]
+    return b", ".join(name for name in known if name in wanted)
 
 
 def too_large(limit: int) -> TooLarge:

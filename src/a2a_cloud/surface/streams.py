@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 from a2a_cloud.model.principal import Principal, Role
 from a2a_cloud.model.problem import Busy, Problem
@@ -39,6 +39,17 @@ HEADERS: list[tuple[bytes, bytes]] = [
 _SLICES = 15
 
 
+class Counted(Protocol):
+    """An open stream, as `Streams` knows it: whose it is, and how its connection is kept."""
+
+    @property
+    def principal_no(self) -> int: ...
+
+    def keep_alive(self) -> None:
+        """Called every 15 s."""
+        ...
+
+
 class Streams:
     """All open streams: their number by principal, their keep-alive timer."""
 
@@ -49,7 +60,7 @@ class Streams:
         self.metrics = metrics
         self._limits = limits
         self._by_principal: defaultdict[int, int] = defaultdict(int)
-        self._slices: list[set[Stream]] = [set() for _ in range(_SLICES)]
+        self._slices: list[set[Counted]] = [set() for _ in range(_SLICES)]
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -70,7 +81,7 @@ class Streams:
                 retry_after=5,
             )
 
-    def add(self, stream: Stream) -> None:
+    def add(self, stream: Counted) -> None:
         """Counts a stream in."""
         self._by_principal[stream.principal_no] += 1
         self.metrics.streams_opened += 1
@@ -79,7 +90,7 @@ class Streams:
         if self._timer is None:
             self._later()
 
-    def remove(self, stream: Stream, reason: str) -> None:
+    def remove(self, stream: Counted, reason: str) -> None:
         """Counts a stream out."""
         left = self._by_principal[stream.principal_no] - 1
         if left:
@@ -284,7 +295,7 @@ class Stream:
     def _finish(self, reason: str) -> None:
         """Ends the answer; `wait` then returns, since the server tells it that the answer is complete."""
         self.reason = reason
-        if self._write(b"", last=True):
+        if self._write(self._framing.end() if reason == "input-required" else b"", last=True):
             self.over = True
 
     async def _catch_up(self) -> None:

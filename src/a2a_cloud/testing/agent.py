@@ -92,6 +92,7 @@ class AgentTest:
         history: Sequence[tuple[str, str]] | None = None,
         approve: Approve | None = None,
         grant: Mapping[str, Any] | None = None,
+        extensions: Sequence[str] | None = None,
     ) -> AgentTest:
         """The same agent, with other circumstances for the calls made through what this returns.
 
@@ -102,6 +103,7 @@ class AgentTest:
         messages as (`"user"` or `"agent"`, text). `approve` decides on `ctx.request_scope`: True, False or
         a function of the ScopeRequest. `grant`: what a run may do with the workspace, as in [grant] of
         a2a.toml; without one it is the agent's own, and for an agent that is no folder, everything.
+        `extensions`: URIs of those of A2A that are active.
         """
         given: dict[str, Any] = {
             "answers": None if answers is None else checked_answers(answers),
@@ -115,6 +117,7 @@ class AgentTest:
             "history": None if history is None else tuple(history),
             "approve": None if approve is None else checked_approve(approve),
             "grant": None if grant is None else _grant(grant),
+            "extensions": None if extensions is None else tuple(extensions),
         }
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)

@@ -42,6 +42,7 @@ class Settings:
     history: tuple[tuple[str, str], ...] = ()
     approve: Approve | None = None
     grant: GrantSpec | None = None
+    extensions: tuple[str, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -147,6 +148,7 @@ class Beginnings:
             org=settings.org,
             parent_agent=settings.parent_agent,
             output_modes=list(settings.output_modes),
+            extensions=list(settings.extensions),
         )
         return Beginning(
             start=start,

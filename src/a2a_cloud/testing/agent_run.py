@@ -243,8 +243,8 @@ class PlayedRun:
             self.status = "canceled"
         else:
             self.status, self.value, self.trouble = status, value, trouble
-            if status == "reply":
-                self._take_reply(value)
+            if status in ("reply", "said"):
+                self._take_reply(value, late=status == "said")
         if self._error is None and (self.status == "ok" or self._beginning.draft.keeps):
             self._commit()
         self._ended.set_result(None)
@@ -258,8 +258,8 @@ class PlayedRun:
                 self.status, self.value, self.reply = "failed", b"null", None
                 self.trouble = Trouble(problem.code, problem.detail, problem.remedy)
 
-    def _take_reply(self, value: bytes) -> None:
-        if any(event.visible for _, event in last_attempt(self.events)):
+    def _take_reply(self, value: bytes, *, late: bool) -> None:
+        if not late and any(event.visible for _, event in last_attempt(self.events)):
             self.status = "failed"
             detail = "The skill replied after other output; a reply must come first."
             self.trouble = Trouble("invalid_agent_response", detail)

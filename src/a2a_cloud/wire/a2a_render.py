@@ -265,7 +265,7 @@ def task(
         shown.history = fold.history if len(fold.history) <= length else fold.history[-length:]
     if view.runs:
         run = view.runs[-1]
-        metadata = {RUN: run.run_id}
+        metadata: dict[str, Any] = {RUN: run.run_id}
         if run.receipt_id:
             metadata[RECEIPT] = run.receipt_id
         if fold.error:
@@ -319,10 +319,14 @@ def stream_event(d: Delivered, links: PartLinks, first_text: bool = False) -> by
         name = f"a2a-1.0 {links.base}"
         body = d.cache.get(name)
         if body is None:
-            body = d.cache[name] = _stream_event(d, links, first_text)
+            body = d.cache[name] = _encoded(stream_shape(d, links, first_text))
         return body
-    body = d.cache["a2a-1.0"] = _stream_event(d, links, first_text)
+    body = d.cache["a2a-1.0"] = _encoded(stream_shape(d, links, first_text))
     return body
+
+
+def _encoded(shape: StreamResponse | None) -> bytes:
+    return b"" if shape is None else _encode(shape)
 
 
 def _event_parts(event: object) -> list[Part] | None:
@@ -333,7 +337,8 @@ def _event_parts(event: object) -> list[Part] | None:
     return None
 
 
-def _stream_event(d: Delivered, links: PartLinks, first_text: bool) -> bytes:
+def stream_shape(d: Delivered, links: PartLinks, first_text: bool) -> StreamResponse | None:
+    """The same before it is encoded, for dialects that say it otherwise; None where A2A has no word."""
     event = d.event
     if isinstance(event, StatusEvent):
         state = event.state
@@ -362,7 +367,7 @@ def _stream_event(d: Delivered, links: PartLinks, first_text: bool) -> bytes:
         return _artifact(d, artifact, event.append, event.last)
     if isinstance(event, ResultEvent):
         result = result_artifact(event.value, d.ordinal)
-        return b"" if result is None else _artifact(d, result, False, True)
+        return None if result is None else _artifact(d, result, False, True)
     if isinstance(event, ProgressEvent):
         percent = None if event.percent < 0 else event.percent
         progress = {"stage": event.stage, "percent": percent, "message": event.message}
@@ -376,20 +381,19 @@ def _stream_event(d: Delivered, links: PartLinks, first_text: bool) -> bytes:
         return _status(d, TaskState.WORKING, 0.0, said, {RUN: d.run_id, ATTEMPT: event.attempt})
     if isinstance(event, AnswerEvent):
         return _status(d, TaskState.WORKING, event.at, None, {RUN: d.run_id})
-    return b""
+    return None
 
 
 def _status(
     d: Delivered, state: TaskState, at: float, message: Message | None, metadata: dict[str, Any]
-) -> bytes:
+) -> StreamResponse:
     status = TaskStatus(state)
     if at:
         status.timestamp = stamp(at)
     if message is not None:
         status.message = message
-    return _encode(StreamResponse(status_update=StatusUpdate(d.task_id, d.context_id, status, metadata)))
+    return StreamResponse(status_update=StatusUpdate(d.task_id, d.context_id, status, metadata))
 
 
-def _artifact(d: Delivered, artifact: Artifact, append: bool, last: bool) -> bytes:
-    update = ArtifactUpdate(d.task_id, d.context_id, artifact, append, last)
-    return _encode(StreamResponse(artifact_update=update))
+def _artifact(d: Delivered, artifact: Artifact, append: bool, last: bool) -> StreamResponse:
+    return StreamResponse(artifact_update=ArtifactUpdate(d.task_id, d.context_id, artifact, append, last))

@@ -21,11 +21,30 @@ from a2a_cloud.wire.json_text import readable
 P = TypeVar("P", bound=Struct)
 
 
+class AuthenticationInfo(Struct, rename="camel", omit_defaults=True, frozen=True):
+    """What a receiver of push notifications wants in Authorization: `Bearer`, and what follows it."""
+
+    scheme: str = ""
+    credentials: str = ""
+
+
+class TaskPushNotificationConfig(Struct, rename="camel", omit_defaults=True, frozen=True):
+    """Where notifications of a task go, as it comes and as it is shown. In a message's configuration
+    `task_id` says nothing: the message has a task of its own."""
+
+    url: str
+    id: str = ""
+    task_id: str = ""
+    token: str = ""
+    authentication: AuthenticationInfo | UnsetType = UNSET
+    tenant: str = ""
+
+
 class SendMessageConfiguration(Struct, rename="camel", frozen=True):
-    """`task_push_notification_config` is kept as it came: push is refused by its presence."""
+    """What a caller wants of the answer."""
 
     accepted_output_modes: list[str] = []
-    task_push_notification_config: Raw | UnsetType = UNSET
+    task_push_notification_config: TaskPushNotificationConfig | None | UnsetType = UNSET
     history_length: int | UnsetType = UNSET
     return_immediately: bool = False
 
@@ -71,14 +90,47 @@ class TaskIdParams(Struct, rename="camel", frozen=True):
 
 
 class TenantParams(Struct, rename="camel", frozen=True):
-    """What is read of the requests whose operations aren't served: nothing but the tenant."""
+    """GetExtendedAgentCardRequest: nothing but the tenant."""
 
     tenant: str = ""
 
 
+class PushConfigParams(Struct, rename="camel", frozen=True):
+    """GetTaskPushNotificationConfigRequest and DeleteTaskPushNotificationConfigRequest."""
+
+    task_id: str
+    id: str
+    tenant: str = ""
+
+
+class ListPushConfigsParams(Struct, rename="camel", frozen=True):
+    """ListTaskPushNotificationConfigsRequest."""
+
+    task_id: str
+    page_size: int = 0
+    page_token: str = ""
+    tenant: str = ""
+
+
+class PushConfigList(Struct, rename="camel"):
+    """ListTaskPushNotificationConfigsResponse."""
+
+    configs: list[TaskPushNotificationConfig]
+    next_page_token: str = ""
+
+
 _decoders: dict[type[Struct], msgspec.json.Decoder[Any]] = {
     cls: msgspec.json.Decoder(cls)
-    for cls in (SendMessageParams, GetTaskParams, ListTasksParams, TaskIdParams, TenantParams)
+    for cls in (
+        SendMessageParams,
+        GetTaskParams,
+        ListTasksParams,
+        TaskIdParams,
+        TenantParams,
+        TaskPushNotificationConfig,
+        PushConfigParams,
+        ListPushConfigsParams,
+    )
 }
 _any = msgspec.json.Decoder()
 
@@ -140,7 +192,8 @@ _MESSAGES = {
     "message": "Message",
     "configuration": "SendMessageConfiguration",
     "parts": "Part",
-    "taskPushNotificationConfig": "Push",
+    "taskPushNotificationConfig": "TaskPushNotificationConfig",
+    "authentication": "AuthenticationInfo",
 }
 
 
@@ -154,7 +207,7 @@ def _usual(value: dict[str, Any], kind: str) -> dict[str, Any]:
             usual[key] = Raw(msgspec.json.encode(item))
         elif item is None:
             continue
-        elif key in _OPEN or key == "taskPushNotificationConfig":
+        elif key in _OPEN:
             usual[key] = Raw(msgspec.json.encode(item))
         elif key in _MESSAGES and isinstance(item, dict):
             usual[key] = _usual(cast("dict[str, Any]", item), _MESSAGES[key])

@@ -2,7 +2,8 @@
 
 A request is decoded in one typed pass, envelope and params together: the method's name is the tag of a
 union. What does not decode is looked at a second time, slowly, to say which of the five standard errors
-it is. The id stays the bytes that the client sent. Batches are refused.
+it is. The id stays the bytes that the client sent. Batches are refused. Methods of older generations are
+handed on as they came.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from a2a_cloud.model.problem import InvalidParams, InvalidRequest, Malformed, MethodNotFound, Problem
+from a2a_cloud.model.problem import InvalidParams, InvalidRequest, Malformed, Problem
 from a2a_cloud.wire import a2a_v1 as v1
 from a2a_cloud.wire.json_text import readable
 from a2a_cloud.wire.problem_json import error_details
@@ -57,19 +58,19 @@ class GetExtendedAgentCard(_Request, tag="GetExtendedAgentCard", kw_only=True):
 
 
 class CreateTaskPushNotificationConfig(_Request, tag="CreateTaskPushNotificationConfig", kw_only=True):
-    params: v1.TenantParams = v1.TenantParams()
+    params: v1.TaskPushNotificationConfig
 
 
 class GetTaskPushNotificationConfig(_Request, tag="GetTaskPushNotificationConfig", kw_only=True):
-    params: v1.TenantParams = v1.TenantParams()
+    params: v1.PushConfigParams
 
 
 class ListTaskPushNotificationConfigs(_Request, tag="ListTaskPushNotificationConfigs", kw_only=True):
-    params: v1.TenantParams = v1.TenantParams()
+    params: v1.ListPushConfigsParams
 
 
 class DeleteTaskPushNotificationConfig(_Request, tag="DeleteTaskPushNotificationConfig", kw_only=True):
-    params: v1.TenantParams = v1.TenantParams()
+    params: v1.PushConfigParams
 
 
 PushRequest = (
@@ -99,10 +100,10 @@ _PARAMS: dict[str, tuple[type[Any], type[Struct]]] = {
         (CancelTask, v1.TaskIdParams),
         (SubscribeToTask, v1.TaskIdParams),
         (GetExtendedAgentCard, v1.TenantParams),
-        (CreateTaskPushNotificationConfig, v1.TenantParams),
-        (GetTaskPushNotificationConfig, v1.TenantParams),
-        (ListTaskPushNotificationConfigs, v1.TenantParams),
-        (DeleteTaskPushNotificationConfig, v1.TenantParams),
+        (CreateTaskPushNotificationConfig, v1.TaskPushNotificationConfig),
+        (GetTaskPushNotificationConfig, v1.PushConfigParams),
+        (ListTaskPushNotificationConfigs, v1.ListPushConfigsParams),
+        (DeleteTaskPushNotificationConfig, v1.PushConfigParams),
     )
 }
 
@@ -123,12 +124,23 @@ class Undecodable(NamedTuple):
     problem: Problem
 
 
+class Other(NamedTuple):
+    """A well formed request with a method that 1.0 doesn't have; `params` is JSON."""
+
+    id: bytes
+    method: str
+    params: bytes
+
+
+#: The methods of A2A 1.0.
+METHODS = tuple(_PARAMS)
+
 _decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _envelopes = msgspec.json.Decoder(_Envelope)
 _encode = msgspec.json.Encoder().encode
 
 
-def decode(body: bytes) -> tuple[bytes, Request] | Undecodable:
+def decode(body: bytes) -> tuple[bytes, Request] | Undecodable | Other:
     """The id's bytes and the typed request in `body` (whose text was checked before), or why not."""
     try:
         request = _decoder.decode(body)
@@ -161,7 +173,7 @@ def _bad_version(value: object) -> Problem:
     return InvalidRequest(f'jsonrpc has to be exactly "2.0", not {readable(value)}.')
 
 
-def _look_again(body: bytes) -> tuple[bytes, Request] | Undecodable:
+def _look_again(body: bytes) -> tuple[bytes, Request] | Undecodable | Other:
     """The same, for a body that the one pass refused: ProtoJSON's leniency, or the exact error."""
     try:
         envelope = _envelopes.decode(body)
@@ -178,13 +190,7 @@ def _look_again(body: bytes) -> tuple[bytes, Request] | Undecodable:
         return Undecodable(request_id, InvalidRequest("A request needs a method, as a string."))
     found = _PARAMS.get(envelope.method)
     if found is None:
-        return Undecodable(
-            request_id,
-            MethodNotFound(
-                f"There is no method {readable(envelope.method)}.",
-                remedy="The methods of A2A 1.0 are: " + ", ".join(_PARAMS) + ".",
-            ),
-        )
+        return Other(request_id, envelope.method, bytes(envelope.params) or b"{}")
     request_type, params_type = found
     raw = bytes(envelope.params) or b"{}"
     try:
@@ -205,9 +211,12 @@ def result(request_id: bytes, body: bytes) -> bytes:
     return b'{"jsonrpc":"2.0","id":' + request_id + b',"result":' + body + b"}"
 
 
-def error(request_id: bytes, problem: Problem) -> bytes:
-    """The answer that carries `problem`; google.rpc.ErrorInfo leads its data."""
-    body = _encode({"code": problem.rpc, "message": problem.sentence, "data": error_details(problem)})
+def error(request_id: bytes, problem: Problem, *, older: bool = False) -> bytes:
+    """The answer that carries `problem`; google.rpc.ErrorInfo leads its data. Clients of `older` dialects
+    may want data to be an object: it is then the ErrorInfo alone."""
+    details = error_details(problem)
+    data = details[0] if older else details
+    body = _encode({"code": problem.rpc, "message": problem.sentence, "data": data})
     return b'{"jsonrpc":"2.0","id":' + request_id + b',"error":' + body + b"}"
 
 
@@ -217,12 +226,14 @@ def stream_prefix(request_id: bytes) -> bytes:
 
 
 __all__ = [
+    "METHODS",
     "NULL_ID",
     "CancelTask",
     "GetExtendedAgentCard",
     "GetTask",
     "InvalidParams",
     "ListTasks",
+    "Other",
     "Request",
     "SendMessage",
     "SendStreamingMessage",

@@ -1,7 +1,7 @@
 """Detached JWS over bytes with Ed25519 (RFC 7515 appendix F, RFC 8037, RFC 9864) and its keys.
 
-One signing module for receipts now and agent cards later: A2A signs cards in the same form,
-`{protected, signature}`. A key's id is its RFC 7638 thumbprint, so an id cannot name two keys.
+For receipts; cards are signed with ES256 (wire/card_signature). A key's id is its RFC 7638
+thumbprint, so an id cannot name two keys.
 Signing goes through libsodium (24 µs; it releases the GIL); the header is encoded once per key.
 """
 

@@ -31,7 +31,8 @@ from a2a_cloud.wire.a2a_render import outside
 from a2a_cloud.wire.json_text import readable
 from a2a_cloud.wire.views import Delivered, PartLinks, TaskView
 
-KEEP_ALIVE = b": keep-alive\n\n"
+# A line alone: with an empty one after it, readers that keep the last id would see an event without data.
+KEEP_ALIVE = b": keep-alive\n"
 QUESTION = "a2a-cloud/question"
 APPROVAL = "a2a-cloud/approval"
 _LINES = bytes.maketrans(b"\r\n", b"  ")

@@ -13,7 +13,7 @@ from a2a_cloud.model.task import Message, TaskState
 
 
 class RunView(Protocol):
-    """A run of a task with its committed visible events, as (seq, event) in order."""
+    """A run of a task with its committed visible events, as (seq, event) in order; times in wall seconds."""
 
     @property
     def run_id(self) -> str: ...
@@ -27,6 +27,10 @@ class RunView(Protocol):
     def message(self) -> Message: ...
     @property
     def events(self) -> Sequence[tuple[int, RunEvent]]: ...
+    @property
+    def created(self) -> float: ...
+    @property
+    def started(self) -> float | None: ...
 
 
 class TaskView(Protocol):

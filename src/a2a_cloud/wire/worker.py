@@ -71,7 +71,9 @@ class Hello(Struct, array_like=True, tag="hello"):
 
 class Start(Struct, array_like=True, tag="start"):
     """Run a skill ("" = the message handler). `timeout` in seconds; `now` are recorded clock values
-    for a replay, in order; `history` is a JSON array of earlier messages of the task."""
+    for a replay, in order; `history` is a JSON array of earlier messages of the task,
+    `references` one of the ended tasks that the message refers to; `extensions` are the URIs of those
+    that are active."""
 
     run: int
     run_id: str
@@ -89,6 +91,8 @@ class Start(Struct, array_like=True, tag="start"):
     parent_agent: str = ""
     now: list[float] = []
     output_modes: list[str] = []
+    references: bytes = b""
+    extensions: list[str] = []
 
 
 class Answer(Struct, array_like=True, tag="answer"):
@@ -253,7 +257,7 @@ class Put(Struct, array_like=True, tag="put"):
 
 
 class Result(Struct, array_like=True, tag="result"):
-    """The run ended: `status` is ok, reply (value = JSON of a Message), refused, failed or canceled."""
+    """The run ended: `status` is ok, reply or said (value = JSON of a Message), refused, failed or canceled."""
 
     run: int
     status: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from a2a_cloud import skill
+from a2a_cloud import Context, skill
 
 ORDER: list[str] = []
 
@@ -23,3 +23,9 @@ def go(name: str) -> list[str]:
     """Who went before, and this one."""
     ORDER.append(name)
     return ORDER
+
+
+@skill
+def recall(ctx: Context) -> list[tuple[str, str, str]]:
+    """What is known of the tasks that the message refers to."""
+    return [(task.state, task.history[0].message_id, task.artifacts[0].name) for task in ctx.references]

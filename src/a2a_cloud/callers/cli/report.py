@@ -8,7 +8,7 @@ import click
 
 from a2a_cloud.callers.cli.exits import Exit, Failure, exit_for
 from a2a_cloud.callers.cli.terminal import put_json, say
-from a2a_cloud.client.errors import NotWaiting, ServerProblem, Unreachable
+from a2a_cloud.client.errors import AgentError, NoAnswer, NotWaiting, ServerProblem, Unreachable
 from a2a_cloud.client.profile import NotConfigured
 from a2a_cloud.model.problem import Problem
 
@@ -30,6 +30,9 @@ def as_failure(error: Exception) -> Failure | None:
             remedy="Start it: a2a up",
             code="unreachable",
         )
+    if isinstance(error, AgentError):
+        code = Exit.UNREACHABLE if isinstance(error, NoAnswer) else Exit.FAILED
+        return Failure(code, error.detail, remedy=error.remedy, code=error.code)
     if isinstance(error, NotWaiting):
         return Failure(
             Exit.USAGE,

@@ -27,19 +27,26 @@ COMMANDS = {
     "env": ("env", "Show and change an agent's variables."),
     "up": ("up", "Start the platform with these agents."),
     "secrets": ("secrets", "Store secrets that agents use and never see."),
+    "hooks": ("hooks", "Let other people's webhooks call a skill."),
     "ls": ("agents", "List the agents."),
     "show": ("agents", "Show an agent's skills and how to call them."),
+    "card": ("card", "Show an agent's card, and who vouches for it."),
     "call": ("call", "Call a skill and wait for its result."),
     "answer": ("answer", "Answer a question that a run asked."),
     "grants": ("grants", "See what runs may do and why, and end it."),
     "approvals": ("approvals", "See what runs ask for, and decide it."),
+    "push": ("push", "See who is told of tasks, and tell again who was not reached."),
     "cancel": ("runs", "Cancel a task or a run."),
     "runs": ("runs", "List runs, or show one."),
     "logs": ("logs", "Show what an agent or a run logged."),
     "receipt": ("receipt", "Fetch and verify receipts."),
+    "client": ("client", "Write a typed client of an agent."),
+    "connect": ("connect", "Let an MCP client use agents as tools."),
+    "mcp-stdio": ("mcp_stdio", "Serve MCP to a client that starts processes."),
     "ws": ("ws", "Read and change workspaces, and their history."),
     "keys": ("keys", "Make, list and revoke API keys."),
     "open": ("open", "Open an agent's page in the browser."),
+    "conformance": ("conformance", "Test an A2A server."),
     "doctor": ("doctor", "Check this machine and the platform."),
     "completion": ("completion", "Print a shell's completion script."),
 }
@@ -57,7 +64,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"a2a_cloud.callers.cli.{COMMANDS[cmd_name][0]}")
-        return getattr(module, f"{cmd_name}_command")
+        return getattr(module, f"{cmd_name.replace('-', '_')}_command")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

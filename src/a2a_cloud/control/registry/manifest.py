@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from a2a_cloud.control.grants.declare import read_grant
+from a2a_cloud.control.registry.extensions import read_extensions
 from a2a_cloud.model.problem import InvalidParams
 from a2a_cloud.model.release import Limits, Manifest, SandboxSpec, SecretBinding, Visibility
 from a2a_cloud.wire.glob import host_glob
@@ -80,6 +81,7 @@ def read_manifest(folder: Path) -> Manifest:
     limits = _read(file, "limits.", fields.pop("limits", {}), dict.fromkeys(_BOUNDS, _bounded))
     sandbox = _read(file, "sandbox.", fields.pop("sandbox", {}), _SANDBOX)
     workspace = _read(file, "workspace.", fields.pop("workspace", {}), _WORKSPACE)
+    extensions = read_extensions(file, fields.pop("extensions", []))
     if sandbox.get("isolation", "shared") != "shared":
         sandbox.setdefault("spares", 1)
     if "name" not in fields:
@@ -97,6 +99,7 @@ def read_manifest(folder: Path) -> Manifest:
         sandbox=SandboxSpec(**sandbox),
         secrets=_secrets(file, fields.pop("secrets", {})),
         merge=workspace.get("merge", "refuse"),
+        extensions=extensions,
         **fields,
     )
 
@@ -222,6 +225,10 @@ def _section(file: str, key: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _wrong(file, key, value, f"a section: [{key}]")
     return cast("dict[str, Any]", value)
+
+
+def _as_it_is(_file: str, _key: str, value: Any) -> Any:
+    return value
 
 
 def _bounded(file: str, key: str, value: Any) -> float:
@@ -363,6 +370,7 @@ _KEYS: dict[str, Check] = {
     "anonymous_list": _flag,
     "documentation_url": _url,
     "icon_url": _url,
+    "extensions": _as_it_is,
 }
 
 

@@ -1,9 +1,8 @@
 """Secrets of an organisation: set, listed without their values, rotated, removed; opened for the egress
 proxy alone.
 
-A value is sealed with AES-256-GCM; organisation, name and version are bound into it, so that a row moved
-to another place opens nothing. Values are in no log, no error and no answer, and are kept in memory no
-longer than it takes to write one into a request.
+A value is sealed for its organisation, name and version (`seal.py`). Values are in no log, no error and no
+answer, and are kept in memory no longer than it takes to write one into a request.
 """
 
 from __future__ import annotations
@@ -11,26 +10,22 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from a2a_cloud.control.secrets.key import open_key
 from a2a_cloud.control.secrets.rows import DROP_SECRET, PUT_SECRET, SecretRow, SecretRows
+from a2a_cloud.control.secrets.seal import Seal
 from a2a_cloud.model.ports import Clock, Entropy
 from a2a_cloud.model.problem import InvalidParams, NotFound, Unavailable
 from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.storage.journal.port import Op
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 #: Secrets of an organisation, and bytes of a value.
 MAX_SECRETS = 500
 MAX_VALUE = 32 << 10
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}").fullmatch
-_NONCE = 12
 
 
 class Committer(Protocol):
@@ -51,23 +46,25 @@ class Secrets:
         self._rows = rows
         self._journal = journal
         self._clock = clock
-        self._entropy = entropy
-        self._key = key
+        #: Seals what others store too, each for places of its own.
+        self.seal = Seal(key, entropy)
         self._lock = asyncio.Lock()
-
-    @cached_property
-    def _seal(self) -> AESGCM:
-        # Made when a secret is first used: the library is large, and most platforms store none.
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        return AESGCM(self._key)
 
     @classmethod
     def open(
-        cls, folder: Path, rows: SecretRows, journal: Committer, clock: Clock, entropy: Entropy
+        cls,
+        folder: Path,
+        rows: SecretRows,
+        journal: Committer,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        needed: bool = False,
     ) -> Secrets:
-        """With the key in `folder` (`$A2A_DATA/keys`). Raises Unavailable as `open_key` does."""
-        return cls(rows, journal, clock, entropy, open_key(folder, entropy, needed=rows.any(SYSTEM)))
+        """With the key in `folder` (`$A2A_DATA/keys`). `needed`: something else is sealed with it already.
+        Raises Unavailable as `open_key` does."""
+        key = open_key(folder, entropy, needed=needed or rows.any(SYSTEM))
+        return cls(rows, journal, clock, entropy, key)
 
     def listed(self, org_no: int) -> list[SecretRow]:
         """The organisation's secrets by name, without their values."""
@@ -94,8 +91,7 @@ class Secrets:
             now = self._clock.now()
             version = 1 if old is None else old.version + 1
             row = SecretRow(name, version, now if old is None else old.created, now, by)
-            nonce = self._entropy.bytes(_NONCE)
-            sealed = nonce + self._seal.encrypt(nonce, value.encode(), _bound_to(org_no, name, version))
+            sealed = self.seal.close(value.encode(), _bound_to(org_no, name, version))
             values = (org_no, name, version, sealed, row.created, row.at, by)
             await self._journal.write([(PUT_SECRET, values)])
         return row
@@ -112,12 +108,10 @@ class Secrets:
         found = self._rows.sealed(Scope(org=org_no), name)
         if found is None:
             raise _unknown(name)
-        from cryptography.exceptions import InvalidTag
-
         version, sealed = found
         try:
-            opened = self._seal.decrypt(sealed[:_NONCE], sealed[_NONCE:], _bound_to(org_no, name, version))
-        except (InvalidTag, ValueError):
+            opened = self.seal.open(sealed, _bound_to(org_no, name, version))
+        except ValueError:
             raise Unavailable(
                 f"The secret {name} can't be opened: its row or the key was changed.",
                 remedy=f"Set it again: a2a secrets set {name}",
@@ -125,8 +119,8 @@ class Secrets:
         return opened.decode()
 
 
-def _bound_to(org_no: int, name: str, version: int) -> bytes:
-    return f"a2a-cloud secret-v1 {org_no} {name} {version}".encode()
+def _bound_to(org_no: int, name: str, version: int) -> str:
+    return f"a2a-cloud secret-v1 {org_no} {name} {version}"
 
 
 def _check_name(name: str) -> None:

@@ -98,4 +98,14 @@ PUSH = """
     """
 
 #: control/hooks/rows.py
-HOOKS = ""
+HOOKS = """
+    CREATE TABLE hook(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, owner INTEGER NOT NULL, agent INTEGER NOT NULL,
+        name TEXT NOT NULL, skill TEXT NOT NULL, scheme TEXT NOT NULL, checks TEXT NOT NULL,
+        narrow TEXT NOT NULL, label TEXT NOT NULL, created REAL NOT NULL, made_by TEXT NOT NULL,
+        key BLOB NOT NULL UNIQUE, old_key BLOB, old_key_until REAL NOT NULL DEFAULT 0,
+        version INTEGER NOT NULL, sealed BLOB NOT NULL, old_sealed BLOB,
+        old_sealed_until REAL NOT NULL DEFAULT 0) WITHOUT ROWID;
+    CREATE INDEX hook_owner ON hook(org, owner);
+    CREATE INDEX hook_old_key ON hook(old_key) WHERE old_key IS NOT NULL;
+    """

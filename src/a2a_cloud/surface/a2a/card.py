@@ -1,19 +1,17 @@
-"""The AgentCard of a release at one address (A2A 1.0, sections 4.4 and 8), with the headers that caches
-need.
+"""The AgentCard of a release at one address (A2A 1.0, sections 4.4 and 8; 0.3, section 5.5), built from
+what its code and its a2a.toml declare.
 
-Its security schemes are those that the front door enforces; a public agent requires none. The card
-names the address by which it was fetched, so a copy is kept for each.
+One document holds the members of both generations (model/card.py). Its security schemes are those that the
+front door enforces; a public agent requires none. Skills for callers with a key stand in the extended card
+alone.
 """
 
 from __future__ import annotations
 
-from email.utils import formatdate, parsedate_to_datetime
-from hashlib import sha256
-
-import msgspec
 from msgspec import UNSET
 
 from a2a_cloud.model.card import (
+    HITL,
     ISOLATION,
     SKILL_SCHEMAS,
     AgentCapabilities,
@@ -25,6 +23,7 @@ from a2a_cloud.model.card import (
     ApiKeyScheme,
     HttpAuthScheme,
     IsolationParams,
+    OldInterface,
     Scopes,
     SecurityRequirement,
     SecurityScheme,
@@ -32,57 +31,90 @@ from a2a_cloud.model.card import (
     SkillSchemasParams,
 )
 from a2a_cloud.model.release import Release, SkillSpec, Visibility
+from a2a_cloud.surface.a2a.grpc.address import tenant_of
 from a2a_cloud.surface.ports import Sandbox
-from a2a_cloud.surface.request import JSON, Headers, Request
 
-PATHS = ("/.well-known/agent-card.json", "/.well-known/agent.json", "/card")
-MAX_AGE = 60
-_MAX_KEPT = 1024
 _DEFAULT_INPUT = ["text/plain", "application/json"]
 _DEFAULT_OUTPUT = ["text/plain", "application/json"]
-_encode = msgspec.json.Encoder().encode
+_BEARER = "A key of the platform, as a bearer token."
+_HEADER = "The same key in a header of its own."
 
 
-def card_of(release: Release, base: str, sandbox: Sandbox) -> AgentCard:
-    """The card of `release`, reached at `base` (no slash at its end), run in `sandbox`."""
+def card_of(
+    release: Release, base: str, sandbox: Sandbox, *, grpc: str = "", extended: bool = False
+) -> AgentCard:
+    """The card of `release`, reached at `base` (no slash at its end), run in `sandbox`; unsigned.
+
+    `grpc` is where gRPC is served, "" for nowhere. `extended`: with the skills that only callers with a key
+    see.
+    """
     manifest = release.manifest
-    public = manifest.visibility is Visibility.PUBLIC
-    schemes = {
-        "bearer": SecurityScheme(
-            http_auth_security_scheme=HttpAuthScheme("Bearer", "A key of the platform, as a bearer token.")
-        ),
-        "apiKey": SecurityScheme(
-            api_key_security_scheme=ApiKeyScheme(
-                "X-API-Key", "header", "The same key in a header of its own."
-            )
-        ),
-    }
+    shown = release if extended else release.seen_by(True)
+    required = manifest.visibility is not Visibility.PUBLIC
+    interfaces = [AgentInterface(base, "JSONRPC", "1.0"), AgentInterface(base, "HTTP+JSON", "1.0")]
+    if grpc:
+        interfaces.append(AgentInterface(grpc, "GRPC", "1.0", tenant_of(release, base)))
+    interfaces += [AgentInterface(base, "JSONRPC", "0.3"), AgentInterface(base, "HTTP+JSON", "0.3")]
     card = AgentCard(
         name=release.name,
         description=manifest.description or release.name,
-        supported_interfaces=[
-            AgentInterface(base, "JSONRPC", "1.0"),
-            AgentInterface(base, "HTTP+JSON", "1.0"),
-        ],
+        supported_interfaces=interfaces,
         version=manifest.version,
         capabilities=AgentCapabilities(
             streaming=True,
-            push_notifications=False,
-            extended_agent_card=False,
-            extensions=[_schemas(release), _isolation(release, sandbox)],
+            push_notifications=True,
+            extended_agent_card=release.extended,
+            extensions=[
+                _schemas(shown),
+                _isolation(release, sandbox),
+                AgentExtension(HITL, "Questions and approvals that people answer (docs/extensions.md)."),
+                *(
+                    AgentExtension(one.uri, one.description, one.required, one.params or UNSET)
+                    for one in manifest.extensions
+                ),
+            ],
         ),
-        default_input_modes=_modes(release, "input_modes", _DEFAULT_INPUT),
-        default_output_modes=_modes(release, "output_modes", _DEFAULT_OUTPUT),
-        skills=[_skill(spec) for spec in release.skills],
-        security_schemes=schemes,
+        default_input_modes=_modes(shown, "input_modes", _DEFAULT_INPUT),
+        default_output_modes=_modes(shown, "output_modes", _DEFAULT_OUTPUT),
+        skills=[_skill(spec) for spec in shown.skills],
+        security_schemes=_schemes(),
+        url=base,
+        preferred_transport="JSONRPC",
+        protocol_version="0.3.0",
+        additional_interfaces=[OldInterface(base, "JSONRPC"), OldInterface(base, "HTTP+JSON")],
+        supports_authenticated_extended_card=release.extended,
     )
-    if not public:
-        card.security_requirements = [SecurityRequirement({name: Scopes([])}) for name in schemes]
-    if manifest.provider_name:
-        card.provider = AgentProvider(manifest.provider_name, manifest.provider_url)
+    if required:
+        card.security_requirements, card.security = _requirements()
     card.documentation_url = manifest.documentation_url or f"{base}/docs"
+    if manifest.provider_name:
+        card.provider = AgentProvider(manifest.provider_name, manifest.provider_url or card.documentation_url)
     card.icon_url = manifest.icon_url or UNSET
     return card
+
+
+def _schemes() -> dict[str, SecurityScheme]:
+    return {
+        "bearer": SecurityScheme(
+            http_auth_security_scheme=HttpAuthScheme("Bearer", _BEARER),
+            type="http",
+            scheme="Bearer",
+            description=_BEARER,
+        ),
+        "apiKey": SecurityScheme(
+            api_key_security_scheme=ApiKeyScheme("X-API-Key", "header", _HEADER),
+            type="apiKey",
+            name="X-API-Key",
+            location="header",
+            description=_HEADER,
+        ),
+    }
+
+
+def _requirements() -> tuple[list[SecurityRequirement], list[dict[str, list[str]]]]:
+    """Either scheme will do: as 1.0 says it, and as 0.3 does."""
+    names = ("bearer", "apiKey")
+    return [SecurityRequirement({name: Scopes()}) for name in names], [{name: []} for name in names]
 
 
 def _skill(spec: SkillSpec) -> AgentSkill:
@@ -90,15 +122,18 @@ def _skill(spec: SkillSpec) -> AgentSkill:
         *_DEFAULT_INPUT,
         *dict.fromkeys(kind for param in spec.files for kind in param.media_types),
     ]
-    return AgentSkill(
+    skill = AgentSkill(
         id=spec.id,
         name=spec.name or spec.id,
         description=spec.description or spec.name or spec.id,
-        tags=spec.tags,
+        tags=spec.tags or [spec.id],  # Required, and none at all counts as missing.
         examples=spec.examples,
         input_modes=modes if modes != _DEFAULT_INPUT else [],
         output_modes=spec.output_modes,
     )
+    if spec.extended:
+        skill.security_requirements, skill.security = _requirements()
+    return skill
 
 
 def _schemas(release: Release) -> AgentExtension:
@@ -122,7 +157,6 @@ def _schemas(release: Release) -> AgentExtension:
     return AgentExtension(
         uri=SKILL_SCHEMAS,
         description="JSON Schema of each skill's arguments and result.",
-        required=False,
         params=SkillSchemasParams(skills),
     )
 
@@ -131,7 +165,6 @@ def _isolation(release: Release, sandbox: Sandbox) -> AgentExtension:
     return AgentExtension(
         uri=ISOLATION,
         description="What keeps this agent's code apart from the machine, and its runs from each other.",
-        required=False,
         params=IsolationParams(sandbox.name, release.manifest.sandbox.isolation, list(sandbox.layers)),
     )
 
@@ -139,54 +172,3 @@ def _isolation(release: Release, sandbox: Sandbox) -> AgentExtension:
 def _modes(release: Release, field: str, default: list[str]) -> list[str]:
     named = [mode for spec in release.skills for mode in getattr(spec, field)]
     return list(dict.fromkeys(default + named))
-
-
-class Cards:
-    """Encoded cards by release and address."""
-
-    __slots__ = ("_kept", "_sandbox")
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
-        self._kept: dict[tuple[int, str], tuple[bytes, bytes]] = {}
-
-    def encoded(self, release: Release, base: str) -> tuple[bytes, bytes]:
-        """(the card as JSON, its ETag)."""
-        key = (release.no, base)
-        found = self._kept.get(key)
-        if found is None:
-            if len(self._kept) >= _MAX_KEPT:
-                self._kept.clear()
-            body = _encode(card_of(release, base, self._sandbox))
-            found = self._kept[key] = (body, b'"' + sha256(body).hexdigest()[:32].encode() + b'"')
-        return found
-
-    async def serve(self, request: Request) -> None:
-        """Answers with the card, or with 304 when the caller has it."""
-        request.allow("GET")
-        release = request.release
-        body, etag = self.encoded(release, request.base)
-        scope = b"public" if release.manifest.visibility is Visibility.PUBLIC else b"private"
-        headers: Headers = [
-            (b"etag", etag),
-            (b"cache-control", scope + b", max-age=%d" % MAX_AGE),
-            (b"last-modified", formatdate(int(release.created), usegmt=True).encode()),
-            (b"vary", b"Host, Authorization, X-API-Key"),
-        ]
-        if has_it(request, etag, release.created):
-            return await request.answer(304, b"", JSON, headers)
-        return await request.answer(200, body, JSON, headers)
-
-
-def has_it(request: Request, etag: bytes, modified: float) -> bool:
-    """Whether a conditional request names what we would send (RFC 9110, section 13)."""
-    if request.if_none_match:
-        given = [tag.strip().removeprefix(b"W/") for tag in request.if_none_match.split(b",")]
-        return etag in given or b"*" in given
-    if request.if_modified_since:
-        try:
-            since = parsedate_to_datetime(request.if_modified_since.decode("latin-1")).timestamp()
-        except (ValueError, TypeError, OverflowError):
-            return False
-        return int(modified) <= since
-    return False

@@ -19,10 +19,8 @@ from a2a_cloud.model.problem import (
 )
 from a2a_cloud.surface.a2a.operations import (
     Operations,
+    check_tenant,
     check_version,
-    no_extended_card,
-    no_push,
-    no_tenants,
     resumed,
 )
 from a2a_cloud.surface.framing import RpcFraming
@@ -49,6 +47,11 @@ _HTTP = (
 )
 
 
+def refusal(request: Request, problem: Problem) -> bytes:
+    """The answer that carries `problem`."""
+    return jsonrpc.error(request.rpc_id, problem, older=request.speaks != "a2a-1.0")
+
+
 def status_of(problem: Problem) -> int:
     """The HTTP status of a JSON-RPC answer that carries `problem`."""
     return problem.http if isinstance(problem, _HTTP) else 200
@@ -66,6 +69,11 @@ async def serve(request: Request, operations: Operations) -> None:
     if isinstance(decoded, jsonrpc.Undecodable):
         request.rpc_id = decoded.id
         raise decoded.problem
+    if isinstance(decoded, jsonrpc.Other):
+        from a2a_cloud.surface.a2a import older  # Loaded when the first such caller comes.
+
+        request.rpc_id = decoded.id
+        return await older.serve(request, operations, decoded)
     request_id, call = decoded
     request.rpc_id = request_id
     if request.version or request.query_string:
@@ -84,9 +92,16 @@ async def serve(request: Request, operations: Operations) -> None:
     elif isinstance(call, jsonrpc.CancelTask):
         result = await operations.cancel_task(request, call.params)
     elif isinstance(call, jsonrpc.GetExtendedAgentCard):
-        no_extended_card()
+        result = operations.extended_card(request, call.params.tenant)
+    elif isinstance(call, jsonrpc.CreateTaskPushNotificationConfig):
+        result = await operations.create_push_config(request, call.params)
+    elif isinstance(call, jsonrpc.GetTaskPushNotificationConfig):
+        result = operations.get_push_config(request, call.params)
+    elif isinstance(call, jsonrpc.ListTaskPushNotificationConfigs):
+        result = operations.list_push_configs(request, call.params)
     else:
-        no_push()
+        assert isinstance(call, jsonrpc.DeleteTaskPushNotificationConfig)
+        result = await operations.delete_push_config(request, call.params)
     return await request.answer(200, jsonrpc.result(request_id, _encode(result)))
 
 
@@ -104,7 +119,7 @@ async def _stream(
         del params
     else:
         if call.params.tenant:
-            no_tenants(call.params.tenant)
+            check_tenant(request.release, call.params.tenant)
         opening = operations.open_task(request, call.params.id, resumed(request))
     following = operations.stream(request, opening, framing)
     del opening

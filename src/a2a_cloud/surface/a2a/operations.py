@@ -8,23 +8,27 @@ What begins a stream is an `Opening`: how its events travel from there is the bi
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.problem import (
-    ExtendedAgentCardNotConfigured,
+    AgentNotFound,
     InvalidParams,
-    PushNotificationNotSupported,
     TaskNotFound,
     UnsupportedOperation,
-    VersionNotSupported,
 )
 from a2a_cloud.model.release import Release
+from a2a_cloud.model.run import PushTarget
 from a2a_cloud.model.scope import Scope, owner_scope
 from a2a_cloud.model.task import INTERRUPTED, SETTLED, TERMINAL, Message, Task, TaskState
+from a2a_cloud.surface.a2a import push
+from a2a_cloud.surface.a2a.cards import Cards, check_extended
+from a2a_cloud.surface.a2a.deciding import decide, told
+from a2a_cloud.surface.a2a.extensions import activated
+from a2a_cloud.surface.a2a.versions import check_spoken
 from a2a_cloud.surface.calls import Calls
 from a2a_cloud.surface.framing import TaskFraming
 from a2a_cloud.surface.links import AgentLinks
@@ -35,14 +39,20 @@ from a2a_cloud.surface.streams import HEADERS, Stream, Streams
 from a2a_cloud.wire import a2a_render
 from a2a_cloud.wire.a2a_v1 import (
     GetTaskParams,
+    ListPushConfigsParams,
     ListTasksParams,
+    PushConfigList,
+    PushConfigParams,
     SendMessageParams,
     TaskIdParams,
+    TaskPushNotificationConfig,
     read_timestamp,
     task_state,
 )
+from a2a_cloud.wire.hitl import Decision, response_in
 from a2a_cloud.wire.json_text import readable
 from a2a_cloud.wire.sse import KEEP_ALIVE, position_line, read_position
+from a2a_cloud.wire.transitions import OLDER, STATES, transitions
 from a2a_cloud.wire.views import Delivered, TaskView
 
 _MAX_PAGE = 100
@@ -78,6 +88,11 @@ class Caller(Protocol):
         """The dialect, as the run's record names it: `a2a-1.0`, `a2a-0.3`, …"""
         ...
 
+    @property
+    def extensions(self) -> bytes:
+        """The service parameter A2A-Extensions as it came."""
+        ...
+
 
 class Opening(NamedTuple):
     """What a stream begins with. `shown` is a Message where the answer made no task, and None where a
@@ -96,19 +111,27 @@ class Opening(NamedTuple):
 class Operations:
     """The operations, over the planes below."""
 
-    __slots__ = ("_runs", "calls", "services", "streams")
+    __slots__ = ("_runs", "calls", "cards", "services", "streams")
 
     def __init__(self, services: Services, calls: Calls, streams: Streams) -> None:
         self.services = services
         self._runs = services.runs
         self.calls = calls
         self.streams = streams
+        self.cards = Cards(services)
 
     # --- SendMessage ------------------------------------------------------------------------------------
 
-    async def send_message(self, caller: Caller, params: SendMessageParams) -> Task | Message:
-        """The task, settled or as it was accepted, or the answer that made none."""
-        run, at_once = await self._submit(caller, params)
+    async def send_message(
+        self, caller: Caller, params: SendMessageParams, *, name: str = ""
+    ) -> Task | Message:
+        """The task, settled or as it was accepted, or the answer that made none. `name` is what a caller
+        of an older dialect calls the task that begins: then there is one. Raises NameTaken."""
+        if params.message.extensions is not UNSET:
+            decision = response_in(params.message)
+            if isinstance(decision, Decision):
+                return await self._decide(caller, params, decision)
+        run, at_once = await self._submit(caller, params, name=name)
         release = caller.release
         await (run.accepted() if at_once else run.settled())
         if run.reply is not None:
@@ -129,22 +152,47 @@ class Operations:
         return a2a_render.task(view, caller.links, params.configuration.history_length)
 
     async def _submit(
-        self, caller: Caller, params: SendMessageParams, *, shown: bool = False
+        self, caller: Caller, params: SendMessageParams, *, shown: bool = False, name: str = ""
     ) -> tuple[Run, bool]:
         configuration = params.configuration
+        if name:
+            shown = True
         if params.tenant:
-            no_tenants(params.tenant)
-        if configuration.task_push_notification_config is not UNSET and not _is_null(
-            configuration.task_push_notification_config
-        ):
-            no_push()
+            check_tenant(caller.release, params.tenant)
+        target: PushTarget | None = None
+        config = configuration.task_push_notification_config
+        if config is not UNSET and config is not None:
+            target = await push.target_of(
+                self.services.push, caller, config, "configuration.taskPushNotificationConfig."
+            )
+            shown = True  # Who wants to hear of a task has one.
         if configuration.history_length is not UNSET:
             check_history(configuration.history_length)
-        call = await self.calls.of_message(caller.release, caller.principal, params, shown=shown)
+        release, message = caller.release, params.message
+        extensions: list[str] | None = None
+        if caller.extensions or message.extensions is not UNSET or release.manifest.extensions:
+            extensions = activated(release, caller.extensions, message, caller.speaks)
+        call = await self.calls.of_message(release, caller.principal, params, shown=shown)
         call.dialect = caller.speaks
+        call.name = name
+        call.push = target
+        if extensions:
+            call.extensions = extensions
         if caller.traceparent:
             call.trace_id = trace_id(caller.traceparent)
         return self._runs.submit(call), configuration.return_immediately
+
+    async def _decide(self, caller: Caller, params: SendMessageParams, decision: Decision) -> Task | Message:
+        """The task once what was decided has come to something, or what came of it for somebody else."""
+        approval, before = await decide(self.services, caller, params.message, decision)
+        if before is None:
+            return told(params.message, approval)
+        view = self.find(caller, before.id)
+        configuration = params.configuration
+        if not configuration.return_immediately and view.state not in SETTLED:
+            scope = owner_scope(caller.principal, caller.release.org_no)
+            view = await self._task_settled(scope, caller.release.agent_no, before.id)
+        return a2a_render.task(view, caller.links, configuration.history_length)
 
     async def _task_settled(self, scope: Scope, agent_no: int, task_id: str) -> TaskView:
         """The task once it has ended or asks: the run is over, and a follow-up goes on."""
@@ -161,16 +209,21 @@ class Operations:
 
     # --- streams ----------------------------------------------------------------------------------------
 
-    async def open_message(self, caller: Caller, params: SendMessageParams) -> Opening:
-        """SendStreamingMessage: the task, then what happens to it, until it ends or asks (11.7)."""
+    async def open_message(self, caller: Caller, params: SendMessageParams, *, name: str = "") -> Opening:
+        """SendStreamingMessage: the task, then what happens to it, until it ends or asks (11.7). `name` as
+        of `send_message`."""
         self.streams.check(caller.principal)
         release = caller.release
         scope = owner_scope(caller.principal, release.org_no)
         message = params.message
+        if message.extensions is not UNSET:
+            decision = response_in(message)
+            if isinstance(decision, Decision):
+                return await self._open_decision(caller, params, decision, scope)
         before: TaskView | None = None
         if message.task_id is not UNSET and message.task_id:
             before = self._runs.task(scope, release.agent_no, message.task_id)
-        run, _ = await self._submit(caller, params, shown=True)
+        run, _ = await self._submit(caller, params, shown=True, name=name)
         await run.accepted()
         if run.reply is not None:
             # A retry of a call that was answered by a Message: there is no task to show.
@@ -180,6 +233,18 @@ class Operations:
         state = TaskState.SUBMITTED if first else TaskState.WORKING
         task = a2a_render.task(view, caller.links, params.configuration.history_length, state=state)
         return Opening(task, scope, run.task_id, after, a2a_render.text_begun(view), True)
+
+    async def _open_decision(
+        self, caller: Caller, params: SendMessageParams, decision: Decision, scope: Scope
+    ) -> Opening:
+        approval, before = await decide(self.services, caller, params.message, decision)
+        if before is None:
+            return Opening(told(params.message, approval), scope, "", (0, 0), 0, True)
+        length = params.configuration.history_length
+        if approval.open:  # Another has to decide too: nothing happens to the task before.
+            return Opening(a2a_render.task(before, caller.links, length), scope, "", (0, 0), 0, True)
+        task = a2a_render.task(before, caller.links, length, state=TaskState.WORKING)
+        return Opening(task, scope, before.id, position_of(before), a2a_render.text_begun(before), True)
 
     def _start_of(
         self, run: Run, before: TaskView | None, scope: Scope, agent_no: int
@@ -257,16 +322,19 @@ class Operations:
     def get_task(self, caller: Caller, params: GetTaskParams) -> Task:
         """GetTask."""
         if params.tenant:
-            no_tenants(params.tenant)
+            check_tenant(caller.release, params.tenant)
         if params.history_length is not UNSET:
             check_history(params.history_length)
         view = self.find(caller, params.id)
-        return a2a_render.task(view, caller.links, params.history_length)
+        task = a2a_render.task(view, caller.links, params.history_length)
+        if caller.speaks in OLDER and task.metadata is not UNSET:
+            task.metadata[STATES] = transitions(view)
+        return task
 
     def list_tasks(self, caller: Caller, params: ListTasksParams) -> a2a_render.TaskList:
         """ListTasks: newest status first."""
         if params.tenant:
-            no_tenants(params.tenant)
+            check_tenant(caller.release, params.tenant)
         size = _DEFAULT_PAGE if params.page_size is UNSET else params.page_size
         if not 1 <= size <= _MAX_PAGE:
             raise InvalidParams(
@@ -309,12 +377,51 @@ class Operations:
     async def cancel_task(self, caller: Caller, params: TaskIdParams) -> Task:
         """CancelTask: the task, canceled."""
         if params.tenant:
-            no_tenants(params.tenant)
+            check_tenant(caller.release, params.tenant)
         release = caller.release
         self.find(caller, params.id)
         scope = owner_scope(caller.principal, release.org_no)
         await self._runs.cancel(scope, release.agent_no, params.id)
         return a2a_render.task(self._runs.task(scope, release.agent_no, params.id), caller.links)
+
+    # --- push configs -----------------------------------------------------------------------------------
+
+    async def create_push_config(
+        self, caller: Caller, params: TaskPushNotificationConfig, name: str = ""
+    ) -> TaskPushNotificationConfig:
+        """CreateTaskPushNotificationConfig: the config as it is kept. `name`: what an older dialect's caller
+        calls the task."""
+        if params.tenant:
+            check_tenant(caller.release, params.tenant)
+        return await push.create(self.services.push, caller, params, name)
+
+    def get_push_config(self, caller: Caller, params: PushConfigParams) -> TaskPushNotificationConfig:
+        """GetTaskPushNotificationConfig."""
+        if params.tenant:
+            check_tenant(caller.release, params.tenant)
+        return push.get(self.services.push, caller, params)
+
+    def list_push_configs(self, caller: Caller, params: ListPushConfigsParams) -> PushConfigList:
+        """ListTaskPushNotificationConfigs."""
+        if params.tenant:
+            check_tenant(caller.release, params.tenant)
+        return push.listed(self.services.push, caller, params)
+
+    async def delete_push_config(self, caller: Caller, params: PushConfigParams) -> None:
+        """DeleteTaskPushNotificationConfig."""
+        if params.tenant:
+            check_tenant(caller.release, params.tenant)
+        await push.delete(self.services.push, caller, params)
+
+    # --- the agent --------------------------------------------------------------------------------------
+
+    def extended_card(self, caller: Caller, tenant: str = "") -> msgspec.Raw:
+        """GetExtendedAgentCard, as JSON for readers of each generation. Raises UnsupportedOperation,
+        ExtendedAgentCardNotConfigured, Unauthenticated."""
+        if tenant:
+            check_tenant(caller.release, tenant)
+        check_extended(caller.release, caller.principal.anonymous, caller.speaks)
+        return msgspec.Raw(self.cards.extended(caller.release, caller.links.base).body)
 
 
 async def run_stream(
@@ -335,10 +442,6 @@ async def run_stream(
         raise
     finally:
         await stream.wait()
-
-
-def _is_null(raw: msgspec.Raw) -> bool:
-    return bytes(raw) == b"null"
 
 
 def _reply(run: Run, links: AgentLinks) -> Message:
@@ -395,27 +498,14 @@ def resumed(request: Request) -> tuple[int, int] | None:
 # --- what isn't served ----------------------------------------------------------------------------------
 
 
-def no_push() -> NoReturn:
-    """Raises PushNotificationNotSupported."""
-    raise PushNotificationNotSupported(
-        "This agent sends no push notifications.", remedy="Stream, or subscribe to the task."
-    )
-
-
-def no_extended_card() -> NoReturn:
-    """Raises ExtendedAgentCardNotConfigured."""
-    raise ExtendedAgentCardNotConfigured(
-        "This agent has no extended card.", remedy="Read /.well-known/agent-card.json."
-    )
-
-
-def no_tenants(tenant: str) -> NoReturn:
-    """Raises InvalidParams: the agent's address names it, and it declares no tenants."""
-    raise InvalidParams(
-        f"There is no tenant {readable(tenant)}: this agent declares none.",
-        remedy="Leave tenant out.",
-        info={"field": "tenant"},
-    )
+def check_tenant(release: Release, tenant: str) -> None:
+    """Raises AgentNotFound unless the tenant is the agent itself, as its address says already."""
+    if tenant not in ("", release.name, f"{release.org}.{release.name}"):
+        raise AgentNotFound(
+            f"There is no tenant {readable(tenant)} at this address.",
+            remedy=f"Leave tenant out, or send {release.name}.",
+            info={"field": "tenant"},
+        )
 
 
 def check_history(length: int | UnsetType) -> None:
@@ -425,10 +515,7 @@ def check_history(length: int | UnsetType) -> None:
 
 
 def check_version(request: Request) -> None:
-    """Raises VersionNotSupported for another version than 1.0; none at all is served as 1.0 here.
-
-    Only Major.Minor counts (specification, section 3.6).
-    """
+    """Raises VersionNotSupported when the request names a version that is not spoken (versions.py)."""
     raw = request.version
     if not raw:
         if not request.query_string or b"2a-" not in request.query_string.lower():
@@ -438,11 +525,7 @@ def check_version(request: Request) -> None:
             return
     else:
         wanted = raw.decode("latin-1").strip()
-    if wanted in ("", "1.0", "1") or wanted.startswith("1.0."):
-        return
-    raise VersionNotSupported(
-        f"A2A {readable(wanted)} is not served here.", remedy="Use 1.0.", info={"supported": "1.0"}
-    )
+    check_spoken(wanted)
 
 
 def trace_id(traceparent: bytes) -> str:
@@ -457,10 +540,8 @@ __all__ = [
     "Caller",
     "Opening",
     "Operations",
+    "check_tenant",
     "check_version",
-    "no_extended_card",
-    "no_push",
-    "no_tenants",
     "position_of",
     "resumed",
     "run_stream",

@@ -11,8 +11,6 @@ from a2a_cloud.model.problem import InvalidParams, NotFound
 from a2a_cloud.surface.a2a.operations import (
     Operations,
     check_version,
-    no_extended_card,
-    no_push,
     resumed,
 )
 from a2a_cloud.surface.framing import REST
@@ -20,15 +18,19 @@ from a2a_cloud.surface.request import A2A_JSON, Request, segment
 from a2a_cloud.wire.a2a_render import sent
 from a2a_cloud.wire.a2a_v1 import (
     GetTaskParams,
+    ListPushConfigsParams,
     ListTasksParams,
+    PushConfigParams,
     SendMessageParams,
     TaskIdParams,
+    TaskPushNotificationConfig,
     convert_params,
     decode_params,
 )
 from a2a_cloud.wire.json_text import check_text, readable
 
 _encode = msgspec.json.Encoder().encode
+_MAX_CONFIG = 64 << 10
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 _LIST_QUERY = frozenset(
     {
@@ -84,8 +86,7 @@ async def tasks(request: Request, operations: Operations, tail: str) -> None:
         kind, _, config = more.partition("/")
         if kind != "pushNotificationConfigs" or "/" in config:
             raise NotFound("There is nothing here.", remedy="See /openapi.json for the paths of this agent.")
-        request.allow(*(("GET", "DELETE") if config else ("GET", "POST")))
-        no_push()
+        return await _push_configs(request, operations, name, segment(config))
     task_id, _, verb = name.rpartition(":")
     if not task_id:
         request.allow("GET")
@@ -102,6 +103,32 @@ async def tasks(request: Request, operations: Operations, tail: str) -> None:
     raise NotFound(f"There is no operation {readable(verb)} on a task.", remedy="Use :cancel or :subscribe.")
 
 
+async def _push_configs(request: Request, operations: Operations, task_id: str, config_id: str) -> None:
+    """`/tasks/{id}/pushNotificationConfigs` and what is below it."""
+    request.allow(*(("GET", "DELETE") if config_id else ("GET", "POST")))
+    if config_id:
+        params = PushConfigParams(task_id, config_id)
+        if request.method == "DELETE":
+            await operations.delete_push_config(request, params)
+            return await request.answer(200, b"{}", A2A_JSON)
+        shown = operations.get_push_config(request, params)
+        return await request.answer(200, _encode(shown), A2A_JSON)
+    if request.method == "POST":
+        request.expect_json()
+        body = await request.body(_MAX_CONFIG)
+        check_text(body)
+        config = decode_params(body, TaskPushNotificationConfig)
+        config = msgspec.structs.replace(config, task_id=task_id)  # The path says which.
+        created = await operations.create_push_config(request, config)
+        return await request.answer(200, _encode(created), A2A_JSON)
+    query = request.query()
+    size = _whole(query.get("pageSize", "") or "0", "pageSize")
+    page = operations.list_push_configs(
+        request, ListPushConfigsParams(task_id, size, query.get("pageToken", ""))
+    )
+    return await request.answer(200, _encode(page), A2A_JSON)
+
+
 async def _post_task(request: Request, operations: Operations) -> None:
     params = await _params(request, operations)
     task = await operations.submit_task(request, params)
@@ -111,11 +138,11 @@ async def _post_task(request: Request, operations: Operations) -> None:
     await request.answer(202, body, A2A_JSON, [(b"location", location)])
 
 
-async def extended_card(request: Request) -> None:
+async def extended_card(request: Request, operations: Operations) -> None:
     """`GET /extendedAgentCard`."""
     request.allow("GET")
     check_version(request)
-    no_extended_card()
+    await operations.cards.serve_extended(request)
 
 
 def _history(request: Request) -> int | msgspec.UnsetType:

@@ -21,7 +21,8 @@ LEVELS = ("debug", "info", "warning", "error")
 
 async def listed(services: Services, request: Request, _values: list[str]) -> tuple[int, Any]:
     """`GET /api/v1/agents`."""
-    releases = services.registry.agents(request.principal)
+    anonymous = request.principal.anonymous
+    releases = [release.seen_by(anonymous) for release in services.registry.agents(request.principal)]
     return 200, {"agents": [_summary(release, request.base) for release in releases]}
 
 
@@ -131,7 +132,7 @@ def lines(found: Sequence[LogLine]) -> list[dict[str, Any]]:
 def _seen(services: Services, request: Request, name: str) -> Release:
     release = services.registry.serving(name)
     if release.manifest.visibility is Visibility.PUBLIC or request.principal.org_no == release.org_no:
-        return release
+        return release.seen_by(request.principal.anonymous)
     raise AgentNotFound.of(name)
 
 

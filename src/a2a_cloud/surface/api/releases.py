@@ -185,7 +185,7 @@ async def part(services: Services, request: Request, values: list[str]) -> Answe
     record = release_record(agent, values[1])
     if values[2] == "card" and record.ready:
         base = f"{request.base}/agents/{qualified(record.release)}"
-        card = card_of(record.release, base, services.sandbox)
+        card = card_of(record.release, base, services.sandbox, grpc=services.grpc_url)
         return 200, card
     found = await services.parts.part(values[2], record)
     if found is None:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 
-from a2a_cloud.surface.a2a.card import MAX_AGE, has_it
+from a2a_cloud.model.release import SkillSpec
+from a2a_cloud.surface.a2a.operations import Operations
+from a2a_cloud.surface.conditional import MAX_AGE, has_it
 from a2a_cloud.surface.request import JSON, Headers, Request
 from a2a_cloud.wire.openapi import document
 
 _encode = msgspec.json.Encoder().encode
 
 
-async def serve(request: Request) -> None:
+async def serve(request: Request, operations: Operations) -> None:
     """Answers with the document, or with 304 when the caller has it."""
     request.allow("GET")
-    body = _encode(document(request.release, request.base))
+    release, gates = request.release.seen_by(request.principal.anonymous), operations.calls.gates
+
+    def fits(spec: SkillSpec, arguments: Any) -> bool:
+        return gates.of(release, spec).validator.is_valid(arguments)
+
+    body = _encode(document(release, request.base, fits))
     etag = b'"' + sha256(body).hexdigest()[:32].encode() + b'"'
     headers: Headers = [(b"etag", etag), (b"cache-control", b"private, max-age=%d" % MAX_AGE)]
-    if has_it(request, etag, request.release.created):
+    if has_it(request, etag, release.created):
         return await request.answer(304, b"", JSON, headers)
     return await request.answer(200, body, JSON, headers)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from a2a_cloud.model.release import FileParam, Release, SkillSpec
 from a2a_cloud.surface.front_names import qualified
-from a2a_cloud.surface.pages.shapes import decode, sample_arguments
+from a2a_cloud.wire.schema_reading import decode, sample_arguments
 
 _JSON = "-H 'Content-Type: application/json'"
 _KEY = '-H "Authorization: Bearer $A2A_KEY"'

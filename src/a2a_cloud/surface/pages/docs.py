@@ -13,7 +13,8 @@ from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.pages.assets import templates
 from a2a_cloud.surface.pages.calling import Way, text_ways, ways
-from a2a_cloud.surface.pages.shapes import Row, decode, in_words, rows
+from a2a_cloud.surface.pages.shapes import Row, in_words, rows
+from a2a_cloud.wire.schema_reading import decode
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from a2a_cloud.model.problem import NotFound
 from a2a_cloud.model.release import Visibility
-from a2a_cloud.surface.a2a.card import has_it
+from a2a_cloud.surface.conditional import has_it
 from a2a_cloud.surface.pages.assets import HTML, SAFE, asset, etag_of, templates
 from a2a_cloud.surface.pages.docs import docs_page
 from a2a_cloud.surface.request import Headers, Request
@@ -20,13 +20,13 @@ class Pages:
 
     def __init__(self, *, dev: bool = False) -> None:
         self._dev = dev
-        self._docs: dict[tuple[int, str, float | None], bytes] = {}
+        self._docs: dict[tuple[int, str, float | None, int], bytes] = {}
 
     async def docs(self, request: Request, platform: str, deprecated_until: float | None = None) -> None:
         """`GET /docs` below an agent's base. `platform`: the platform's address, as `docs_page` takes it."""
         request.allow("GET")
-        release = request.release
-        key = (release.no, request.base, deprecated_until)
+        release = request.release.seen_by(request.principal.anonymous)
+        key = (release.no, request.base, deprecated_until, len(release.skills))
         body = self._docs.get(key)
         if body is None:
             if len(self._docs) >= 256:

@@ -1,0 +1,140 @@
+"""Cards on their way out: signed, kept for each address, with the headers that caches need (A2A 1.0,
+sections 8.2, 8.4 and 8.6).
+
+`/.well-known/agent-card.json` and `/card` give the card; `/.well-known/agent.json`, where readers before
+0.3 look, the same one with the members of that time beside it. The extended card needs a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from email.utils import formatdate
+from hashlib import sha256
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from a2a_cloud.model.problem import ExtendedAgentCardNotConfigured, Unauthenticated, UnsupportedOperation
+from a2a_cloud.model.release import Release, Visibility
+from a2a_cloud.surface.a2a.card import card_of
+from a2a_cloud.surface.a2a.grpc.address import grpc_address
+from a2a_cloud.surface.conditional import MAX_AGE, has_it
+from a2a_cloud.surface.ports import CardKey, Sandbox
+from a2a_cloud.surface.request import A2A_JSON, JSON, Headers, Request
+from a2a_cloud.wire.card_early import with_early_members
+from a2a_cloud.wire.card_signature import signatures
+
+PATHS = ("/.well-known/agent-card.json", "/.well-known/agent.json", "/card")
+EARLY = "/.well-known/agent.json"
+JWKS = "/.well-known/jwks.json"
+_MAX_KEPT = 1024
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Encoded(NamedTuple):
+    """A signed card as JSON, and its ETag."""
+
+    body: bytes
+    etag: bytes
+
+
+class About(Protocol):
+    """What a card says that is not the release's: of Services."""
+
+    @property
+    def sandbox(self) -> Sandbox: ...
+    @property
+    def grpc_url(self) -> str: ...
+    @property
+    def card_key(self) -> CardKey | None: ...
+
+
+class Cards:
+    """Encoded cards by release and address."""
+
+    __slots__ = ("_about", "_kept")
+
+    def __init__(self, about: About) -> None:
+        self._about = about
+        self._kept: dict[tuple[int, str, str, str], Encoded] = {}
+
+    def public(self, release: Release, base: str) -> Encoded:
+        """The card that everybody sees who may call the agent. Raises Unavailable: no key to sign with."""
+        return self._card(release, base, "")
+
+    def early(self, release: Release, base: str) -> Encoded:
+        """The same with the members that readers before 0.3 look for."""
+        return self._card(release, base, "early", with_early_members)
+
+    def extended(self, release: Release, base: str) -> Encoded:
+        """The card with the skills that only callers with a key see."""
+        return self._card(release, base, "extended")
+
+    def _card(
+        self,
+        release: Release,
+        base: str,
+        kind: str,
+        change: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> Encoded:
+        about = self._about
+        key = (release.no, base, kind, about.grpc_url)
+        found = self._kept.get(key)
+        if found is not None:
+            return found
+        if len(self._kept) >= _MAX_KEPT:
+            self._kept.clear()
+        grpc = grpc_address(about.grpc_url, base)
+        card = card_of(release, base, about.sandbox, grpc=grpc, extended=kind == "extended")
+        document = _decode(_encode(card))
+        if change is not None:
+            document = change(document)
+        signer = about.card_key
+        if signer is not None:
+            address = urlsplit(base)
+            jku = f"{address.scheme}://{address.netloc}{JWKS}"
+            document["signatures"] = signatures(document, signer.kid, jku, signer.sign)
+        body = _encode(document)
+        found = self._kept[key] = Encoded(body, b'"' + sha256(body).hexdigest()[:32].encode() + b'"')
+        return found
+
+    async def serve(self, request: Request) -> None:
+        """Answers with the card, or with 304 when the caller has it."""
+        request.allow("GET")
+        release = request.release
+        found = (self.early if request.rest == EARLY else self.public)(release, request.base)
+        scope = b"public" if release.manifest.visibility is Visibility.PUBLIC else b"private"
+        await _send(request, found, scope, JSON)
+
+    async def serve_extended(self, request: Request) -> None:
+        """`GET /extendedAgentCard`. Raises as `check_extended`."""
+        check_extended(request.release, request.principal.anonymous, request.speaks)
+        await _send(request, self.extended(request.release, request.base), b"private", A2A_JSON)
+
+
+def check_extended(release: Release, anonymous: bool, speaks: str) -> None:
+    """Whether a caller may have the extended card. Raises UnsupportedOperation when there is none (1.0,
+    section 3.3.4; before 1.0 ExtendedAgentCardNotConfigured), Unauthenticated without a key."""
+    if not release.extended:
+        error = UnsupportedOperation if speaks == "a2a-1.0" else ExtendedAgentCardNotConfigured
+        raise error("This agent has no extended card.", remedy="Read /.well-known/agent-card.json.")
+    if anonymous:
+        raise Unauthenticated(
+            "The extended card is for callers with a key.",
+            remedy="Send a key as Authorization: Bearer KEY, or as X-API-Key: KEY.",
+        )
+
+
+async def _send(request: Request, found: Encoded, scope: bytes, content_type: bytes) -> None:
+    created = request.release.created
+    headers: Headers = [
+        (b"etag", found.etag),
+        (b"cache-control", scope + b", max-age=%d" % MAX_AGE),
+        (b"last-modified", formatdate(int(created), usegmt=True).encode()),
+        (b"vary", b"Host, Authorization, X-API-Key"),
+    ]
+    if has_it(request, found.etag, created):
+        return await request.answer(304, b"", content_type, headers)
+    return await request.answer(200, found.body, content_type, headers)

@@ -1,0 +1,363 @@
+"""A call's event stream: progress, log lines and questions as they come, the answer last.
+
+Until 2025-11-25 each event's id names the call and its position in the run's journal, so that a stream that
+broke off is taken up after a restart of the platform too (basic/transports, "Resumability"). Since 2026-07-28
+a client that goes away has canceled the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any, cast
+
+import msgspec
+from msgspec import Raw, Struct
+
+from a2a_cloud.model.problem import InvalidParams, Problem, TaskNotFound
+from a2a_cloud.model.run import (
+    ArtifactEvent,
+    AttemptEvent,
+    LogEvent,
+    ProgressEvent,
+    RunEvent,
+    StatusEvent,
+    TextEvent,
+)
+from a2a_cloud.model.task import INTERRUPTED, TERMINAL
+from a2a_cloud.surface.framing import Framing
+from a2a_cloud.surface.mcp import questions
+from a2a_cloud.surface.mcp.asking import Asking
+from a2a_cloud.surface.mcp.following import Following
+from a2a_cloud.surface.mcp.questions import Declined
+from a2a_cloud.surface.mcp.work import Look, Work
+from a2a_cloud.surface.streams import Stream
+from a2a_cloud.wire import sse
+from a2a_cloud.wire.mcp import encode, notification, request
+from a2a_cloud.wire.mcp_content import artifact_text, artifact_uri, progress_text
+from a2a_cloud.wire.mcp_schema import Json
+from a2a_cloud.wire.views import Delivered, PartLinks
+
+log = logging.getLogger("a2a_cloud.surface")
+
+LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+_RANK = {name: place for place, name in enumerate(LEVELS)}
+
+
+class Place(Struct, array_like=True):
+    """Which call an event's id belongs to: enough to go on with it."""
+
+    task_id: str
+    purpose: str
+    name: str
+    id: Raw
+    token: Raw
+    level: str
+
+
+def read_event_id(text: str) -> tuple[Place, tuple[int, int]]:
+    """(the call, the position) of an event's id. Raises InvalidParams."""
+    head, _, position = text.partition("~")
+    try:
+        if len(text) > 4096:
+            raise ValueError
+        place = msgspec.json.decode(urlsafe_b64decode(head + "=" * (-len(head) % 4)), type=Place)
+        return place, sse.read_position(position)
+    except (ValueError, msgspec.MsgspecError, InvalidParams):
+        raise InvalidParams(
+            "Last-Event-ID is no event's of this server.",
+            remedy="Send the id of the last event that came, or none.",
+            info={"field": "Last-Event-ID"},
+        ) from None
+
+
+class McpFraming(Framing):
+    """What happens in a run, as messages to the client of one call. Fits `framing.Framing`."""
+
+    __slots__ = ("_asking", "_last", "_mark", "_work")
+
+    def __init__(self, asking: Asking, work: Work) -> None:
+        self._asking = asking
+        self._work = work
+        self._last = -1.0
+        self._mark = b""
+        if not asking.modern:
+            place = Place(
+                work.task_id,
+                work.purpose,
+                work.name,
+                Raw(asking.id),
+                Raw(asking.token or b"null"),
+                asking.level,
+            )
+            self._mark = b"id: " + urlsafe_b64encode(encode(place)).rstrip(b"=") + b"~"
+
+    def prime(self, position: tuple[int, int]) -> bytes:
+        """The first event: where there are ids, one that says nothing and has one."""
+        return self._id(position) + b"data: \n\n" if self._mark else sse.KEEP_ALIVE
+
+    def _id(self, position: tuple[int, int]) -> bytes:
+        return self._mark + b"%d.%d\n" % position if self._mark else b""
+
+    def framed(self, position: tuple[int, int], body: bytes) -> bytes:
+        """A message as an event."""
+        return self._id(position) + b"data: " + body + b"\n\n"
+
+    def event(self, delivered: Delivered, links: PartLinks, first_text: bool) -> bytes:
+        """See Framing."""
+        if delivered.ordinal != self._work.ordinal:
+            return b""
+        event: RunEvent = delivered.event
+        position = (delivered.ordinal, delivered.seq)
+        if isinstance(event, LogEvent):
+            return self._log(position, event)
+        if isinstance(event, StatusEvent):
+            return self._asks(position, event)
+        if not self._asking.token:
+            return b""
+        meta: Json = {"a2a-cloud/event": f"{delivered.ordinal}.{delivered.seq}"}
+        percent, text = -1.0, ""
+        if isinstance(event, ProgressEvent):
+            percent, text = event.percent, progress_text(event)
+        elif isinstance(event, TextEvent):
+            text = event.delta
+            meta["a2a-cloud/text"] = event.delta
+        elif isinstance(event, ArtifactEvent):
+            text = f"Artifact {artifact_text(event.artifact)}"
+            meta["a2a-cloud/artifact"] = artifact_uri(delivered.run_id, event.artifact.artifact_id)
+        elif isinstance(event, AttemptEvent):
+            text = f"Attempt {event.attempt} begins: {event.why}"
+        else:
+            return b""
+        params: Json = {"progressToken": Raw(self._asking.token), "progress": self._further(percent)}
+        if percent >= 0:
+            params["total"] = 100
+        if text:
+            params["message"] = text
+        params["_meta"] = meta
+        return self.framed(position, notification("notifications/progress", params))
+
+    def _further(self, percent: float) -> float:
+        """Progress has to grow with each notification, whatever an agent says."""
+        self._last = percent if percent > self._last else max(self._last, 0.0) + 0.001
+        return round(self._last, 3)
+
+    def _log(self, position: tuple[int, int], event: LogEvent) -> bytes:
+        level = self._asking.level
+        if not level or _RANK.get(event.level, 1) < _RANK[level]:
+            return b""
+        params: Json = {"level": event.level, "logger": self._work.offered.name, "data": event.line}
+        return self.framed(position, notification("notifications/message", params))
+
+    def _asks(self, position: tuple[int, int], event: StatusEvent) -> bytes:
+        if event.state not in INTERRUPTED or self._asking.modern:
+            return b""
+        look = self._work.look()
+        if look.seq != position[1] or look.state not in INTERRUPTED:
+            return b""  # Answered already.
+        return self.requests(look)
+
+    def requests(self, look: Look) -> bytes:
+        """What the run asks for, as requests to the client."""
+        found = questions.opened(look)
+        wanted = questions.for_client(found, self._asking.client)
+        position = (self._work.ordinal, look.seq)
+        return b"".join(
+            self.framed(position, request(request_id(self._work, look, name), one["method"], _params(one)))
+            for name, one in wanted.items()
+        )
+
+
+def _params(one: Json) -> Any:
+    return one.get("params") or {}
+
+
+def request_id(work: Work, look: Look, name: str) -> str:
+    """The id of a request to the client: it says whose answer it brings."""
+    return f"a2a|{work.task_id}|{work.ordinal}.{look.seq}|{name}"
+
+
+class CallStream(Stream):
+    """The stream of one call. Its end is put together apart, because that may read objects."""
+
+    __slots__ = ("_ending", "_framed", "asking", "calls", "canceled", "identity", "work")
+
+    #: Log lines are wanted too, which other subscribers don't see.
+    logs = True
+
+    def __init__(self, calls: Calls, asking: Asking, work: Work, framing: McpFraming, identity: str) -> None:
+        request = asking.request
+        super().__init__(
+            calls.streams, request.principal, request.receive, request.send, framing, work.caller.links
+        )
+        self.calls = calls
+        self.asking = asking
+        self.work = work
+        self.identity = identity
+        #: The client took the call back, and wants no answer to it.
+        self.canceled = False
+        self._framed = framing
+        self._ending: asyncio.Task[None] | None = None
+
+    def deliver(self, delivered: Delivered) -> None:
+        """See Stream. What ends the call is not an event of its own: the answer takes its place."""
+        if self._ending is not None:
+            return
+        if not self.over and self._lagging is None and self._ends(delivered):
+            self.position = (delivered.ordinal, delivered.seq)
+            self._ending = self._streams.spawn(self._end())
+            return
+        # An event whose task ends is for the call one like others: the answer is what ends it.
+        super().deliver(cast(Delivered, _Open(delivered)) if delivered.closes else delivered)
+
+    def _ends(self, delivered: Delivered) -> bool:
+        event = delivered.event
+        if delivered.ordinal != self.work.ordinal or not isinstance(event, StatusEvent):
+            return False
+        if event.state in TERMINAL:
+            return True
+        if event.state not in INTERRUPTED:
+            return False
+        if self.asking.modern:
+            return True
+        look = self.work.look()
+        return look.state in INTERRUPTED and not questions.for_client(
+            questions.opened(look), self.asking.client
+        )
+
+    async def _end(self) -> None:
+        try:
+            body = None
+            if not self.canceled:
+                body = await self.calls.following.conclude(self.asking, self.work, self.identity)
+                if body is None and self.work.look().state not in TERMINAL:
+                    self._ending = None
+                    self._detach()
+                    self._attach()
+                    return
+            frame = b"" if body is None else self._framed.framed(self.position, body)
+            async with asyncio.timeout(self._streams.drain_seconds):
+                await self._send({"type": "http.response.body", "body": frame, "more_body": False})
+            self.reason = "ended"
+            self.over = True
+        except TimeoutError:
+            self._drop("too-slow")
+        except Exception:
+            log.exception("The answer to a call could not be sent")
+            self._drop("internal")
+
+    def conclude_if_ended(self, look: Look) -> None:
+        """Ends at once when there is nothing more to come."""
+        if self._ending is None and look.state in TERMINAL:
+            self._ending = self._streams.spawn(self._end())
+
+    def ask_again(self, look: Look) -> None:
+        """Puts the open question to the client once more."""
+        if not self.over and self._lagging is None and self._ending is None:
+            self._write(self._framed.requests(look))
+
+
+class _Open:
+    """An event whose task ends elsewhere: for the call it is one like others."""
+
+    __slots__ = ("_of",)
+
+    closes = False
+
+    def __init__(self, of: Delivered) -> None:
+        self._of = of
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._of, name)
+
+
+class Calls:
+    """The streams that are open, by their requests and tasks."""
+
+    __slots__ = ("_by_task", "_open", "following", "operations", "streams")
+
+    def __init__(self, following: Following) -> None:
+        self.following = following
+        self.operations = following.operations
+        self.streams = following.operations.streams
+        self._open: dict[tuple[str, bytes], CallStream] = {}
+        self._by_task: dict[str, CallStream] = {}
+
+    async def stream(
+        self, asking: Asking, work: Work, identity: str, after: tuple[int, int] | None = None
+    ) -> None:
+        """Answers with a stream; returns when it is over. Raises Busy."""
+        self.streams.check(asking.principal)
+        framing = McpFraming(asking, work)
+        stream = CallStream(self, asking, work, framing, identity)
+        position = (work.ordinal, 0) if after is None else after
+        key = (asking.session.nonce if asking.session is not None else "", asking.id)
+        self._open[key] = self._by_task[work.task_id] = stream
+        asking.request.started = True
+        asking.request.status = 200
+        try:
+            await stream.start(framing.prime(position))
+            try:
+                self._begin(stream, work, position)
+            except BaseException:
+                stream.fail()
+                raise
+            finally:
+                await stream.wait()
+        finally:
+            if self._open.get(key) is stream:
+                del self._open[key]
+            if self._by_task.get(work.task_id) is stream:
+                del self._by_task[work.task_id]
+        if asking.modern and stream.reason != "ended" and self.operations.services.ready():
+            await self.cancel(work)
+
+    def _begin(self, stream: CallStream, work: Work, position: tuple[int, int]) -> None:
+        stream.subscribe(work.scope, work.caller.release.agent_no, work.task_id, position)
+        look = work.look()
+        if position >= (work.ordinal, look.seq) and not stream.over:
+            # Nothing may come any more, after a position at the end: then what there is, is the answer.
+            stream.conclude_if_ended(look)
+
+    async def cancel(self, work: Work) -> None:
+        """Ends a run that nobody waits for any more, if it has not ended."""
+        try:
+            if work.look().state not in TERMINAL:
+                runs = self.operations.services.runs
+                await runs.cancel(work.scope, work.caller.release.agent_no, work.task_id)
+        except Problem as problem:
+            log.debug("A call could not be canceled: %s", problem.detail)
+
+    async def canceled(self, nonce: str, request_id: bytes) -> None:
+        """notifications/cancelled: the call with that id, of that session, if it is under way."""
+        stream = self._open.get((nonce, request_id))
+        if stream is not None:
+            stream.canceled = True
+            await self.cancel(stream.work)
+
+    async def answered(self, work: Work, seq: int, name: str, given: Json) -> bool:
+        """What a client answered to the request `name` of the question at `seq`. False: it doesn't fit, and
+        is asked again. Raises Problem."""
+        look = work.look()
+        if look.state not in INTERRUPTED or look.seq != seq:
+            return True  # Answered already, by somebody else or by this client before.
+        found = questions.opened(look)
+        stream = self._by_task.get(work.task_id)
+        client = stream.asking.client if stream is not None else None
+        wanted = found.requests if client is None else questions.for_client(found, client)
+        if name not in wanted:
+            raise TaskNotFound("Nobody asked that.", remedy="Answer the requests that come on the stream.")
+        collected = self.following.collected
+        said = collected.add(work, seq, {name: given})
+        if said.keys() < wanted.keys():
+            return True
+        collected.drop(work, seq)
+        try:
+            fits = await questions.answer(work, found, said)
+        except Declined:
+            await self.cancel(work)
+            return True
+        if not fits and stream is not None:
+            stream.ask_again(look)
+        return fits
