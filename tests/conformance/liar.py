@@ -21,8 +21,8 @@ Json = dict[str, Any]
 
 @dataclass
 class Lie:
-    """What is changed: the request's headers and JSON, the answer's JSON (each event of a stream), the list of a
-    stream's events, the card, the card's headers."""
+    """What is changed: the request's headers and JSON, the answer's JSON, the list of a stream's events, the
+    card, the card's headers."""
 
     headers: Callable[[dict[str, str]], None] | None = None
     asked: Callable[[Json], None] | None = None

@@ -88,7 +88,7 @@ BODIES: dict[str, bytes] = {
     "comment": b'{"jsonrpc":"2.0",/* x */"id":1,"method":"tasks/get"}',
     "trailing": b'{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"id":"x"}} {}',
     "twice": b'{"jsonrpc":"2.0","jsonrpc":"1.0","id":1,"method":"tasks/get","params":{"id":"x"}}',
-    "method-twice": b'{"jsonrpc":"2.0","id":1,"method":"tasks/get","method":"tasks/gone","params":{"id":"x"}}',
+    "method-twice": b'{"jsonrpc":"2.0","id":1,"method":"tasks/get","method":"gone","params":{"id":"x"}}',
     "no-version": b'{"id":1,"method":"tasks/get","params":{"id":"x"}}',
     "id-object": b'{"jsonrpc":"2.0","id":{},"method":"tasks/get","params":{"id":"x"}}',
     "id-long": b'{"jsonrpc":"2.0","id":"' + b"x" * 5000 + b'","method":"tasks/get","params":{"id":"x"}}',

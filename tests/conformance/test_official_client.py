@@ -261,25 +261,47 @@ def test_errors_are_the_clients_own(desk: Running, binding: str) -> None:
             await sdk.all_of(
                 client.send_message(sdk.text("more", task_id=event.task.id, context_id="another"))
             )
-        push = pb.TaskPushNotificationConfig(task_id=event.task.id, url="https://example.com")
-        with pytest.raises(errors.PushNotificationNotSupportedError):
+        missing = pb.GetTaskPushNotificationConfigRequest(task_id=event.task.id, id="c")
+        with pytest.raises(errors.TaskNotFoundError):
+            await client.get_task_push_notification_config(missing)
+        push = pb.TaskPushNotificationConfig(task_id=event.task.id, url="http://10.0.0.1/")
+        with pytest.raises(errors.InvalidParamsError):
             await client.create_task_push_notification_config(push)
-        with pytest.raises(errors.PushNotificationNotSupportedError):
-            await client.list_task_push_notification_configs(
-                pb.ListTaskPushNotificationConfigsRequest(task_id=event.task.id)
-            )
-        with pytest.raises(errors.PushNotificationNotSupportedError):
-            await client.get_task_push_notification_config(
-                pb.GetTaskPushNotificationConfigRequest(task_id=event.task.id, id="c")
-            )
-        with pytest.raises(errors.PushNotificationNotSupportedError):
-            await client.delete_task_push_notification_config(
-                pb.DeleteTaskPushNotificationConfigRequest(task_id=event.task.id, id="c")
-            )
         accepted = sdk.text("x")
         accepted.configuration.accepted_output_modes.append("image/png")
         with pytest.raises(errors.ContentTypeNotSupportedError):
             await sdk.all_of(client.send_message(accepted))
+
+    run(desk, binding, test)
+
+
+def test_push_configs(desk: Running, binding: str) -> None:
+    async def test(client: Client) -> None:
+        request = sdk.text("x")
+        inline = request.configuration.task_push_notification_config
+        inline.url = "https://hooks.example/inline"
+        (event,) = await sdk.all_of(client.send_message(request))
+        task = event.task.id
+        config = pb.TaskPushNotificationConfig(
+            task_id=task,
+            id="mine",
+            url="https://hooks.example/a",
+            token="t",
+            authentication=pb.AuthenticationInfo(scheme="Bearer", credentials="c"),
+        )
+        made = await client.create_task_push_notification_config(config)
+        config.ClearField("tenant")  # which the client puts in for gRPC
+        assert made == config
+        named = pb.GetTaskPushNotificationConfigRequest(task_id=task, id="mine")
+        assert await client.get_task_push_notification_config(named) == config
+        wanted = pb.ListTaskPushNotificationConfigsRequest(task_id=task)
+        listed = await client.list_task_push_notification_configs(wanted)
+        assert {each.id: each.url for each in listed.configs} == {"mine": config.url, task: inline.url}
+        gone = pb.DeleteTaskPushNotificationConfigRequest(task_id=task, id="mine")
+        await client.delete_task_push_notification_config(gone)
+        await client.delete_task_push_notification_config(gone)
+        with pytest.raises(errors.TaskNotFoundError):
+            await client.get_task_push_notification_config(named)
 
     run(desk, binding, test)
 

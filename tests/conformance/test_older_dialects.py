@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import uuid
@@ -124,6 +125,8 @@ def test_every_run_notes_its_dialect(desk: Running, http: httpx.Client, base: st
         "a2a-0.3": lambda: result(http, base, "message/send", {"message": message(text("one"))}),
         "a2a-0.2": lambda: early(http, base, "tasks/send", uuid.uuid4().hex, text("two")),
     }
+    opened = http.post(base + "/sessions", json={}).headers["location"]
+    asked["session"] = lambda: say(http, opened, "three")
     with sqlite3.connect(f"file:{desk.data}/journal.db?mode=ro", uri=True) as database:
         for dialect, ask in asked.items():
             run_id = ask()["metadata"]["a2a-cloud/run"]
@@ -514,10 +517,11 @@ def test_talk_in_a_session(http: httpx.Client, base: str, session: str) -> None:
     assert answer["content"] == {"sum": 3}
     assert say(http, session, {"name": "Bo"}, metadata={"skill": "greet"})["content"] == "Hello Bo"
     talk = http.get(session + "/messages").json()
-    assert [one["sender"] for one in talk["messages"]] == ["alice", "desk", "admin@default", "desk"]
+    assert [one["sender"] for one in talk["messages"]] == ["alice", *["desk", "admin@default"] * 2, "desk"]
+    assert talk["messages"][-1]["content"] == "Hello Bo"
     assert talk["messages"][0]["metadata"] == {"mine": 1}
     context = http.get(session).json()["id"]
-    assert len(result(http, base, "ListTasks", {"contextId": context})["tasks"]) == 2
+    assert len(result(http, base, "ListTasks", {"contextId": context})["tasks"]) == 3
 
 
 def test_an_attachment_is_a_file(http: httpx.Client, session: str) -> None:
@@ -526,6 +530,14 @@ def test_an_attachment_is_a_file(http: httpx.Client, session: str) -> None:
     assert (answer["content"]["size"], answer["content"]["name"]) == (4, "a.txt")
     said_so = http.get(session + "/messages").json()["messages"][0]
     assert said_so["attachments"] == [file]
+
+
+def test_a_retry_of_a_large_message_finds_its_run(http: httpx.Client, session: str) -> None:
+    file = {"name": "a.bin", "content": base64.b64encode(bytes(100_000)).decode()}
+    more = {"metadata": {"skill": "measure"}, "attachments": [file], "id": "large-" + session[-20:]}
+    answers = [say(http, session, **more) for _ in range(2)]
+    assert answers[0]["content"]["size"] == 100_000
+    assert answers[0]["task_id"] == answers[1]["task_id"]
 
 
 def test_the_next_message_answers_what_the_session_asks(http: httpx.Client, session: str) -> None:

@@ -145,6 +145,33 @@ def test_0_3_gets_the_task_at_each_status(told: Running, receiver: Receiver) -> 
     assert got.json["id"] == said["id"]
 
 
+def test_the_early_dialect_is_told_by_its_own_name_for_the_task(told: Running, receiver: Receiver) -> None:
+    def call(method: str, params: Any) -> Any:
+        return request(
+            told, "POST", "/agents/desk", {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        ).json["result"]
+
+    part = {"type": "data", "data": {"skill": "advise", "arguments": {"topic": "x"}}}
+    params = {
+        "id": "my-task",
+        "message": {"role": "user", "parts": [part]},
+        "pushNotification": {"url": receiver.url, "token": "t"},
+    }
+    assert call("tasks/send", params)["status"]["state"] == "input-required"
+    (first,) = receiver.until(lambda all_of_it: len(all_of_it) == 1)
+    assert (first.json["id"], first.json["status"]["state"]) == ("my-task", "input-required")
+    call(
+        "tasks/pushNotification/set",
+        {"id": "my-task", "pushNotificationConfig": {"url": f"{receiver.url}/set"}},
+    )
+    call(
+        "tasks/send",
+        {"id": "my-task", "message": {"role": "user", "parts": [{"type": "text", "text": "England"}]}},
+    )
+    got = receiver.until(lambda all_of_it: all_of_it[-1].json["status"]["state"] == "completed")
+    assert {(each.path, each.json["id"]) for each in got[1:]} == {("/set", "my-task")}
+
+
 # --- multi-turn -----------------------------------------------------------------------------------------
 
 
@@ -384,6 +411,42 @@ def test_what_is_gone_is_given_up_and_can_be_told_again(told: Running, receiver:
     assert done.status in (200, 400)  # open until the last cursor is written, then done
 
 
+def test_a_new_address_gets_what_the_old_one_lacks(told: Running, receiver: Receiver) -> None:
+    receiver.answers = lambda _n, told: (410 if told.path == "/old" else 200, {})
+    params = {
+        "message": message("advise", {"topic": "x"}, id="moved"),
+        "configuration": wants(f"{receiver.url}/old", id="c"),
+    }
+    task = rpc(told, "desk", "SendMessage", params)["task"]["id"]
+    receiver.until(lambda all_of_it: bool(all_of_it))
+    while not any(row["task_id"] == task for row in request(told, "GET", "/api/v1/push?dead=1").json["push"]):
+        pass
+    config = {"taskId": task, "id": "c", "url": f"{receiver.url}/new"}
+    rpc(told, "desk", "CreateTaskPushNotificationConfig", config)
+    got = receiver.until(lambda all_of_it: len(all_of_it) > 1)
+    assert [(each.path, each.state) for each in got] == [
+        ("/old", "input_required"),
+        ("/new", "input_required"),
+    ]
+    assert got[0].id == got[1].id
+
+
+def test_a_removed_config_hears_nothing_more(told: Running, receiver: Receiver) -> None:
+    params = {
+        "message": message("advise", {"topic": "y"}, id="removed"),
+        "configuration": wants(receiver.url, id="c"),
+    }
+    task = rpc(told, "desk", "SendMessage", params)["task"]["id"]
+    receiver.until(lambda all_of_it: bool(all_of_it))
+    rpc(told, "desk", "DeleteTaskPushNotificationConfig", {"taskId": task, "id": "c"})
+    answer = {"messageId": "removed-2", "role": "ROLE_USER", "taskId": task, "parts": [{"text": "England"}]}
+    with receiving() as other:
+        configuration = {"taskPushNotificationConfig": {"url": other.url}}
+        rpc(told, "desk", "SendMessage", {"message": answer, "configuration": configuration})
+        other.until(ended)
+    assert len(receiver.told) == 1
+
+
 def test_a_redirect_is_not_followed(told: Running, receiver: Receiver) -> None:
     receiver.answers = lambda n, told: (
         (307, {"Location": f"{receiver.url}/elsewhere"}) if n == 0 else (200, {})
@@ -531,6 +594,8 @@ def test_a_file_behind_an_address_reaches_the_skill(told: Running, receiver: Rec
         "application/x-mine",
         len(body),
     )
+    plain = result(rpc(told, "desk", "SendMessage", sent_file({"url": f"{receiver.url}/moved"}, "f4")))
+    assert (plain["name"], plain["media_type"]) == ("contract.pdf", "application/pdf")
     inline = result(rpc(told, "desk", "SendMessage", sent_file({"url": "data:text/csv;base64,YSxi"}, "f3")))
     assert (inline["media_type"], inline["size"]) == ("text/csv", 3)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import runpy
+from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from a2a.types import a2a_pb2 as pb
 from google.protobuf import descriptor_pb2, json_format, struct_pb2
@@ -22,28 +25,14 @@ from a2a_cloud.model.problem import (
 )
 from a2a_cloud.wire import a2a_proto
 
-_ANNOTATIONS = "google/api/"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "a2a-descriptor"
 
 
-def bare(described: Any, options: bool = False) -> Any:
-    """A file's description without what only code generators read."""
+def bare(described: Any) -> Any:
+    """A file's description as the script keeps it."""
     proto = descriptor_pb2.FileDescriptorProto()
     described.CopyToProto(proto)
-    kept = [name for name in proto.dependency if not name.startswith(_ANNOTATIONS)]
-    del proto.dependency[:]
-    proto.dependency.extend(kept)
-    proto.ClearField("options")
-    todo = list(proto.message_type)
-    while todo:
-        message = todo.pop()
-        todo.extend(message.nested_type)
-        for field in message.field:
-            field.ClearField("options")
-    for service in proto.service:
-        service.ClearField("options")
-        for method in service.method:
-            method.ClearField("options")
-    return proto
+    return runpy.run_path(str(SCRIPT))["bare"](proto)
 
 
 def test_the_messages_are_the_official_sdks() -> None:
@@ -52,7 +41,6 @@ def test_the_messages_are_the_official_sdks() -> None:
 
 
 def test_codes_are_googles() -> None:
-    grpc = pytest.importorskip("grpc")
     assert {code.name: code.value[0] for code in grpc.StatusCode} == a2a_proto.CODES
 
 

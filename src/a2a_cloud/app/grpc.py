@@ -82,6 +82,9 @@ class GrpcServing:
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
             ("grpc.keepalive_permit_without_calls", 1),
         )
+        # The platform forks only to become another program: what grpcio does at a fork for processes that
+        # go on with it would be lost time, and is written to the log when its threads are at work.
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
         aio = import_module("grpc.aio")
         server = aio.server(options=options, maximum_concurrent_rpcs=limits.connections)
         try:

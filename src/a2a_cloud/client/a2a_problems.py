@@ -50,7 +50,7 @@ def rpc_problem(error: Json, status: int = 200, headers: Mapping[str, str] | Non
     detail = shown(error.get("message"), 2000).removesuffix(remedy).strip()
     code = reason or (known.code if known else f"rpc_{shown(number, 20)}")
     if status < 400:
-        found = known or model.by_code(code)
+        found = model.by_code(code) or known
         status = found.http if found else 500
     return ServerProblem(
         status,

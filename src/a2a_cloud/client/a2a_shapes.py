@@ -131,7 +131,8 @@ class Part:
         return shown
 
 
-def _part(given: Json) -> Part:
+def read_part(given: Json) -> Part:
+    """A Part of 1.0."""
     more: Json = {
         "filename": text(given.get("filename")),
         "media_type": text(given.get("mediaType")),
@@ -151,7 +152,7 @@ def _part(given: Json) -> Part:
 
 
 def _parts(given: Json) -> list[Part]:
-    return [_part(each) for each in objs(given.get("parts"))]
+    return [read_part(each) for each in objs(given.get("parts"))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import asyncio
 import binascii
 import re
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes
 
 from a2a_cloud.model.problem import EgressRefused, InvalidParams, UpstreamFailed
 from a2a_cloud.model.task import ObjectRef
@@ -54,7 +54,7 @@ class Files:
                 if (response.content_length or 0) > limit:
                     raise _large(limit, field)
                 ref = await self._store(response, limit, field)
-                return Fetched(ref, _media_type(response), _filename(response, url))
+                return Fetched(ref, _media_type(response), _filename(response))
         except EgressRefused as refused:
             raise InvalidParams(
                 f"The file may not be fetched: {refused.detail}", remedy=refused.remedy, info={"field": field}
@@ -122,8 +122,8 @@ def _media_type(response: aiohttp.ClientResponse) -> str:
     return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()[:200]
 
 
-def _filename(response: aiohttp.ClientResponse, url: str) -> str:
-    """What the server calls it, else the last step of the path."""
+def _filename(response: aiohttp.ClientResponse) -> str:
+    """What the server calls it, else the last step of the path where it was found."""
     found = _FILENAME.search(response.headers.get("Content-Disposition", ""))
-    name = (found[1] or found[2]) if found else unquote(urlsplit(url).path.rpartition("/")[2])
+    name = (found[1] or found[2]) if found else unquote(response.url.raw_path.rpartition("/")[2])
     return "".join(sign for sign in name.replace("\\", "/").rpartition("/")[2] if sign.isprintable())[:200]

@@ -13,14 +13,16 @@ import importlib
 import logging
 import socket
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from a2a_cloud.model.problem import BadSetting, EgressRefused, InvalidParams, InvalidRequest, UpstreamFailed
-from a2a_cloud.runtime.egress.dial import Resolver, system_resolver, tls_context
+from a2a_cloud.runtime.egress.dial import Resolver, tls_context
 from a2a_cloud.runtime.egress.hosts import Address, Host, barred, canonical, closed, own
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ log = logging.getLogger("a2a_cloud.outward")
 MAX_URL = 2048
 #: Redirects that a fetch follows.
 MAX_HOPS = 5
+#: Names that are looked up at once.
+LOOK_UPS = 32
 #: Seconds for a look-up that only wants to say early what will be refused later.
 LOOK = 3.0
 
@@ -138,12 +142,13 @@ class Outward:
         self,
         allowed: Private,
         *,
-        resolver: Resolver = system_resolver,
+        resolver: Resolver | None = None,
         roots: Path | None = None,
         at_once: int = 64,
     ) -> None:
         self._allowed = allowed
-        self._resolver = resolver
+        self._resolver = resolver or self._look_up
+        self._names: ThreadPoolExecutor | None = None
         self._roots = roots
         self._at_once = at_once
         self._session: aiohttp.ClientSession | None = None
@@ -181,6 +186,16 @@ class Outward:
             if why and not self._meant(host, port, address):
                 raise self._refused(host, port, why)
         return [str(address) for address in found]
+
+    async def _look_up(self, host: str, port: int) -> list[str]:
+        """By the machine's resolver, in threads of our own: names that are slow to be found hold up nobody
+        who looks up others."""
+        if self._names is None:
+            self._names = ThreadPoolExecutor(LOOK_UPS, "outward-names")
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._names, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        )
+        return [str(address[4][0]) for address in found]
 
     def _meant(self, host: Host, port: int, address: Address) -> bool:
         """Whether the operator opened this private address."""
@@ -276,6 +291,9 @@ class Outward:
 
     async def close(self) -> None:
         """Close all connections."""
+        names, self._names = self._names, None
+        if names is not None:
+            names.shutdown(wait=False, cancel_futures=True)
         session, self._session = self._session, None
         if session is not None:
             await session.close()

@@ -107,7 +107,7 @@ class AgentRoutes:
             skill, _, key = tail.partition("/")
             return await hooks.serve(request, self.operations, segment(skill), segment(key))
         if first == "mcp" and not tail:
-            return await self._mcp(request)
+            return await self.mcp.agent(request)
         if first == "v1":
             from a2a_cloud.surface.a2a import v03_rest  # Loaded when the first such caller comes.
 
@@ -141,10 +141,6 @@ class AgentRoutes:
             server = self._mcp_server = Mcp(self.operations)
         return server
 
-    async def _mcp(self, request: Request) -> None:
-        server = self.mcp
-        await server.serve(request, server.toolbox(request))
-
     async def _page(self, request: Request, tail: str) -> None:
         if tail:
             return await self.pages.asset(request, tail)
@@ -166,9 +162,7 @@ class AgentRoutes:
     async def options(self, request: Request) -> None:
         """`OPTIONS`: which methods the path takes."""
         first = request.rest[1:].partition("/")[0]
-        if not request.rest or first in ("invoke", "hooks", "message:send", "message:stream"):
-            methods = "POST, OPTIONS"
-        elif first == "tasks" and request.rest.endswith(":cancel"):
+        if not request.rest or first in ("invoke", "hooks", "message:send", "message:stream") or (first == "tasks" and request.rest.endswith(":cancel")):
             methods = "POST, OPTIONS"
         elif first == "tasks" and (request.rest == "/tasks" or request.rest.endswith(":subscribe")):
             methods = "GET, HEAD, POST, OPTIONS"

@@ -109,7 +109,21 @@ class FrontDoor:
             request.rest = slash + rest if rest else ""
             return await self._agent(request, name)
         request.base = host.origin
+        if path == "/mcp":
+            return await self._catalogue(request)
         return await self._cold.serve(request, self._credentials)
+
+    async def _catalogue(self, request: Request) -> None:
+        """MCP with all agents that the caller sees."""
+        request.dialect = request.route = "mcp"
+        request.principal = self._credentials(request)
+        origin = request.base
+        await self.routes.mcp.catalogue(
+            request,
+            lambda release: AgentLinks(
+                self.links, f"{origin}/agents/{qualified(release)}", qualified(release)
+            ),
+        )
 
     async def _unknown_host(self, request: Request) -> None:
         """A card may be read by any name, and then says the configured address; all else is refused."""

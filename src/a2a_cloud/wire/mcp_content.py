@@ -195,11 +195,13 @@ def spoken(message: Message) -> list[Json]:
 
 def returned(found: Made, *, wrap: bool) -> tuple[list[Json], Any]:
     """(content, structured content or None) of what a skill returned or only streamed."""
+    if found.reply is not None:
+        return _replied(found.reply, wrap=wrap)
     raw = None if found.value is None else bytes(found.value)
     if raw is None or raw == b"null":
         if not found.text:
-            # A wrapped null is a result too, of a skill that may return nothing.
-            return [], {RESULT: None} if wrap and raw is not None else None
+            # Nothing is a result too, of a skill that may return nothing.
+            return [], {RESULT: None} if wrap else None
         return [text_block(found.text)], {RESULT: found.text} if wrap else None
     value: Any = _decode(raw)
     text = value if isinstance(value, str) else raw.decode()
@@ -208,6 +210,18 @@ def returned(found: Made, *, wrap: bool) -> tuple[list[Json], Any]:
     if wrap:
         return blocks, {RESULT: value}
     return blocks, cast(Json, value) if isinstance(value, dict) else None
+
+
+def _replied(message: Message, *, wrap: bool) -> tuple[list[Json], Any]:
+    """The same of a skill that answered with a message."""
+    blocks = spoken(message)
+    for part in message.parts:
+        if part.data is not UNSET:
+            value: Any = _decode(part.data)
+            if wrap:
+                return blocks, {RESULT: value}
+            return blocks, cast(Json, value) if isinstance(value, dict) else None
+    return blocks, {RESULT: "".join(str(one["text"]) for one in blocks)} if wrap else None
 
 
 def artifact_text(artifact: Artifact) -> str:

@@ -54,6 +54,8 @@ def input_schema(spec: SkillSpec) -> Json:
     """The tool's parameters, files among them."""
     schema = dict(_object(_decode(spec.input_schema)))
     schema["type"] = "object"
+    if schema.get("description") == spec.description:
+        del schema["description"]  # The tool says it.
     if not spec.files:
         return schema
     properties = dict(_object(schema.get("properties")))

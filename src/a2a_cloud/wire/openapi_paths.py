@@ -16,7 +16,6 @@ from a2a_cloud.wire.openapi_shapes import (
     run_headers,
 )
 
-_A2A = "application/a2a+json"
 _TEXT: Json = {"type": "string"}
 _WHOLE: Json = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
 #: The link in `sse_url` and in a part's `url` opens one thing to who has no key, for a while.
@@ -30,8 +29,8 @@ def paths(*, public: bool) -> Json:
     """The paths by their template. `public`: nothing asks for a key."""
     links: Json = {} if public else {"security": [{"link": []}, {"bearer": []}, {"apiKey": []}]}
     return {
-        **_messages(),
-        **_tasks(),
+        **task_paths(),
+        **session_paths(),
         "/sse/{task}": {
             "get": {
                 "operationId": "followTask",
@@ -39,17 +38,17 @@ def paths(*, public: bool) -> Json:
                 "summary": "The task's events, until it ends",
                 "parameters": [
                     path_id("task", "The task's id."),
-                    query("after", "The id of the event after which to go on, such as 1.7.", _position()),
+                    query("after", "The id of the event after which to go on, such as 1.7.", position()),
                     {
                         "name": "Last-Event-ID",
                         "in": "header",
                         "description": "The same.",
-                        "schema": _position(),
+                        "schema": position(),
                     },
                     *_LINK,
                 ],
                 "responses": {
-                    "200": _events(
+                    "200": events(
                         "Events: status, progress, text, artifact, result, reply, attempt, answer."
                     ),
                     **problems("Events"),
@@ -60,132 +59,6 @@ def paths(*, public: bool) -> Json:
         **_runs(links),
         **_about(),
         "/hooks/{skill}/{key}": _hook(),
-    }
-
-
-def _position() -> Json:
-    return {"type": "string", "pattern": r"^\d{1,9}\.\d{1,15}$"}
-
-
-def _events(about: str) -> Json:
-    return answer(about, {"text/event-stream": {"schema": {"type": "string"}}})
-
-
-def _message_body() -> Json:
-    media = {"schema": ref("SendMessageRequest")}
-    return {"required": True, "content": {_A2A: media, "application/json": media}}
-
-
-def _messages() -> Json:
-    errors = problems("Message")
-    return {
-        "/message:send": {
-            "post": {
-                "operationId": "sendMessage",
-                "tags": ["tasks"],
-                "summary": "Send a message: a call, a follow-up, or the answer to a question",
-                "description": "Answers once the task has ended or asks, unless `returnImmediately` is set.",
-                "parameters": [parameter("Version")],
-                "requestBody": _message_body(),
-                "responses": {
-                    "200": answer(
-                        "The task, or a message that made none",
-                        {_A2A: {"schema": ref("SendMessageResponse")}},
-                    ),
-                    **errors,
-                },
-            }
-        },
-        "/message:stream": {
-            "post": {
-                "operationId": "streamMessage",
-                "tags": ["tasks"],
-                "summary": "Send a message and follow what comes of it",
-                "parameters": [parameter("Version")],
-                "requestBody": _message_body(),
-                "responses": {"200": _events("Each event's data is a StreamResponse."), **errors},
-            }
-        },
-    }
-
-
-def _tasks() -> Json:
-    errors = problems("Task")
-    length = query("historyLength", "How many messages of the history, the last ones.", _WHOLE)
-    task = answer("The task", {_A2A: {"schema": ref("Task")}})
-    an_id = path_id("id", "The task's id.")
-    return {
-        "/tasks": {
-            "get": {
-                "operationId": "listTasks",
-                "tags": ["tasks"],
-                "summary": "The caller's tasks, newest status first",
-                "parameters": [
-                    parameter("Version"),
-                    query(
-                        "contextId", "Tasks of this context.", {"type": "string", "pattern": "^[!-~]{0,256}$"}
-                    ),
-                    query("status", "Tasks in this state.", ref("TaskState")),
-                    query("statusTimestampAfter", "Since then.", {"type": "string", "format": "date-time"}),
-                    query(
-                        "pageSize",
-                        "How many, 50 if nothing is said.",
-                        {**_WHOLE, "minimum": 1, "maximum": 100},
-                    ),
-                    query("pageToken", "nextPageToken of the page before.", _TEXT),
-                    length,
-                    query("includeArtifacts", "With what they made.", {"type": "boolean"}),
-                ],
-                "responses": {"200": answer("A page", {_A2A: {"schema": ref("TaskList")}}), **errors},
-            },
-            "post": {
-                "operationId": "createTask",
-                "tags": ["tasks"],
-                "summary": "A task at once, and the address of its events",
-                "parameters": [parameter("Version")],
-                "requestBody": _message_body(),
-                "responses": {
-                    "202": answer(
-                        "The task as it was accepted",
-                        {_A2A: {"schema": ref("TaskAccepted")}},
-                        {"Location": header("Location")},
-                    ),
-                    **problems("Message"),
-                },
-            },
-        },
-        "/tasks/{id}": {
-            "get": {
-                "operationId": "getTask",
-                "tags": ["tasks"],
-                "summary": "A task as it is now",
-                "parameters": [an_id, parameter("Version"), length],
-                "responses": {"200": task, **errors},
-            }
-        },
-        "/tasks/{id}:cancel": {
-            "post": {
-                "operationId": "cancelTask",
-                "tags": ["tasks"],
-                "summary": "End a task",
-                "parameters": [an_id, parameter("Version")],
-                "responses": {"200": task, **problems("TaskCancel")},
-            }
-        },
-        "/tasks/{id}:subscribe": {"get": _subscribe("subscribeToTask"), "post": _subscribe("subscribeByPost")},
-    }
-
-
-def _subscribe(name: str) -> Json:
-    return {
-        "operationId": name,
-        "tags": ["tasks"],
-        "summary": "The task, then what happens to it, until it ends",
-        "parameters": [path_id("id", "The task's id."), parameter("Version")],
-        "responses": {
-            "200": _events("Each event's data is a StreamResponse."),
-            **problems("TaskEvents"),
-        },
     }
 
 

@@ -76,13 +76,14 @@ def operation(spec: SkillSpec, operation_id: str, shared: Json, fits: Fits) -> J
             for kind in (*param.media_types, _OCTETS):
                 about = param.description or f"The file {param.name}."
                 content[kind] = {"schema": {"type": "string", "format": "binary", "description": about}}
+    needed = any(param.required for param in spec.files) or bool(decode(spec.input_schema).get("required"))
     return {
         "operationId": operation_id,
         "summary": spec.name or spec.id,
         "description": spec.description,
         "tags": ["skills", *(tag for tag in dict.fromkeys(spec.tags) if tag != "skills")],
         "parameters": parameters,
-        "requestBody": {"required": any(param.required for param in spec.files), "content": content},
+        "requestBody": {"required": needed, "content": content},
         "responses": {
             "200": answer(
                 "What the skill returned; with Accept: text/event-stream the run's events",

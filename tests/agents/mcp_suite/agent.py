@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from content import PNG, WAV
@@ -60,6 +60,21 @@ async def test_tool_with_logging(ctx: Context) -> str:
     await asyncio.sleep(0.05)
     ctx.log("Tool execution completed")
     return "Logged three times."
+
+
+@agent.skill
+async def test_logging_tool(ctx: Context) -> str:
+    """Log a line."""
+    ctx.log("A line that is only for those who asked for lines")
+    return "Logged."
+
+
+@agent.skill
+async def test_custom_header_tool(
+    region: Annotated[str, msgspec.Meta(extra_json_schema={"x-mcp-header": "Region"})], query: str
+) -> str:
+    """Take an argument that is repeated in a header."""
+    return f"{query} in {region}"
 
 
 @agent.skill
@@ -311,6 +326,20 @@ async def failing_job() -> str:
 
 
 @agent.skill(tags=["mcp:task"])
+async def protocol_error_job() -> str:
+    """Break."""
+    raise RuntimeError("broken")
+
+
+@agent.skill
+async def test_tool_with_task(ctx: Context) -> str:
+    """Ask, then work for so long that the call becomes a task."""
+    answers = await asked(ctx, "A name", user_name=form("What is your name?", "name"))
+    await asyncio.sleep(4)
+    return f"Hello, {given(answers, 'user_name').get('name', '')}!"
+
+
+@agent.skill(tags=["mcp:task"])
 async def confirm_delete(ctx: Context, filename: str = "") -> str:
     """Delete after a confirmation."""
     answers = await asked(ctx, "A confirmation", confirm=form(f"Delete {filename}?", "confirm", "boolean"))
@@ -320,7 +349,9 @@ async def confirm_delete(ctx: Context, filename: str = "") -> str:
 @agent.skill(tags=["mcp:task"])
 async def multi_input(ctx: Context) -> str:
     """Ask two things at once."""
-    answers = await asked(ctx, "Two things", first=form("First?", "value"), second=form("Second?", "value"))
+    answers = await asked(
+        ctx, "Two things", first=form("First?", "name"), second=form("Second?", "confirm", "boolean")
+    )
     return json.dumps({name: given(answers, name) for name in ("first", "second")})
 
 

@@ -28,6 +28,7 @@ from a2a_cloud.callers.cli.ask import read_text
 from a2a_cloud.callers.cli.exits import Exit, Failure
 from a2a_cloud.callers.cli.follow import Follower, new_message
 from a2a_cloud.callers.cli.options import Options, connected
+from a2a_cloud.callers.cli.outside import Said, begin_outside, call_outside, is_url
 from a2a_cloud.callers.cli.terminal import put_json, say
 from a2a_cloud.client.calls import CallEvent, Watched, bare_reply
 from a2a_cloud.client.errors import ServerProblem
@@ -315,7 +316,7 @@ async def begin_async(
 
 @click.command("call")
 @connected
-@click.argument("agent")
+@click.argument("agent", metavar="AGENT|URL")
 @click.argument("skill", required=False, default="")
 @click.argument("arguments", nargs=-1, metavar="[k=text|k:=json|k=@file|k:=@file.json]…")
 @click.option("--message", "-m", "text", default="", metavar="TEXT", help="Say TEXT; no skill is named.")
@@ -328,6 +329,10 @@ async def begin_async(
 @click.option(
     "--wait", is_flag=True, help="Wait for decisions about what the run asks for, as on a terminal."
 )
+@click.option("--task", default="", metavar="TASK", help="With URL: go on with this task, or follow it.")
+@click.option("--context", default="", metavar="CONTEXT", help="With URL: the talk that this belongs to.")
+@click.option("--binding", default="", metavar="…", help="With URL: JSONRPC, HTTP+JSON or GRPC.")
+@click.option("--a2a", "version", default="", metavar="VERSION", help="With URL: speak 1.0 or 0.3.")
 def call_command(
     options: Options,
     agent: str,
@@ -341,11 +346,43 @@ def call_command(
     out: str,
     grant: str,
     wait: bool,
+    task: str,
+    context: str,
+    binding: str,
+    version: str,
 ) -> int:
     """Call SKILL of AGENT, wait, and print the result on standard output.
 
-    k=@- reads standard input, k==@text is a text that begins with @.
+    k=@- reads standard input, k==@text is a text that begins with @. The agent at URL may be anybody's: it
+    is found by its card, and most take a --message and no SKILL.
     """
+    if is_url(agent):
+        if "=" in skill:
+            skill, arguments = "", (skill, *arguments)
+        if skill and text:
+            raise Failure(Exit.USAGE, "Name a skill or say something with --message, not both.")
+        how = Said(
+            skill,
+            arguments,
+            text,
+            task=task,
+            context=context,
+            key=key,
+            grant=read_grant(grant),
+            binding=binding,
+            version=version,
+            stream=stream,
+            wait=wait,
+            timeout=timeout,
+            out=out,
+        )
+        return begin_outside(options, agent, how) if detached else call_outside(options, agent, how)
+    if task or context or binding or version:
+        raise Failure(
+            Exit.USAGE,
+            "--task, --context, --binding and --a2a are for agents by their URL.",
+            remedy="Answer a task with `a2a answer`, or give the agent's URL.",
+        )
     if bool(skill) == bool(text):
         raise Failure(
             Exit.USAGE,

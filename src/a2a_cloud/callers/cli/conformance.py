@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,7 +66,7 @@ def conformance_command(
     examples/tester does. Cases that it can't be brought to are skipped, with the reason.
     """
     key = "" if anonymous else _key(options, url, key_file)
-    other = Path(other_key_file).read_text("utf-8").strip() if other_key_file else ""
+    other = _key(options, url, other_key_file) if other_key_file else ""
     progress = Progress(quiet=options.json or not sys.stderr.isatty())
     results = asyncio.run(
         _tested(
@@ -127,7 +126,9 @@ def _key(options: Options, url: str, key_file: str) -> str:
     """The key for the agent's origin, "" when none is known."""
     from a2a_cloud.client.profile import origin, resolve
 
-    return resolve(url=origin(url), key=options.key, key_file=key_file or options.key_file).key
+    if key_file:
+        return resolve(url=origin(url), key_file=key_file).key
+    return resolve(url=origin(url), key=options.key, key_file=options.key_file).key
 
 
 def _prefixes(behaviours: tuple[str, ...]) -> dict[str, str]:

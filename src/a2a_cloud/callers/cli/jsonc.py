@@ -225,7 +225,10 @@ def _remove(text: str, node: _Node, name: str) -> str:
     end = scanner.at + 1 if text[scanner.at] == "," else gone.end
     if index:
         return text[: places[index - 1][1].end] + text[end:]
-    return text[:start].rstrip(" \t") + text[end:].lstrip(" \t")
+    left, right = text[:start].rstrip(" \t\r\n"), text[end:].lstrip(" \t\r\n")
+    if left.endswith("{") and right.startswith("}"):
+        return left + right
+    return text[:start] + text[end:]  # a comment stands there
 
 
 def _indent(text: str, at: int) -> str:

@@ -8,7 +8,7 @@ import click
 
 from a2a_cloud.callers.cli.exits import Exit, Failure, exit_for
 from a2a_cloud.callers.cli.terminal import put_json, say
-from a2a_cloud.client.errors import AgentError, NoAnswer, NotWaiting, ServerProblem, Unreachable
+from a2a_cloud.client.errors import AgentError, NoAnswer, NoCard, NotWaiting, ServerProblem, Unreachable
 from a2a_cloud.client.profile import NotConfigured
 from a2a_cloud.model.problem import Problem
 
@@ -31,7 +31,7 @@ def as_failure(error: Exception) -> Failure | None:
             code="unreachable",
         )
     if isinstance(error, AgentError):
-        code = Exit.UNREACHABLE if isinstance(error, NoAnswer) else Exit.FAILED
+        code = {NoAnswer: Exit.UNREACHABLE, NoCard: Exit.NOT_FOUND}.get(type(error), Exit.FAILED)
         return Failure(code, error.detail, remedy=error.remedy, code=error.code)
     if isinstance(error, NotWaiting):
         return Failure(

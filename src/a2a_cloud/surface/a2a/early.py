@@ -104,7 +104,7 @@ async def _send(
     if repeated:
         # The retry of what began the task, or of a follow-up: it has to be the same call again.
         try:
-            return await operate(_copy(sent.params), "")
+            return await operate(own_copy(sent.params), "")
         except IdempotencyConflict:
             pass
     elif not message.message_id:
@@ -124,7 +124,7 @@ async def _aimed(
 
     `ended`: a task that has ended keeps its name; the message may be the retry of one to it.
     """
-    params = _copy(sent.params)
+    params = own_copy(sent.params)
     message = params.message
     scope, agent_no = _scope(request), request.release.agent_no
     task_id = _names(operations).task(scope, agent_no, sent.name)
@@ -156,7 +156,7 @@ async def _aimed(
     return params, sent.name
 
 
-def _copy(params: SendMessageParams) -> SendMessageParams:
+def own_copy(params: SendMessageParams) -> SendMessageParams:
     """A try's own message: large parts of it move to objects, and a further try needs them again."""
     message = params.message
     parts = [msgspec.structs.replace(part) for part in message.parts]
@@ -194,7 +194,7 @@ async def set_push(request: Request, operations: Operations, params: Members) ->
     """`tasks/pushNotification/set`."""
     name = a2a_early.read_name(params)
     config = read_task_push(params, _task_id(request, operations, name))
-    await answer(request, a2a_early.push(await operations.create_push_config(request, config), name))
+    await answer(request, a2a_early.push(await operations.create_push_config(request, config, name), name))
 
 
 async def get_push(request: Request, operations: Operations, params: Members) -> None:

@@ -123,15 +123,15 @@ class Operations:
     # --- SendMessage ------------------------------------------------------------------------------------
 
     async def send_message(
-        self, caller: Caller, params: SendMessageParams, *, name: str = ""
+        self, caller: Caller, params: SendMessageParams, *, name: str = "", shown: bool = False
     ) -> Task | Message:
-        """The task, settled or as it was accepted, or the answer that made none. `name` is what a caller
-        of an older dialect calls the task that begins: then there is one. Raises NameTaken."""
+        """The task, settled or as it was accepted, or the answer that made none; `shown`: there is always
+        a task. `name` is what a caller of an older dialect calls the one that begins. Raises NameTaken."""
         if params.message.extensions is not UNSET:
             decision = response_in(params.message)
             if isinstance(decision, Decision):
                 return await self._decide(caller, params, decision)
-        run, at_once = await self._submit(caller, params, name=name)
+        run, at_once = await self._submit(caller, params, shown=shown or bool(name), name=name)
         release = caller.release
         await (run.accepted() if at_once else run.settled())
         if run.reply is not None:
@@ -155,8 +155,6 @@ class Operations:
         self, caller: Caller, params: SendMessageParams, *, shown: bool = False, name: str = ""
     ) -> tuple[Run, bool]:
         configuration = params.configuration
-        if name:
-            shown = True
         if params.tenant:
             check_tenant(caller.release, params.tenant)
         target: PushTarget | None = None

@@ -25,6 +25,7 @@ from a2a_cloud.model.problem import (
 from a2a_cloud.model.scope import Scope, owner_scope
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.model.task import Message, Role, Task, TaskState
+from a2a_cloud.surface.a2a.early import own_copy
 from a2a_cloud.surface.a2a.operations import Operations
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.names_port import Session, Sessions
@@ -126,16 +127,33 @@ async def _open(request: Request, operations: Operations) -> None:
 
 async def _end(request: Request, operations: Operations, session: Session) -> None:
     if session.ended is None:
-        scope, agent_no, runs = _scope(request), request.release.agent_no, operations.services.runs
-        for state in _LIVE:
-            while page := runs.tasks(
-                scope, agent_no, context_id=session.id, state=state, limit=_MAX_PAGE
-            ).tasks:
-                for task in page:
-                    with suppress(TaskNotCancelable):
-                        await runs.cancel(scope, agent_no, task.id)
+        scope, agent_no = _scope(request), request.release.agent_no
+        for task_id in _living(request, operations, session):
+            with suppress(TaskNotCancelable):
+                await operations.services.runs.cancel(scope, agent_no, task_id)
         await _sessions(operations).end(scope, agent_no, session.id)
     await request.answer(204, b"", JSON)
+
+
+def _living(request: Request, operations: Operations, session: Session) -> list[str]:
+    """The ids of the session's tasks that have not ended."""
+    found: list[str] = []
+    for state in _LIVE:
+        cursor = ""
+        while True:
+            page = operations.services.runs.tasks(
+                _scope(request),
+                request.release.agent_no,
+                context_id=session.id,
+                state=state,
+                limit=_MAX_PAGE,
+                cursor=cursor,
+            )
+            found += [task.id for task in page.tasks]
+            cursor = page.next
+            if not cursor:
+                break
+    return found
 
 
 # --- messages -------------------------------------------------------------------------------------------
@@ -162,7 +180,8 @@ async def _say(request: Request, operations: Operations, session: Session) -> No
         message, SendMessageConfiguration(history_length=0, return_immediately=at_once)
     )
     try:
-        outcome = await operations.send_message(request, params)
+        # As a task, so that what was said is found again.
+        outcome = await operations.send_message(request, own_copy(params), shown=True)
     except IdempotencyConflict as conflict:
         outcome = await _again(request, operations, params, conflict)
     telling = _telling(request, session)
@@ -206,7 +225,7 @@ async def _again(
         raise conflict
     task_id = operations.services.runs.run(_scope(request), run_id).task_id
     params.message.task_id = UNSET if params.message.task_id == task_id else task_id
-    return await operations.send_message(request, params)
+    return await operations.send_message(request, params, shown=True)
 
 
 async def _talk(request: Request, operations: Operations, session: Session) -> None:

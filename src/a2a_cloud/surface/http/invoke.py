@@ -66,18 +66,15 @@ async def serve(request: Request, operations: Operations, skill_id: str) -> None
         checked, files = gate.check(_object(arguments)), []
         for param in spec.files:
             if param.required:
-                raise InvalidParams(
-                    f"The skill {spec.id} needs a file for {param.name}.",
-                    remedy=f"POST the file itself as the body (its own Content-Type; ?file={param.name}), "
-                    "with the other arguments in the query.",
-                    info={"field": param.name},
-                )
+                raise _no_file(spec, param)
         parts = [Part(data=Raw(_canonical({"skill": spec.id, "arguments": Raw(checked)})))]
     else:
         param = _file_param(request, spec, query)
         # The small and cheap things first: a wrong argument doesn't cost the caller an upload.
         checked = gate.check(_from_query(query, gate))
         file, part = await _upload(request, operations, param)
+        if not file.size and not request.content_type and param.required:
+            raise _no_file(spec, param)  # Nothing was sent; an empty file would have a type.
         files = [file]
         parts = [Part(data=Raw(_canonical({"skill": spec.id, "arguments": Raw(checked)}))), part]
     call = _call(request, operations, spec, checked, parts, files, shown=at_once or events)
@@ -90,6 +87,15 @@ async def serve(request: Request, operations: Operations, skill_id: str) -> None
         return await _events(request, operations, run)
     await run.settled()
     return await _settled(request, operations, run)
+
+
+def _no_file(spec: SkillSpec, param: FileParam) -> InvalidParams:
+    return InvalidParams(
+        f"The skill {spec.id} needs a file for {param.name}.",
+        remedy=f"POST the file itself as the body (its own Content-Type; ?file={param.name}), "
+        "with the other arguments in the query.",
+        info={"field": param.name},
+    )
 
 
 def _object(value: Any) -> dict[str, Any]:

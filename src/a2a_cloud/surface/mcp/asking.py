@@ -52,6 +52,7 @@ class Asking:
         "responses",
         "seq",
         "session",
+        "stamp",
         "state",
         "toolbox",
         "version",
@@ -61,6 +62,7 @@ class Asking:
         self,
         request: Request,
         toolbox: Toolbox,
+        stamp: Callable[[], object],
         links: Callable[[Release], AgentLinks],
         version: str,
         *,
@@ -68,6 +70,8 @@ class Asking:
     ) -> None:
         self.request = request
         self.toolbox = toolbox
+        #: Gives something else when something else is offered.
+        self.stamp = stamp
         self.links = links
         self.version = version
         self.modern = modern

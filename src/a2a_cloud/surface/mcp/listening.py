@@ -61,7 +61,7 @@ class Listening(Stream):
         self._filter = wanted
         self._resources = resources
         self._tasks = tasks
-        self._stamp = asking.toolbox.stamp()
+        self._stamp = asking.stamp()
         self._watched: dict[str, Subscription] = {}
         self._missed = False
 
@@ -139,7 +139,7 @@ class Listening(Stream):
 
     def keep_alive(self) -> None:
         """See Stream. Other tools are looked for here, too."""
-        stamp = self._asking.toolbox.stamp()
+        stamp = self._asking.stamp()
         if stamp != self._stamp and not self.over:
             self._stamp = stamp
             if self._filter.tools_list_changed:

@@ -23,6 +23,14 @@ from a2a_cloud.model.problem import (
 from a2a_cloud.model.task import INTERRUPTED, Message, Part, Role
 from a2a_cloud.surface.mcp import tasks as mcp_tasks
 from a2a_cloud.surface.mcp.asking import Asking
+from a2a_cloud.surface.mcp.catalogue import (
+    CALL,
+    CALL_TOOL,
+    SEARCH,
+    SEARCH_TOOL,
+    limit_of,
+    search,
+)
 from a2a_cloud.surface.mcp.following import Following, State, digest
 from a2a_cloud.surface.mcp.listening import MAX_TASKS, Listening
 from a2a_cloud.surface.mcp.offer import Offered, prompt_document, tool_document
@@ -79,8 +87,10 @@ class Methods:
     async def list_tools(self, asking: Asking, params: PageParams) -> None:
         """tools/list. A client that can't ask its user gets a tool to bring answers with."""
         box = asking.toolbox
-        offered, follow = _page(box.tools, params.cursor)
+        offered, follow = _page(() if box.many else box.tools, params.cursor)
         tools = [tool_document(one, modern=asking.modern) for one in offered]
+        if box.many:
+            tools += [SEARCH, CALL]
         if not follow and not asking.client.form:
             tools.append(_ANSWER)
         await self._list(asking, "tools", tools, follow)
@@ -97,6 +107,8 @@ class Methods:
         if offered is None:
             if params.name == ANSWER_TOOL:
                 return await self._answer(asking, params)
+            if asking.toolbox.searched and params.name in (SEARCH_TOOL, CALL_TOOL):
+                return await self._catalogued(asking, params)
             raise InvalidParams(
                 f"There is no tool {readable(params.name)}.", remedy="See tools/list.", info={"field": "name"}
             )
@@ -155,6 +167,23 @@ class Methods:
             return Work(self.operations, caller, offered, said.task_id, said.ordinal, None, purpose, name)
 
         return self.following.resume(asking, found, identity)
+
+    async def _catalogued(self, asking: Asking, params: CallParams) -> None:
+        """The two tools of a catalogue: search, and call what was found."""
+        given = read_arguments(bytes(params.arguments))
+        if params.name == SEARCH_TOOL:
+            query = given.get("query")
+            if not isinstance(query, str):
+                raise InvalidParams(f"{SEARCH_TOOL} needs a query.", info={"field": "arguments"})
+            limit = limit_of(given.get("limit"))
+            found = {"tools": search(asking.toolbox.tools, query, limit, modern=asking.modern)}
+            text = {"type": "text", "text": encode(found).decode()}
+            return await asking.answer({"content": [text], "isError": False, "structuredContent": found})
+        name, arguments = given.get("name"), given.get("arguments", {})
+        if not isinstance(name, str) or name in (SEARCH_TOOL, CALL_TOOL):
+            raise InvalidParams(f"{CALL_TOOL} needs the name of a tool.", info={"field": "arguments"})
+        inner = msgspec.structs.replace(params, name=name, arguments=_raw(arguments))
+        return await self.call_tool(asking, inner)
 
     async def _answer(self, asking: Asking, params: CallParams) -> None:
         """The tool that brings an answer: what the run then comes to is its result."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol, cast
 from urllib.parse import unquote
 
 from a2a_cloud.model.release import Release, SkillSpec
@@ -90,13 +90,19 @@ class Toolbox(Protocol):
     def prompts(self) -> Sequence[Offered]: ...
     @property
     def resources(self) -> Sequence[ResourceSkill]: ...
-    def tool(self, name: str) -> Offered | None: ...
-    def of_skill(self, release_name: str, skill: str) -> Offered | None:
-        """The offer behind a skill of an agent, whatever it is here."""
+    @property
+    def searched(self) -> bool:
+        """Whether there are tools to search and to call others with."""
         ...
 
-    def stamp(self) -> object:
-        """Changes when what is offered changes."""
+    @property
+    def many(self) -> bool:
+        """Whether those alone are listed."""
+        ...
+
+    def tool(self, name: str) -> Offered | None: ...
+    def of_skill(self, release: Release, skill: str) -> Offered | None:
+        """The offer behind a skill of an agent, whatever it is here."""
         ...
 
 
@@ -170,12 +176,14 @@ class Offers:
 class AgentToolbox:
     """One agent's toolbox. Fits Toolbox."""
 
-    __slots__ = ("_offer", "_serving", "release")
+    __slots__ = ("_offer", "release")
 
-    def __init__(self, release: Release, offer: Offer, serving: Any) -> None:
+    searched = False
+    many = False
+
+    def __init__(self, release: Release, offer: Offer) -> None:
         self.release = release
         self._offer = offer
-        self._serving = serving
 
     @property
     def id(self) -> str:
@@ -236,13 +244,9 @@ class AgentToolbox:
         """See Toolbox."""
         return self._offer.tools.get(name)
 
-    def of_skill(self, release_name: str, skill: str) -> Offered | None:
+    def of_skill(self, release: Release, skill: str) -> Offered | None:
         """See Toolbox."""
-        return self._offer.all.get(skill) if release_name == self.release.name else None
-
-    def stamp(self) -> object:
-        """See Toolbox."""
-        return self._serving()
+        return self._offer.all.get(skill)
 
 
 def tool_document(offered: Offered, *, modern: bool) -> Json:

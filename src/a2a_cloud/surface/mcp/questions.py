@@ -79,15 +79,7 @@ def _is_request(one: Any) -> bool:
 
 
 def _approval_text(asked: Json) -> str:
-    wants = [
-        f"{word} {', '.join(str(each) for each in cast('list[Any]', asked[name]))}"
-        for name, word in (("read", "read"), ("write", "write"), ("skills", "call"), ("egress", "connect to"))
-        if isinstance(asked.get(name), list) and asked[name]
-    ]
-    text = str(asked.get("text", "")) or "The agent asks for more than its grant allows."
-    more = f" It wants to {'; '.join(wants)}." if wants else ""
-    reason = f" Reason: {asked['reason']}" if asked.get("reason") and str(asked["reason"]) not in text else ""
-    return f"{text}{more}{reason}"
+    return str(asked.get("text", "")) or "The agent asks for more than its grant allows."
 
 
 def for_client(found: Open, client: Client) -> dict[str, Json]:
@@ -193,9 +185,10 @@ async def answer(work: Work, found: Open, responses: Json) -> bool:
 
 async def _takes_nothing(work: Work, found: Open) -> bool:
     """Whether the question may be answered with null, and was."""
-    if not isinstance(found.schema, dict):
+    declared = found.schema
+    if not isinstance(declared, dict):
         return False
-    schema = cast(Json, found.schema)
+    schema = cast(Json, declared)
     try:
         if not fits(_encode(schema), None):
             return False

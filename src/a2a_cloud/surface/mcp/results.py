@@ -86,8 +86,6 @@ async def tool_result(work: Work, look: Look, found: Made) -> Json:
         problem = ended_problem(look.status)
         return failure(problem, meta)
     blocks, structured = returned(found, wrap=work.offered.wrap)
-    if found.reply is not None:
-        blocks += spoken(found.reply)
     if look.status is not None and look.status.message is not None:
         blocks += [one for one in spoken(look.status.message) if one not in blocks]
     left = _MOST
@@ -147,8 +145,6 @@ def _messages(found: Made) -> list[Json]:
         if listed and all(_is_message(one) for one in listed):
             return cast("list[Json]", listed)
     blocks, _ = returned(found, wrap=False)
-    if found.reply is not None:
-        blocks += spoken(found.reply)
     return [{"role": "user", "content": one} for one in blocks]
 
 

@@ -7,6 +7,7 @@ a session, which `initialize` begins.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,14 +23,17 @@ from a2a_cloud.model.problem import (
     NotAcceptable,
     Problem,
     ProtocolVersionNotSupported,
+    Unauthenticated,
     Unavailable,
 )
 from a2a_cloud.model.release import Release
 from a2a_cloud.surface.a2a.operations import Operations
+from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.hosts import Hosts
 from a2a_cloud.surface.links import AgentLinks
 from a2a_cloud.surface.mcp import headers as mcp_headers
 from a2a_cloud.surface.mcp.asking import Asking
+from a2a_cloud.surface.mcp.catalogue import Catalogue
 from a2a_cloud.surface.mcp.following import Following
 from a2a_cloud.surface.mcp.headers import McpHeaders
 from a2a_cloud.surface.mcp.listening import Listening
@@ -95,9 +99,12 @@ _MODERN: dict[str, type[Params]] = {
     "subscriptions/listen": ListenParams,
 }
 
+#: Catalogues that are kept: callers of one organisation see the same.
+_CATALOGUES = 64
+
 
 class Mcp:
-    """The MCP server of the platform; a request brings the toolbox that it is answered with."""
+    """The MCP server of the platform: at each agent's address with its skills, at its own with all."""
 
     def __init__(self, operations: Operations) -> None:
         services = operations.services
@@ -109,34 +116,57 @@ class Mcp:
         self.calls = self.following.calls = Calls(self.following)
         self.methods = Methods(self.following)
         self._offers = Offers()
+        self._catalogues: OrderedDict[tuple[bool, tuple[int, ...]], Catalogue] = OrderedDict()
         self._hosts: Hosts | None = None
 
-    def toolbox(self, request: Request) -> Toolbox:
-        """What the agent that the request reached offers to its caller."""
+    async def agent(self, request: Request) -> None:
+        """Answers at the address of one agent. Raises Problem; `refusal` says it in MCP's words."""
         release = request.release
         seen = release.seen_by(request.principal.anonymous)
         registry = self._services.registry
-        name = f"{release.org}.{release.name}"
+        name = qualified(release)
 
-        def serving() -> object:
+        def stamp() -> object:
             try:
                 return registry.serving(name).no
             except Problem:
                 return None
 
-        return AgentToolbox(release, self._offers.of(seen), serving)
+        await self._serve(request, AgentToolbox(seen, self._offers.of(seen)), stamp, lambda _: request.links)
 
-    async def serve(
-        self, request: Request, toolbox: Toolbox, links: Callable[[Release], AgentLinks] | None = None
+    async def catalogue(self, request: Request, links: Callable[[Release], AgentLinks]) -> None:
+        """Answers at the platform's own address, with all agents that the caller sees. Raises Problem."""
+        principal = request.principal
+        registry = self._services.registry
+
+        def stamp() -> tuple[int, ...]:
+            return tuple(release.no for release in registry.agents(principal))
+
+        seen = stamp()
+        if principal.anonymous and not seen:
+            raise Unauthenticated("No agent here is public.", remedy="Send Authorization: Bearer KEY.")
+        key = (principal.anonymous, seen)
+        toolbox = self._catalogues.get(key)
+        if toolbox is None:
+            releases = [release.seen_by(principal.anonymous) for release in registry.agents(principal)]
+            toolbox = self._catalogues[key] = Catalogue(releases, self._offers)
+            if len(self._catalogues) > _CATALOGUES:
+                self._catalogues.popitem(last=False)
+        await self._serve(request, toolbox, stamp, links)
+
+    async def _serve(
+        self,
+        request: Request,
+        toolbox: Toolbox,
+        stamp: Callable[[], object],
+        links: Callable[[Release], AgentLinks],
     ) -> None:
-        """Answers one HTTP request. Raises Problem; `refusal` says it in MCP's words. `links` are those to
-        what the runs of an agent keep; None: the request reached one agent."""
         found = mcp_headers.read(request)
         self._check_origin(request, found)
         modern = found.version == MODERN
         request.speaks = f"mcp-{MODERN if modern else HANDSHAKE[0]}"
         version = MODERN if modern else HANDSHAKE[0]
-        asking = Asking(request, toolbox, links or (lambda _: request.links), version, modern=modern)
+        asking = Asking(request, toolbox, stamp, links, version, modern=modern)
         if request.method == "GET" and not modern:
             return await self._get(asking, found)
         if request.method == "DELETE" and not modern:

@@ -85,7 +85,7 @@ class Tasks:
             except TaskNotFound:
                 continue
             run = view.runs[-1]
-            offered = asking.toolbox.of_skill(release.name, run.skill) or _nameless(release, run.skill)
+            offered = asking.toolbox.of_skill(release, run.skill) or _nameless(release, run.skill)
             return Work(self._operations, caller, offered, task_id, run.ordinal, None, purpose, offered.name)
         raise TaskNotFound("There is no such task.", remedy="Check the id, and that the key is its owner's.")
 
