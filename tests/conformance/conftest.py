@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from running import AGENTS, Running, start_platform
 
 EXAMPLES = AGENTS.parents[1] / "examples"
+# The browser (chrome.py) is driven from here too.
+sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
 
 @pytest.fixture(scope="session")
 def tester(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Agents tester (public) and mcp_suite (public); push notifications may go to this machine."""
+    """Agents tester, mcp_suite and ticker, all public; push notifications may go to this machine."""
     running = start_platform(
-        [EXAMPLES / "tester", AGENTS / "mcp_suite"],
+        [EXAMPLES / "tester", AGENTS / "mcp_suite", AGENTS / "ticker"],
         tmp_path_factory.mktemp("tester"),
         A2A_PUSH_PRIVATE="127.0.0.0/8",
     )
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def toolkit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Agents toolkit and open (public), which MCP clients call."""
+    running = start_platform([AGENTS / "toolkit", AGENTS / "open"], tmp_path_factory.mktemp("toolkit"))
     yield running
     running.stop()

@@ -274,13 +274,10 @@ class Platform:
             sandbox=SandboxFacts(self.sandbox.name, tuple(self.sandbox.layers), tuple(self.sandbox.missing)),
         )
         self.door = FrontDoor(services)
-        self._bind_grpc(services)
         host, port = await self.serving.start(self.door, settings.host, settings.port, settings.http)
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         services.base_url = settings.public_url or self.url
-        if services.grpc_url:
-            await self.grpc.start(Servicer(self.door.admission, self.door.routes.operations, self.door.links))
-        self.push.restore()
+        await self._serve_grpc(services)
         self.ready = True
         self._house = asyncio.create_task(self._keep_house())
         told = {"url": self.url, "grpc": self.grpc_at, "pid": os.getpid()}
@@ -301,19 +298,19 @@ class Platform:
         self.reader.close()
         os.close(self._lock)
 
-    def _bind_grpc(self, services: Services) -> None:
-        """Take the port of gRPC, so that cards can name it."""
-        settings = self.settings
+    async def _serve_grpc(self, services: Services) -> None:
+        settings, door = self.settings, self.door
         if settings.grpc_port is None:
             return
-        port = self.grpc.bind(
-            settings.host,
+        host = settings.host
+        port = await self.grpc.start(
+            Servicer(door.admission, door.routes.operations, door.links),
+            host,
             settings.grpc_port,
             exact=settings.grpc_exact,
             limits=settings.http,
             body=services.limits.body,
         )
-        host = settings.host
         self.grpc_at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         services.grpc_url = settings.grpc_url or f":{port}"
 

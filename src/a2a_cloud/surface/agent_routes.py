@@ -168,6 +168,8 @@ class AgentRoutes:
             methods = "GET, HEAD, POST, OPTIONS"
         elif first == "tasks" and request.rest.count("/") == 2:
             methods = "GET, HEAD, OPTIONS"
+        elif first == "mcp":
+            methods = "GET, POST, DELETE, OPTIONS"
         elif first in ("tasks", "sessions", "v1"):
             methods = "GET, HEAD, POST, DELETE, OPTIONS"
         else:
