@@ -10,7 +10,7 @@ ARGS =
 .PHONY: help setup setup-dev up test conformance bench lint format lock lock-conformance clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-16s %s\n", $$1, $$2 }'
 
 setup: ## make .venv with what `make up` needs
 	@scripts/setup platform
@@ -26,6 +26,11 @@ test: setup-dev ## run the tests (ARGS="-k name")
 	@scripts/setup-system
 	@scripts/setup-conformance
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+conformance: setup-dev ## run the conformance suites and write docs/conformance.md
+	@scripts/setup-system
+	@scripts/setup-conformance
+	@$(BIN)/python scripts/conformance-report
 
 bench: setup-dev ## measure against the official SDK's server
 	@$(BIN)/python -m bench.idle; one=$$?; $(BIN)/python -m bench.streams; two=$$?; \

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
@@ -40,7 +40,7 @@ def keys() -> dict[str, Any]:
     for algorithm, curve in (("ES256", "P-256"), ("ES384", "P-384"), ("ES512", "P-521")):
         found[algorithm] = ECKey.generate_key(curve, {"kid": algorithm})
     one = RSAKey.generate_key(2048, {"kid": "rsa"})
-    return found | {name: one for name in ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")}
+    return found | dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), one)
 
 
 KEYS = keys()
@@ -154,5 +154,3 @@ def test_the_key_has_to_fit_the_algorithm() -> None:
         with pytest.raises(SignatureError):
             check(b"x", protected["protected"], protected["signature"], jwk)
     check(b"x", made["protected"], made["signature"], public())
-    assert isinstance(ec.SECP256R1().key_size, int)
-    assert ed25519.Ed25519PrivateKey is not None

@@ -278,6 +278,7 @@ class Platform:
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         services.base_url = settings.public_url or self.url
         await self._serve_grpc(services)
+        self.push.restore()
         self.ready = True
         self._house = asyncio.create_task(self._keep_house())
         told = {"url": self.url, "grpc": self.grpc_at, "pid": os.getpid()}

@@ -161,17 +161,22 @@ class AgentRoutes:
 
     async def options(self, request: Request) -> None:
         """`OPTIONS`: which methods the path takes."""
-        first = request.rest[1:].partition("/")[0]
-        if not request.rest or first in ("invoke", "hooks", "message:send", "message:stream") or (first == "tasks" and request.rest.endswith(":cancel")):
-            methods = "POST, OPTIONS"
-        elif first == "tasks" and (request.rest == "/tasks" or request.rest.endswith(":subscribe")):
-            methods = "GET, HEAD, POST, OPTIONS"
-        elif first == "tasks" and request.rest.count("/") == 2:
-            methods = "GET, HEAD, OPTIONS"
-        elif first == "mcp":
-            methods = "GET, POST, DELETE, OPTIONS"
-        elif first in ("tasks", "sessions", "v1"):
-            methods = "GET, HEAD, POST, DELETE, OPTIONS"
-        else:
-            methods = "GET, HEAD, OPTIONS"
-        await request.answer(204, b"", JSON, [(b"allow", methods.encode())])
+        await request.answer(204, b"", JSON, [(b"allow", f"{_methods(request.rest)}, OPTIONS".encode())])
+
+
+def _methods(rest: str) -> str:
+    """The methods of a path below the base."""
+    first = rest[1:].partition("/")[0]
+    if first in ("", "invoke", "hooks", "message:send", "message:stream") or rest == "/sessions":
+        return "POST"
+    if first == "mcp":
+        return "GET, POST, DELETE"
+    if first == "v1":
+        return "GET, HEAD, POST, DELETE"
+    if first not in ("tasks", "sessions"):
+        return "GET, HEAD"
+    if rest.endswith(":cancel"):
+        return "POST"
+    if rest == "/tasks" or rest.endswith((":subscribe", "/messages", "/pushNotificationConfigs")):
+        return "GET, HEAD, POST"
+    return "GET, HEAD, DELETE" if first == "sessions" or rest.count("/") > 2 else "GET, HEAD"

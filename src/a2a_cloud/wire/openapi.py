@@ -7,8 +7,9 @@ from typing import Any, cast
 import msgspec
 
 from a2a_cloud.model.release import Release, SkillSpec, Visibility
+from a2a_cloud.wire.openapi_components import components
 from a2a_cloud.wire.openapi_paths import paths
-from a2a_cloud.wire.openapi_shapes import Json, components
+from a2a_cloud.wire.openapi_shapes import KEYED, Json
 from a2a_cloud.wire.openapi_skills import Fits, operation
 
 _ABOUT = (
@@ -19,6 +20,7 @@ _ABOUT = (
 _TAGS = {
     "skills": "What the agent can do.",
     "tasks": "Messages and tasks, as A2A 1.0 over HTTP+JSON has them.",
+    "sessions": "Talks whose messages stay together.",
     "runs": "What runs made, and their receipts.",
     "agent": "What the agent says of itself.",
     "hooks": "Webhooks that come in.",
@@ -42,7 +44,6 @@ def document(release: Release, base: str, fits: Fits = _nothing_fits) -> dict[st
         if found is not None:
             skills[f"/invoke/{spec.id}"] = {"post": found}
     parts = cast("Json", msgspec.json.decode(components()))
-    security: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}]
     described = release.manifest.description
     return {
         "openapi": "3.1.0",
@@ -53,7 +54,7 @@ def document(release: Release, base: str, fits: Fits = _nothing_fits) -> dict[st
         },
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "servers": [{"url": base}],
-        "security": [{}, *security] if public else security,
+        "security": [{}, *KEYED] if public else KEYED,
         "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
         "paths": {**skills, **fixed},
         "components": {

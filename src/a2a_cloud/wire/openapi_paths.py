@@ -1,27 +1,31 @@
-"""The paths that every agent has beside its skills: messages and tasks (A2A 1.0 over HTTP+JSON), events,
-runs, the card, hooks. docs/http.md says what each is for.
+"""The paths that every agent has beside its skills; here events, runs, the card and hooks. docs/http.md says
+what each is for.
 """
 
 from __future__ import annotations
 
+from a2a_cloud.wire.openapi_problems import problems
+from a2a_cloud.wire.openapi_sessions import session_paths
 from a2a_cloud.wire.openapi_shapes import (
+    POSITION,
+    TEXT,
     Json,
     answer,
+    events,
     header,
     parameter,
     path_id,
-    problems,
     query,
     ref,
     run_headers,
 )
+from a2a_cloud.wire.openapi_tasks import task_paths
 
-_TEXT: Json = {"type": "string"}
 _WHOLE: Json = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
 #: The link in `sse_url` and in a part's `url` opens one thing to who has no key, for a while.
 _LINK: list[Json] = [
-    query("exp", "Of a signed link: when it ends.", _TEXT),
-    query("sig", "Of a signed link: its signature.", _TEXT),
+    query("exp", "Of a signed link: when it ends.", TEXT),
+    query("sig", "Of a signed link: its signature.", TEXT),
 ]
 
 
@@ -38,13 +42,8 @@ def paths(*, public: bool) -> Json:
                 "summary": "The task's events, until it ends",
                 "parameters": [
                     path_id("task", "The task's id."),
-                    query("after", "The id of the event after which to go on, such as 1.7.", position()),
-                    {
-                        "name": "Last-Event-ID",
-                        "in": "header",
-                        "description": "The same.",
-                        "schema": position(),
-                    },
+                    query("after", "The id of the event after which to go on, such as 1.7.", POSITION),
+                    parameter("LastEventID"),
                     *_LINK,
                 ],
                 "responses": {
@@ -195,7 +194,7 @@ def _hook() -> Json:
             "responses": {
                 "200": answer(
                     "To Slack: the delivery became a run, or was one already; to others: the address works",
-                    {"application/json": {"schema": ref("HookAnswer")}, "text/plain": {"schema": _TEXT}},
+                    {"application/json": {"schema": ref("HookAnswer")}, "text/plain": {"schema": TEXT}},
                     run_headers(receipt=False),
                 ),
                 "202": answer(

@@ -13,16 +13,9 @@ from typing import Any, cast
 import msgspec
 
 from a2a_cloud.model.release import SkillSpec
-from a2a_cloud.wire.openapi_shapes import (
-    Json,
-    answer,
-    own_schemas,
-    parameter,
-    problems,
-    query,
-    ref,
-    run_headers,
-)
+from a2a_cloud.wire.openapi_components import own_schemas
+from a2a_cloud.wire.openapi_problems import problems
+from a2a_cloud.wire.openapi_shapes import KEYED, Json, answer, parameter, query, ref, run_headers
 from a2a_cloud.wire.schema_reading import decode, sample_arguments
 
 #: Whether arguments fit a skill's schema.
@@ -100,6 +93,7 @@ def operation(spec: SkillSpec, operation_id: str, shared: Json, fits: Fits) -> J
             ),
             **problems("Invoke"),
         },
+        **({"security": KEYED} if spec.extended else {}),
     }
 
 

@@ -27,6 +27,7 @@ async def serve(request: Request, operations: Operations) -> None:
     body = _encode(document(release, request.base, fits))
     etag = b'"' + sha256(body).hexdigest()[:32].encode() + b'"'
     headers: Headers = [(b"etag", etag), (b"cache-control", b"private, max-age=%d" % MAX_AGE)]
+    headers.append((b"vary", b"Host, Authorization, X-API-Key"))
     if has_it(request, etag, release.created):
         return await request.answer(304, b"", JSON, headers)
     return await request.answer(200, body, JSON, headers)
