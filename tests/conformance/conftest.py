@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
 @pytest.fixture(scope="session")
 def tester(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Agents tester, mcp_suite and ticker, all public; push notifications may go to this machine."""
+    """Agents of the examples and of tests/agents; push notifications may go to this machine."""
     running = start_platform(
-        [EXAMPLES / "tester", AGENTS / "mcp_suite", AGENTS / "ticker"],
+        [EXAMPLES / "tester", *(AGENTS / name for name in ("mcp_suite", "ticker", "desk", "demanding"))],
         tmp_path_factory.mktemp("tester"),
         A2A_PUSH_PRIVATE="127.0.0.0/8",
     )

@@ -10,14 +10,28 @@ from typing import Any
 
 import httpx
 
-from a2a_cloud.client.events import SseParser
-
 MODERN = "2026-07-28"
 LATEST = "2025-11-25"
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 TASKS = "io.modelcontextprotocol/tasks"
 Json = dict[str, Any]
 _NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+
+
+#: Clients that a test has opened; `hang_up` closes them.
+_open: list[httpx.Client] = []
+
+
+def _client() -> httpx.Client:
+    client = httpx.Client(timeout=30)
+    _open.append(client)
+    return client
+
+
+def hang_up() -> None:
+    """Closes what a test has opened."""
+    while _open:
+        _open.pop().close()
 
 
 @dataclass
@@ -37,7 +51,7 @@ class Speaker:
     client: Json = field(default_factory=dict[str, Any])
     session: str = ""
     version: str = MODERN
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
+    http: httpx.Client = field(default_factory=_client)
     _last: int = 0
 
     def headers(self, method: str = "", name: str = "", **more: str) -> dict[str, str]:
@@ -67,7 +81,9 @@ class Speaker:
             params["_meta"] = meta
         return {"jsonrpc": "2.0", "id": self._last, "method": method, "params": params}
 
-    def post(self, method: str, params: Json | None = None, meta: Json | None = None, **more: str) -> httpx.Response:
+    def post(
+        self, method: str, params: Json | None = None, meta: Json | None = None, **more: str
+    ) -> httpx.Response:
         """Sends a request."""
         member = _NAMED.get(method, "taskId" if method.startswith("tasks/") else "")
         name = str((params or {}).get(member, ""))
@@ -87,7 +103,9 @@ class Speaker:
         """A tool's result."""
         return self.ask("tools/call", {"name": name, "arguments": arguments or {}, **more}, meta)
 
-    def fault(self, method: str, params: Json | None = None, meta: Json | None = None, **more: str) -> tuple[int, Json]:
+    def fault(
+        self, method: str, params: Json | None = None, meta: Json | None = None, **more: str
+    ) -> tuple[int, Json]:
         """(HTTP status, error) of a request that has to fail."""
         answer = self.post(method, params, meta, **more)
         return answer.status_code, answer.json()["error"]
@@ -119,7 +137,9 @@ class Speaker:
         member = _NAMED.get(method, "")
         name = str((params or {}).get(member, ""))
         body = self.body(method, params, meta=meta)
-        with self.http.stream("POST", self.url, json=body, headers=self.headers(method, name, **more)) as answer:
+        with self.http.stream(
+            "POST", self.url, json=body, headers=self.headers(method, name, **more)
+        ) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream"), answer.read()
             yield events(answer)
 
@@ -134,10 +154,14 @@ class Speaker:
 
 def events(answer: httpx.Response) -> Iterator[Event]:
     """The events of a stream; one without a message has an empty one."""
-    parser = SseParser()
-    for chunk in answer.iter_bytes():
-        for event in parser.feed(chunk):
-            yield Event(event.id, json.loads(event.data) if event.data.strip() else {})
+    fields: dict[str, str] = {}
+    for line in answer.iter_lines():
+        name, _, value = line.partition(":")
+        if name:
+            fields[name] = value.removeprefix(" ")
+        elif "data" in fields:
+            yield Event(fields.get("id", ""), json.loads(fields["data"] or "{}"))
+            fields = {}
 
 
 def until_result(messages: Iterator[Event]) -> list[Event]:

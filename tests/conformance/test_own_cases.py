@@ -74,6 +74,20 @@ def test_the_tester_passes(tester: Running, keys: dict[str, Path]) -> None:
     assert (done.returncode, told["failed"]) == (0, 0)
 
 
+@pytest.mark.parametrize(("agent", "case"), [("desk", "owner.key"), ("demanding", "card.extensions")])
+def test_what_does_not_apply_to_the_tester(
+    tester: Running, keys: dict[str, Path], agent: str, case: str
+) -> None:
+    key = keys["ann"].read_text().strip()
+    assert outcomes(tester.agent(agent), case, key=key) == [("passed", "")] * 3
+
+
+def test_an_agent_by_its_own_host_name(tester: Running) -> None:
+    own = f"http://tester.localhost:{tester.port}"
+    done = a2a("conformance", own, "--only=send.task", "--binding=jsonrpc", "--binding=http+json")
+    assert (done.returncode, done.stdout.count("passed ")) == (0, 2), done.stdout + done.stderr
+
+
 def test_a_caller_without_a_key(tester: Running) -> None:
     done = a2a("conformance", tester.agent("tester"), "--anonymous", "--only=list", "--binding=jsonrpc")
     assert (done.returncode, done.stdout.count("passed ")) == (0, 3)

@@ -15,11 +15,11 @@ from cli_platform import Played, playing
 
 from a2a_cloud.client import a2a_line
 from a2a_cloud.client.a2a import A2AClient
-from a2a_cloud.client.a2a_card import IDEMPOTENCY
 from a2a_cloud.client.a2a_http import Limits, Web
 from a2a_cloud.client.a2a_shapes import Event, Task
 from a2a_cloud.client.discovery import PATHS, CardCache, Trust, find_card
 from a2a_cloud.client.errors import BadAnswer, NoAnswer, NoCard, ServerProblem, Untrusted
+from a2a_cloud.model.card import IDEMPOTENCY
 
 DONE = {"id": "t1", "contextId": "c1", "status": {"state": "TASK_STATE_COMPLETED"}}
 WORKING = {"id": "t1", "contextId": "c1", "status": {"state": "TASK_STATE_WORKING"}}
@@ -263,6 +263,40 @@ def test_a_version_that_is_refused_is_left(played: Played) -> None:
     assert speak(played, send, document).state == "completed"
     assert script.methods == ["SendMessage", "message/send"]
     assert [headers["A2A-Version"] for headers in script.headers] == ["1.0", "0.3"]
+
+
+def test_an_interface_that_has_answered_is_kept(played: Played) -> None:
+    document = card(played, url=played.url + "/rpc", protocolVersion="0.3.0")
+    script = Script(played, DONE, {"code": -32601, "message": "no such method"})
+
+    async def test(agent: A2AClient) -> None:
+        await agent.get_task("t1")
+        with pytest.raises(ServerProblem) as refused:
+            await agent.get_task("t1")
+        assert refused.value.code == "method_not_found"
+        assert agent.interface.version == "1.0"
+
+    speak(played, test, document)
+    assert script.methods == ["GetTask", "GetTask"]
+    # And one that only lacks a method is not left for it.
+    Script(played, {"code": -32601, "message": "no such method"})
+
+    async def lists(agent: A2AClient) -> None:
+        with pytest.raises(ServerProblem):
+            await anext(agent.list_tasks())
+        assert agent.interface.version == "1.0"
+
+    speak(played, lists, document)
+
+
+def test_a_server_that_is_away_is_left_for_another(played: Played) -> None:
+    interfaces = [
+        {"url": url, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}
+        for url in ("http://127.0.0.1:1/rpc", "http://127.0.0.1:1/other", played.url + "/rpc")
+    ]
+    script = Script(played, {"task": DONE})
+    assert speak(played, send, card(played, supportedInterfaces=interfaces)).state == "completed"
+    assert len(script.calls) == 1
 
 
 def test_an_agent_of_before_0_3(played: Played) -> None:

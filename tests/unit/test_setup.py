@@ -16,7 +16,8 @@ TOOLS = ("sh", "cat", "cksum", "dirname", "rm", "head", "env")
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
     """A clone with its scripts, and a PATH of its own in `bin` with the plainest tools."""
-    for name in ("scripts/setup", "scripts/setup-system", "pyproject.toml", "requirements/platform.lock"):
+    names = ("scripts/setup", "scripts/setup-system", "scripts/setup-conformance")
+    for name in (*names, "pyproject.toml", "requirements/platform.lock"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "requirements/bootstrap.lock", tmp_path / "requirements")
@@ -127,3 +128,38 @@ def test_a_missing_tool_of_the_tests_is_named_or_installed(machine: Path) -> Non
         program(machine, tool, "")
     program(machine, "apt-get", "exit 1")
     assert run(machine, "scripts/setup-system").returncode == 0
+
+
+def test_the_suites_need_the_environment_first(machine: Path) -> None:
+    done = run(machine, "scripts/setup-conformance")
+    assert (done.returncode, "Run: make setup-dev" in done.stderr) == (1, True)
+
+
+def test_suites_that_are_made_are_left_alone(machine: Path) -> None:
+    program(machine, "mkdir", 'exec /bin/mkdir "$@"')
+    (machine / ".venv/bin").mkdir(parents=True)
+    for name, said in (("uv", "exit 1"), ("python", "echo Python 3.12.0")):
+        (machine / ".venv/bin" / name).write_text(f"#!/bin/sh\n{said}\n")
+        (machine / ".venv/bin" / name).chmod(0o755)
+    parts = {
+        "a2a-0.3": ["a2a-0.3.lock"],
+        "mcp": ["mcp.lock"],
+        "node": ["package.json", "package-lock.json"],
+    }
+    source = machine / "requirements/conformance"
+    source.mkdir()
+    for part, names in parts.items():
+        for name in names:
+            (source / name).write_text(name)
+        made = machine / ".conformance" / part / "made"
+        made.parent.mkdir(parents=True)
+        files = [*(f"requirements/conformance/{name}" for name in names), "scripts/setup-conformance"]
+        sums = subprocess.run(
+            ["cksum", *files], cwd=machine, capture_output=True, text=True, check=True
+        ).stdout
+        made.write_text(f"{os.path.realpath(machine)}\nPython 3.12.0\n{sums}")
+    assert run(machine, "scripts/setup-conformance").returncode == 0
+    (source / "mcp.lock").write_text("another")
+    done = run(machine, "scripts/setup-conformance")
+    assert done.returncode == 1  # it began, and uv is a stand-in
+    assert "making .conformance/mcp" in done.stderr

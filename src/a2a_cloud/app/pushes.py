@@ -12,6 +12,7 @@ from a2a_cloud.control.registry.registry import Registry
 from a2a_cloud.control.secrets.seal import Seal
 from a2a_cloud.model.task import Task
 from a2a_cloud.runtime.outward import Outward, private
+from a2a_cloud.runtime.push.outbox import AT_ONCE
 from a2a_cloud.runtime.push.rows import PushRows
 from a2a_cloud.runtime.push.service import Push
 from a2a_cloud.runtime.runs import Runs
@@ -41,7 +42,9 @@ def pushes(
     push = runs.push = Push(
         runs,
         PushRows(reader.connection),
-        outward=Outward(private(settings.push_private, "A2A_PUSH_PRIVATE"), roots=settings.egress_ca),
+        outward=Outward(
+            private(settings.push_private, "A2A_PUSH_PRIVATE"), roots=settings.egress_ca, at_once=AT_ONCE
+        ),
         seal=seal,
         key=key,
         linker=linker,

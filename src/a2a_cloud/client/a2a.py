@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from a2a_cloud.client.a2a_card import SKILL_SCHEMAS, Card, Interface, bare_card
+from a2a_cloud.client.a2a_card import Card, Interface, bare_card
 from a2a_cloud.client.a2a_choice import interfaces
 from a2a_cloud.client.a2a_http import Limits, Web, web_origin
 from a2a_cloud.client.a2a_line import LOOK, LOOK_MOST, Line, ends
@@ -41,6 +41,7 @@ from a2a_cloud.client.a2a_shapes import (
 from a2a_cloud.client.discovery import CardCache, Trust, find_card, judged
 from a2a_cloud.client.errors import BadAnswer, NotSpoken
 from a2a_cloud.client.shapes import obj, objs, text
+from a2a_cloud.model.card import SKILL_SCHEMAS
 
 
 class Options(TypedDict, total=False):
@@ -222,7 +223,7 @@ class A2AClient:
     async def subscribe(
         self, task: Task | str, *, after: str = "", wait: bool = False
     ) -> AsyncGenerator[Event]:
-        """Follow a task that is there already; first comes the task as it stands.
+        """Follow a task that is there already; first comes the task as it stands, alone when it has ended.
 
         `after`: the id of the last event that came, for agents that number them.
         """

@@ -16,11 +16,6 @@ from a2a_cloud.client.a2a_shapes import Json
 from a2a_cloud.client.errors import NoCard
 from a2a_cloud.client.shapes import items, obj, objs, text
 
-#: The agent answers a message that comes again under the same messageId as it did before, so that a
-#: caller with a key may send one again (docs/extensions.md).
-IDEMPOTENCY = "urn:a2a-cloud:idempotency:v1"
-#: Skills are called by name with a data part `{"skill", "arguments"}` (docs/extensions.md).
-SKILL_SCHEMAS = "urn:a2a-cloud:skill-schemas:v1"
 _FIRST_0_3 = "0.3"
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}\Z")
 #: Headers that say something else than who calls.

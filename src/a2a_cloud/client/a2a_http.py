@@ -21,6 +21,7 @@ import aiohttp
 
 from a2a_cloud.client.a2a_shapes import Json, shown
 from a2a_cloud.client.errors import BadAnswer, NoAnswer, ServerProblem
+from a2a_cloud.client.localhost import LocalhostResolver
 from a2a_cloud.client.profile import NotConfigured, origin
 from a2a_cloud.model.problem import Problem
 from a2a_cloud.wire.json_text import check_text
@@ -89,7 +90,7 @@ class Web:
     async def __aenter__(self) -> Web:
         self._session = aiohttp.ClientSession(
             headers={"User-Agent": "a2a-cloud"},
-            connector=self._connector,
+            connector=self._connector or aiohttp.TCPConnector(resolver=LocalhostResolver()),
             connector_owner=self._connector is None,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,

@@ -13,13 +13,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
-from a2a_cloud.client.a2a_card import IDEMPOTENCY, Card, Interface
+from a2a_cloud.client.a2a_card import Card, Interface
 from a2a_cloud.client.a2a_choice import connect
 from a2a_cloud.client.a2a_dialects import REPEATABLE
-from a2a_cloud.client.a2a_http import Web
+from a2a_cloud.client.a2a_http import Web, web_origin
 from a2a_cloud.client.a2a_shapes import INTERRUPTED, TERMINAL, Event, Json, Task, read_event, read_task
 from a2a_cloud.client.a2a_transport import Transport
 from a2a_cloud.client.errors import NoAnswer, ServerProblem
+from a2a_cloud.model.card import IDEMPOTENCY
 
 #: Seconds before each further attempt at what may be repeated, and at a broken stream (about 25 s in all).
 RETRIES = (0.2, 0.8, 2.0)
@@ -27,8 +28,8 @@ PAUSES = (0.2, 0.4, 0.8, 1.6, 3.0, 4.0, 5.0, 5.0, 5.0)
 #: Seconds between two looks at a task that can't be watched: the first, and the longest.
 LOOK, LOOK_MOST = 0.25, 5.0
 _LONGEST_WAIT = 30.0
-#: Refusals that say: this interface is not it, and nothing was done.
-_ELSEWHERE = frozenset({"version_not_supported", "method_not_found"})
+#: Operations that every version has: who knows none of them by name does not speak the version.
+_COMMON = frozenset({"SendMessage", "SendStreamingMessage", "GetTask", "CancelTask"})
 _LATER = frozenset({429, 502, 503, 504})
 _SENDS = frozenset({"SendMessage", "SendStreamingMessage"})
 
@@ -51,6 +52,8 @@ class Line:
         self._broken = broken
         self._home = home
         self.interface, *self._left = interfaces
+        #: Whether the interface has answered: then it is the one.
+        self._proved = False
         self._transport: Transport = connect(web, card, self.interface, home=home)
 
     async def close(self) -> None:
@@ -72,15 +75,17 @@ class Line:
         tried = 0
         while True:
             try:
-                return await self._transport.call(operation, params, self._extensions)
+                answer = await self._transport.call(operation, params, self._extensions)
+                self._proved = True
+                return answer
             except NoAnswer as error:
-                if not error.sent and await self._elsewhere():
+                if await self._elsewhere(error, operation):
                     continue
                 if tried == len(RETRIES) or (error.sent and not self._may_repeat(operation, params)):
                     raise
                 pause = RETRIES[tried]
             except ServerProblem as problem:
-                if problem.code in _ELSEWHERE and await self._elsewhere():
+                if await self._elsewhere(problem, operation):
                     continue
                 pause = self._pause(problem, operation, params, tried)
                 if pause is None:
@@ -100,12 +105,25 @@ class Line:
             wait = RETRIES[tried]
         return wait if 0 <= wait <= _LONGEST_WAIT else None
 
-    async def _elsewhere(self) -> bool:
-        """Go on to the agent's next interface; False when there is none."""
-        if not self._left:
+    async def _elsewhere(self, error: NoAnswer | ServerProblem, operation: str) -> bool:
+        """Go on to the agent's next interface, when this one has not answered yet and `error` says that
+        another may, with nothing done so far; False when it stays."""
+        if self._proved:
+            return False
+        if isinstance(error, NoAnswer):
+            # The same server by another protocol is away too.
+            here = web_origin(self.interface.url)
+            left = [] if error.sent else [each for each in self._left if web_origin(each.url) != here]
+        elif error.code == "version_not_supported" or (
+            error.code == "method_not_found" and operation in _COMMON
+        ):
+            left = self._left
+        else:
+            return False
+        if not left:
             return False
         await self._transport.close()
-        self.interface = self._left.pop(0)
+        self.interface, *self._left = left
         self._transport = connect(self._web, self._card, self.interface, home=self._home)
         return True
 
@@ -115,7 +133,7 @@ class Line:
         """The events of a stream, over breaks, until the task settles (with `wait`: ends)."""
         tried = 0
         state, last = "", after
-        resumed = False
+        resumed = operation == "SubscribeToTask"
         while True:
             why, first = "it closed early", True
             try:
@@ -125,6 +143,7 @@ class Line:
                         event = read_event(value, ident)
                         if event is None:
                             continue
+                        self._proved = True
                         last = ident or last
                         task_id = event.task_id or task_id
                         state = event.state or state
@@ -135,13 +154,13 @@ class Line:
                         if ends(event, wait):
                             return
             except NoAnswer as error:
-                if not error.sent and not task_id and await self._elsewhere():
+                if await self._elsewhere(error, operation):
                     continue
                 if not task_id and error.sent and not self._may_repeat(operation, params):
                     raise
                 why = error.why
             except ServerProblem as problem:
-                if problem.code in _ELSEWHERE and not task_id and await self._elsewhere():
+                if await self._elsewhere(problem, operation):
                     continue
                 if resumed and problem.code in ("unsupported_operation", "method_not_found"):
                     # Ended meanwhile, or an agent whose streams can't be taken up.

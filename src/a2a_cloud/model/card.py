@@ -15,10 +15,12 @@ from msgspec import UNSET, Struct, UnsetType, field
 SKILL_SCHEMAS = "urn:a2a-cloud:skill-schemas:v1"
 #: How an agent's runs are kept apart, as params of this one.
 ISOLATION = "urn:a2a-cloud:isolation:v1"
+#: A message that a caller with a key sends again under its messageId is answered as it was the first time.
+IDEMPOTENCY = "urn:a2a-cloud:idempotency:v1"
 #: Questions and approvals in a form that clients of kagent's public extension know.
 HITL = "https://kagent.dev/extensions/hitl/v1"
 #: Extensions of every agent here, which a caller may name in A2A-Extensions.
-EXTENSIONS = (SKILL_SCHEMAS.encode(), ISOLATION.encode(), HITL.encode())
+EXTENSIONS = (SKILL_SCHEMAS.encode(), ISOLATION.encode(), IDEMPOTENCY.encode(), HITL.encode())
 
 
 class AgentInterface(Struct, rename="camel", omit_defaults=True):

@@ -12,14 +12,15 @@ from urllib.parse import unquote, unquote_to_bytes
 from a2a_cloud.model.problem import EgressRefused, InvalidParams, UpstreamFailed
 from a2a_cloud.model.task import ObjectRef
 from a2a_cloud.runtime.outward import Outward, place
+from a2a_cloud.runtime.places import Places
 from a2a_cloud.storage.objects.port import ObjectStore
 
 if TYPE_CHECKING:
     import aiohttp
 
-#: Seconds for a file to be there whole; files that are fetched at once.
+#: Seconds for a file to be there whole; files that are fetched at once, in all and for one owner.
 SECONDS = 60.0
-AT_ONCE = 16
+AT_ONCE, BY_OWNER = 64, 8
 _CHUNK = 256 << 10
 _FILENAME = re.compile(r'filename="([^"\r\n]{1,200})"|filename=([^;\s"]{1,200})')
 _DATA = re.compile(r"data:([^,]*),(.*)", re.DOTALL)
@@ -39,16 +40,21 @@ class Files:
     def __init__(self, outward: Outward, objects: ObjectStore) -> None:
         self._outward = outward
         self._objects = objects
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._all = asyncio.Semaphore(AT_ONCE)
+        self._places = Places()
 
-    async def fetch(self, url: str, limit: int, field: str) -> Fetched:
-        """The file at `url`, of at most `limit` bytes, as an object; what `data:` holds is there already.
-        Raises InvalidParams, which says why there is none, StorageFull."""
+    async def fetch(self, url: str, limit: int, field: str, owner: int) -> Fetched:
+        """The file at `url` for the principal `owner`, of at most `limit` bytes, as an object; what `data:`
+        holds is there already. Raises InvalidParams, which says why there is none, StorageFull."""
         if url[:5].lower() == "data:":
             return await self._inline(url, limit, field)
         where = place(url, field)
         try:
-            async with self._places, self._outward.get(where, SECONDS) as response:
+            async with (
+                self._places.one_of(owner, BY_OWNER),
+                self._all,
+                self._outward.get(where, SECONDS) as response,
+            ):
                 if response.status != 200:
                     raise _none(where.origin, f"answered {response.status}", field)
                 if (response.content_length or 0) > limit:

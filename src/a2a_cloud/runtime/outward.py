@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import logging
+import os
 import socket
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,16 +28,13 @@ from a2a_cloud.runtime.egress.hosts import Address, Host, barred, canonical, clo
 if TYPE_CHECKING:
     import aiohttp
 
-log = logging.getLogger("a2a_cloud.outward")
-
 #: Characters of an address.
 MAX_URL = 2048
 #: Redirects that a fetch follows.
 MAX_HOPS = 5
-#: Names that are looked up at once.
-LOOK_UPS = 32
-#: Seconds for a look-up that only wants to say early what will be refused later.
-LOOK = 3.0
+#: Seconds for a look-up that only wants to say early what will be refused later, and how many of those there
+#: are at once.
+LOOK, LOOKS = 3.0, 8
 
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -53,7 +50,7 @@ class Private(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a URL leads."""
+    """Where a URL leads. `url` is its plain spelling: the host in its one form, no fragment."""
 
     url: str
     secure: bool
@@ -124,14 +121,20 @@ def place(url: str, field: str = "url") -> Place:
             elif port == 0:
                 why = "names the port 0"
             else:
-                bracketed = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-                try:
-                    return Place(
-                        url, parts.scheme == "https", canonical(bracketed), port or _PORTS[parts.scheme]
-                    )
-                except InvalidRequest as error:
-                    raise InvalidParams(error.detail, remedy=error.remedy, info={"field": field}) from None
+                return _plain(parts, port, field)
     raise InvalidParams(f"{field} {why}.", remedy="Send https://…", info={"field": field})
+
+
+def _plain(parts: SplitResult, port: int | None, field: str) -> Place:
+    name = parts.hostname or ""
+    try:
+        host = canonical(f"[{name}]" if ":" in name else name)
+    except InvalidRequest as error:
+        raise InvalidParams(error.detail, remedy=error.remedy, info={"field": field}) from None
+    behind = f":{port}" if port and port != _PORTS[parts.scheme] else ""
+    query = f"?{parts.query}" if parts.query else ""
+    url = f"{parts.scheme}://{host.name}{behind}{parts.path or '/'}{query}"
+    return Place(url, parts.scheme == "https", host, port or _PORTS[parts.scheme])
 
 
 class Outward:
@@ -147,8 +150,11 @@ class Outward:
         at_once: int = 64,
     ) -> None:
         self._allowed = allowed
-        self._resolver = resolver or self._look_up
-        self._names: ThreadPoolExecutor | None = None
+        self._resolver = resolver
+        # Those that only look have threads of their own: names that are slow to be found, as a stranger's
+        # server can make them, then hold up nothing that is to be sent.
+        self._names = ThreadPoolExecutor(at_once, "outward-names")
+        self._looks = ThreadPoolExecutor(LOOKS, "outward-looks")
         self._roots = roots
         self._at_once = at_once
         self._session: aiohttp.ClientSession | None = None
@@ -161,18 +167,21 @@ class Outward:
         EgressRefused."""
         try:
             async with asyncio.timeout(LOOK):
-                await self.addresses(where.host, where.port)
+                await self.addresses(where.host, where.port, looks=True)
         except (UpstreamFailed, TimeoutError):
             return
 
-    async def addresses(self, host: Host, port: int) -> list[str]:
-        """Where `host` is; the one look-up. Raises EgressRefused when one of its addresses may not be
-        dialled, UpstreamFailed when it has none."""
+    async def addresses(self, host: Host, port: int, *, looks: bool = False) -> list[str]:
+        """Where `host` is; the one look-up. `looks`: nothing is dialled now. Raises EgressRefused when one
+        of its addresses may not be dialled, UpstreamFailed when it has none."""
         if host.address is not None:
             found: list[Address] = [host.address]
         else:
             try:
-                texts = await self._resolver(host.name, port)
+                if self._resolver is None:
+                    texts = await self._look_up(host.name, port, self._looks if looks else self._names)
+                else:
+                    texts = await self._resolver(host.name, port)
             except (OSError, UnicodeError):
                 texts = ()
             try:
@@ -187,13 +196,10 @@ class Outward:
                 raise self._refused(host, port, why)
         return [str(address) for address in found]
 
-    async def _look_up(self, host: str, port: int) -> list[str]:
-        """By the machine's resolver, in threads of our own: names that are slow to be found hold up nobody
-        who looks up others."""
-        if self._names is None:
-            self._names = ThreadPoolExecutor(LOOK_UPS, "outward-names")
+    async def _look_up(self, host: str, port: int, threads: ThreadPoolExecutor) -> list[str]:
+        """By the machine's resolver, in threads of our own."""
         found = await asyncio.get_running_loop().run_in_executor(
-            self._names, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+            threads, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         )
         return [str(address[4][0]) for address in found]
 
@@ -245,8 +251,12 @@ class Outward:
         import aiohttp
         from yarl import URL
 
-        url = URL(where.url.partition("#")[0], encoded=True)
-        if url.host != where.host.bare or (url.port or 0) != where.port:
+        try:
+            url = URL(where.url, encoded=True)
+            same = url.raw_host == where.host.bare and url.port == where.port and url.host is not None
+        except ValueError:
+            same = False
+        if not same:
             # Two readers of one address: what was judged has to be what is dialled.
             raise InvalidParams("The address can be read in two ways.", remedy="Write it plainly.")
         if where.host.address is not None:  # No name, so the connector asks nobody.
@@ -291,9 +301,8 @@ class Outward:
 
     async def close(self) -> None:
         """Close all connections."""
-        names, self._names = self._names, None
-        if names is not None:
-            names.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._names, self._looks):
+            threads.shutdown(wait=False, cancel_futures=True)
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -334,5 +343,6 @@ def _why(error: Exception) -> str:
     )
     if verify:
         return f"Its certificate is not good: {verify}."
-    said = getattr(cause, "strerror", None)
-    return f"The connection failed: {said or type(error).__name__}."
+    number = getattr(cause, "errno", None)  # Its text may hold the address.
+    said = os.strerror(number) if isinstance(number, int) and number > 0 else type(error).__name__
+    return f"The connection failed: {said}."

@@ -11,7 +11,7 @@ from a2a_cloud.surface.a2a import rest
 from a2a_cloud.surface.a2a.cards import PATHS as CARD_PATHS
 from a2a_cloud.surface.a2a.operations import Operations, check_tenant
 from a2a_cloud.surface.calls import Calls
-from a2a_cloud.surface.http import hooks, invoke, openapi, runs, sse
+from a2a_cloud.surface.http import invoke, runs, sse
 from a2a_cloud.surface.links import Links
 from a2a_cloud.surface.pages.routes import Pages
 from a2a_cloud.surface.ports import Services
@@ -104,6 +104,8 @@ class AgentRoutes:
         if first == "runs" and tail:
             return await runs.serve(request, self._services, self._links, tail.split("/"))
         if first == "hooks" and tail.count("/") == 1:
+            from a2a_cloud.surface.http import hooks  # The same.
+
             skill, _, key = tail.partition("/")
             return await hooks.serve(request, self.operations, segment(skill), segment(key))
         if first == "mcp" and not tail:
@@ -121,6 +123,8 @@ class AgentRoutes:
         if first == "docs":
             return await self._page(request, tail)
         if first == "openapi.json" and not tail:
+            from a2a_cloud.surface.http import openapi  # The same.
+
             return await openapi.serve(request, self.operations)
         if request.route == "tenant":
             check_tenant(request.release, first)

@@ -30,6 +30,7 @@ from a2a_cloud.surface.parts import (
     fetch_addresses,
     has_address,
     is_file,
+    is_object,
     matches,
     media_type_of,
     store_raw,
@@ -64,6 +65,8 @@ class Calls:
         """
         message = params.message
         large = check_message(message, self._limits)
+        if params.metadata is not UNSET and not is_object(params.metadata, "metadata"):
+            params.metadata = UNSET
         if large:
             await store_raw(message, self._objects, self._limits)
         task_id = "" if message.task_id is UNSET else message.task_id
@@ -122,7 +125,7 @@ class Calls:
         said = _hash_parts(message.parts)
         if not principal.anonymous and self._runs.used(release, principal, message.message_id):
             return None
-        await fetch_addresses(message, self._files, self._limits)
+        await fetch_addresses(message, self._files, self._limits, principal.no)
         skill, arguments, files, _ = self._route(seen, message, params)
         return skill, arguments, files, said
 

@@ -58,7 +58,7 @@ def check_message(message: Message, limits: SurfaceLimits) -> bool:
             check_id(message.task_id, "message.taskId")
         else:
             message.task_id = UNSET
-    if message.metadata is not UNSET and not _is_object(message.metadata, "message.metadata"):
+    if message.metadata is not UNSET and not is_object(message.metadata, "message.metadata"):
         message.metadata = UNSET
     for names, field in (
         (message.extensions, "message.extensions"),
@@ -90,7 +90,7 @@ def check_message(message: Message, limits: SurfaceLimits) -> bool:
             )
         if size > inline:
             large = True
-        if part.metadata is not UNSET and not _is_object(part.metadata, f"message.parts[{index}].metadata"):
+        if part.metadata is not UNSET and not is_object(part.metadata, f"message.parts[{index}].metadata"):
             part.metadata = UNSET
     return large
 
@@ -111,7 +111,7 @@ def check_id(text: str, field: str) -> None:
         raise InvalidParams(f"{field} has to be 1 to {_MAX_ID} printable characters.", info={"field": field})
 
 
-def _is_object(raw: Raw, field: str) -> bool:
+def is_object(raw: Raw, field: str) -> bool:
     """Whether metadata is an object; False for null. Raises InvalidParams for anything else."""
     value = decode_any(raw, field)
     if value is None:
@@ -210,8 +210,10 @@ def has_address(parts: list[Part]) -> bool:
     return False
 
 
-async def fetch_addresses(message: Message, files: Files | None, limits: SurfaceLimits) -> None:
-    """Puts the files in the place of their addresses, as objects. Raises InvalidParams, StorageFull."""
+async def fetch_addresses(
+    message: Message, files: Files | None, limits: SurfaceLimits, owner: int
+) -> None:
+    """Puts the files in the place of their addresses, as objects, for the principal `owner`. Raises InvalidParams, StorageFull."""
     parts = list(message.parts)
     left = limits.fetched
     try:
@@ -226,7 +228,7 @@ async def fetch_addresses(message: Message, files: Files | None, limits: Surface
                         remedy="Send the file itself as raw (base64), or POST it to /invoke.",
                         info={"field": field},
                     )
-                found = await files.fetch(part.url, left, field)
+                found = await files.fetch(part.url, left, field, owner)
                 left -= found.ref.size
                 fetched = Part(object=found.ref, metadata=part.metadata)
                 if part.filename is not UNSET or found.filename:

@@ -94,6 +94,6 @@ class Fetched(Protocol):
 class Files(Protocol):
     """Fetches files."""
 
-    async def fetch(self, url: str, limit: int, field: str) -> Fetched:
-        """The file at `url`, of at most `limit` bytes, as an object. Raises InvalidParams, StorageFull."""
+    async def fetch(self, url: str, limit: int, field: str, owner: int) -> Fetched:
+        """The file at `url` for the principal `owner`, of at most `limit` bytes, as an object. Raises InvalidParams, StorageFull."""
         ...

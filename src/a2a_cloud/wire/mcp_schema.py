@@ -106,7 +106,9 @@ def output_schema(spec: SkillSpec) -> Json | None:
     if schema.get("type") == "null":
         return None
     if _is_object(schema):
-        return {"type": "object", **schema}
+        # Written out at the root: clients look for its properties there.
+        rest = {name: value for name, value in schema.items() if name != "$ref"}
+        return {**_resolved(schema, schema), **rest, "type": "object"}
     inner = {name: value for name, value in schema.items() if name != "$defs"}
     whole: Json = {"type": "object", "properties": {RESULT: inner}, "required": [RESULT]}
     if "$defs" in schema:

@@ -162,14 +162,13 @@ def _about() -> Json:
 
 
 def _hook() -> Json:
-    anything: Json = {"schema": {"type": "object"}}
     return {
         "post": {
             "operationId": "deliverWebhook",
             "tags": ["hooks"],
             "summary": "A webhook of somebody else calls a skill",
             "description": "The address is made by `a2a hooks create`; who sends signs the body in the "
-            "hook's scheme. A redelivery leads to the same run.",
+            "hook's scheme. Forms and text are taken too. A redelivery leads to the same run.",
             "security": [{}],
             "parameters": [
                 {
@@ -186,10 +185,7 @@ def _hook() -> Json:
             ],
             "requestBody": {
                 "required": True,
-                "content": {
-                    "application/json": anything,
-                    "application/x-www-form-urlencoded": anything,
-                },
+                "content": {"application/json": {"schema": {"type": "object"}}},
             },
             "responses": {
                 "200": answer(

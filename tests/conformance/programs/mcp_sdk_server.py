@@ -1,4 +1,7 @@
-"""A server made of the official `mcp` package, for the bridge: prints its URL, serves until stdin ends."""
+"""A server made of the official `mcp` package, for the bridge: prints its URL, serves until stdin ends.
+
+argv: its port, 0 for a free one.
+"""
 
 import asyncio
 import json
@@ -53,7 +56,7 @@ def broken() -> str:
     raise ValueError("broken")
 
 
-listener = socket.create_server(("127.0.0.1", 0))
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 0))
 url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
 config = uvicorn.Config(server.streamable_http_app(), log_level="error", ws="none")
 running = uvicorn.Server(config)

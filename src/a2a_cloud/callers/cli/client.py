@@ -38,10 +38,12 @@ import type {{ paths }} from "./schema";
 
 export type {{ components, operations, paths }} from "./schema";
 
-/** A client of the agent {agent}; `key` is an API key of its platform. */
+type Json = "application/json" | "application/a2a+json" | "application/problem+json";
+
+/** A client of the agent {agent}; `key` is an API key of its platform. Events are read with fetch itself. */
 export function connect(options: ClientOptions & {{ key?: string }} = {{}}) {{
   const {{ key, headers, ...others }} = options;
-  return createClient<paths>({{
+  return createClient<paths, Json>({{
     baseUrl: {url},
     ...others,
     headers: {{ ...(key ? {{ Authorization: `Bearer ${{key}}` }} : {{}}), ...headers }},

@@ -25,7 +25,7 @@ from a2a_cloud.callers.cli.outcome import Outcome
 from a2a_cloud.callers.cli.report import as_failure
 from a2a_cloud.callers.cli.terminal import Progress, clean_line, interactive, pretty, put, put_json, say
 from a2a_cloud.client.a2a import A2AClient
-from a2a_cloud.client.a2a_card import SKILL_SCHEMAS, Card
+from a2a_cloud.client.a2a_card import Card
 from a2a_cloud.client.a2a_shapes import (
     INTERRUPTED,
     Content,
@@ -42,6 +42,7 @@ from a2a_cloud.client.errors import ClientError
 from a2a_cloud.client.http import Platform
 from a2a_cloud.client.profile import Target, resolve
 from a2a_cloud.client.shapes import obj, objs, text
+from a2a_cloud.model.card import SKILL_SCHEMAS
 
 _RUN, _RECEIPT, _ERROR = "a2a-cloud/run", "a2a-cloud/receipt", "a2a-cloud/error"
 

@@ -31,7 +31,9 @@ def as_failure(error: Exception) -> Failure | None:
             code="unreachable",
         )
     if isinstance(error, AgentError):
-        code = {NoAnswer: Exit.UNREACHABLE, NoCard: Exit.NOT_FOUND}.get(type(error), Exit.FAILED)
+        code = Exit.NOT_FOUND if isinstance(error, NoCard) else Exit.FAILED
+        if isinstance(error, NoAnswer):
+            code = Exit.UNREACHABLE
         return Failure(code, error.detail, remedy=error.remedy, code=error.code)
     if isinstance(error, NotWaiting):
         return Failure(

@@ -22,6 +22,7 @@ from a2a_cloud.callers.conformance import (
 from a2a_cloud.callers.conformance.said import Broken, Refusal
 from a2a_cloud.callers.conformance.speakers import Grpc, Http, JsonRpc, Rest, Speaker, parsed
 from a2a_cloud.callers.conformance.trial import CASES, Agent, Case, Failed, Skipped, Trial
+from a2a_cloud.client.localhost import LocalhostResolver
 from a2a_cloud.client.shapes import obj, text
 
 #: Importing them has put their cases on the list.
@@ -70,7 +71,9 @@ async def agent_at(
         )
     address = url if url.endswith(".json") else url.rstrip("/") + WELL_KNOWN
     async with aiohttp.ClientSession(
-        cookie_jar=aiohttp.DummyCookieJar(), headers={"User-Agent": "a2a-cloud conformance"}
+        connector=aiohttp.TCPConnector(resolver=LocalhostResolver(), limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "a2a-cloud conformance"},
     ) as session:
         http = Http(session, own.hostname)
         try:

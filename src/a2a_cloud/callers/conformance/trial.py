@@ -12,8 +12,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
-from a2a_cloud.callers.conformance.said import MAPPED, Broken, Refusal
-from a2a_cloud.callers.conformance.speakers import Http, Speaker
+from a2a_cloud.callers.conformance.said import MAPPED, Refusal
+from a2a_cloud.callers.conformance.speakers import Http, Speaker, dumped
 from a2a_cloud.client.shapes import obj, objs, text
 
 TERMINAL: Final = frozenset({"COMPLETED", "FAILED", "CANCELED", "REJECTED"})
@@ -199,8 +199,6 @@ def kind_of(event: Mapping[str, Any]) -> str:
 
 def shown(value: Any) -> str:
     """A value for a reader, short."""
-    from a2a_cloud.callers.conformance.speakers import dumped
-
     whole = dumped(value).decode()
     return whole if len(whole) <= 200 else whole[:200] + "…"
 
@@ -239,23 +237,3 @@ def case(id: str, section: str, *, each: bool = True, binding: str = "") -> Call
         return run
 
     return listed
-
-
-__all__ = [
-    "BEHAVIOURS",
-    "CASES",
-    "TERMINAL",
-    "Agent",
-    "Broken",
-    "Case",
-    "Failed",
-    "Refusal",
-    "Skipped",
-    "Trial",
-    "case",
-    "kind_of",
-    "parts_of",
-    "shown",
-    "state_of",
-    "unlike",
-]

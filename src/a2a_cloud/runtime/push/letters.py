@@ -17,7 +17,7 @@ from a2a_cloud.runtime.bus import Delivered
 from a2a_cloud.runtime.push.rows import PushRow
 from a2a_cloud.runtime.stored import message_of
 from a2a_cloud.runtime.views import RunView, TaskView
-from a2a_cloud.storage.sql.reader import Reader, RunRow, TaskRow
+from a2a_cloud.storage.sql.reader import Reader, RunRow
 from a2a_cloud.wire import a2a_render
 from a2a_cloud.wire.views import PartLinks
 
@@ -43,6 +43,13 @@ class Letter(NamedTuple):
     text: int
 
 
+class Page(NamedTuple):
+    """Letters in order. `over`: there are none, and none will come, because the task has ended."""
+
+    letters: list[Letter]
+    over: bool = False
+
+
 class Letters:
     """Reads them from the journal."""
 
@@ -51,38 +58,39 @@ class Letters:
         self._linker = linker
         self._older = older
 
-    def last(self, task: TaskRow) -> tuple[int, int]:
-        """The position of what is committed of `task` now."""
-        scope = Scope(org=task.org)
+    def last(self, scope: Scope, agent_no: int, task_id: str) -> tuple[bool, tuple[int, int]]:
+        """Whether the task has ended, and the position of what is committed of it, at one moment."""
         with self._reader.snapshot():
+            task = self._reader.task(scope, task_id, agent_no)
+            if task is None:
+                return True, (1, 0)
+            ended = TaskState(task.state) in TERMINAL
             runs = self._reader.runs_of_task(scope, task.no)
             if not runs:
-                return 1, 0
+                return ended, (1, 0)
             events = self._reader.events(scope, runs[-1].no)
-            return runs[-1].ordinal, events[-1][0] if events else 0
+            return ended, (runs[-1].ordinal, events[-1][0] if events else 0)
 
-    def text_begun(self, row: PushRow) -> int:
-        """The ordinal of the run that has put out text up to the row's position, and may go on with it."""
-        scope = Scope(org=row.org)
+    def _text_begun(self, runs: list[RunRow], position: tuple[int, int]) -> int:
+        """The ordinal of the run that has put out text up to `position`, and may go on with it."""
+        ordinal, upto = position
         text = 0
-        for run in self._reader.runs_of_task(scope, row.task):
-            if run.ordinal == row.ordinal and row.seq:
-                for seq, body in self._reader.events(scope, run.no, limit=row.seq):
-                    if seq <= row.seq:
-                        text = _text(decode_event(body), run.ordinal, text)
+        for run in runs:
+            if run.ordinal == ordinal and upto:
+                for seq, body in self._reader.events(Scope(org=run.org), run.no, limit=upto):
+                    if seq <= upto:
+                        text = _text(decode_event(body), ordinal, text)
         return text
 
-    def after(
-        self, row: PushRow, position: tuple[int, int], text: int, name: Callable[[], str]
-    ) -> list[Letter]:
-        """The next letters after `position`, at most a page of them; none: there is nothing new. `text` is
-        that of the letter before; `name` gives what the owner calls the task."""
+    def after(self, row: PushRow, position: tuple[int, int], text: int, name: Callable[[], str]) -> Page:
+        """The next letters after `position`, at most a page of them. `text` is that of the letter before, -1
+        where that is not known; `name` gives what the owner calls the task."""
         scope = Scope(org=row.org)
         found: list[Letter] = []
         with self._reader.snapshot():
             task = self._reader.task(scope, row.task_id)
             if task is None:
-                return found
+                return Page(found, True)
             runs = self._reader.runs_of_task(scope, task.no)
             ended = TaskState(task.state) in TERMINAL
             for run in runs:
@@ -90,6 +98,8 @@ class Letters:
                     continue
                 start = position[1] if run.ordinal == position[0] else 0
                 events = self._reader.events(scope, run.no, start, PAGE - len(found))
+                if events and text < 0:
+                    text = self._text_begun(runs, position)
                 receipt = self._reader.receipt_ids(scope, [run.no]).get(run.no) if events else None
                 for seq, body in events:
                     event = decode_event(body)
@@ -108,7 +118,7 @@ class Letters:
                     text = _text(event, run.ordinal, text)
                     ident = f"{row.task_id}.{run.ordinal}.{seq}"
                     found.append(Letter(ident, said, (run.ordinal, seq), delivered.closes, text))
-        return found
+        return Page(found, ended and not found)
 
     def _said(
         self,

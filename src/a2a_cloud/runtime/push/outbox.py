@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
@@ -21,6 +20,7 @@ from a2a_cloud.model.problem import EgressRefused, InvalidParams, Problem, Unava
 from a2a_cloud.model.run import PushTarget
 from a2a_cloud.runtime.bus import Delivered, Subscription
 from a2a_cloud.runtime.outward import Answered, Outward, Place, place
+from a2a_cloud.runtime.places import Places
 from a2a_cloud.runtime.push.letters import Letter, Letters
 from a2a_cloud.runtime.push.rows import DEAD, DONE, MOVE_PUSH, PushRow
 from a2a_cloud.runtime.push.sign import SIGNATURE, Key, signature
@@ -68,7 +68,7 @@ class Outlet:
         self.row = row
         self.position = row.position
         self.attempts = row.attempts
-        #: The ordinal of the run whose text the receiver has a beginning of; -1: not looked up yet.
+        #: The ordinal of the run whose text the receiver has a beginning of; -1: that is not known yet.
         self.text = -1
         self.busy: asyncio.Task[None] | None = None
         self.dirty = False
@@ -106,8 +106,8 @@ class Outbox:
         self._loop = asyncio.get_running_loop()
         self._outlets: dict[str, Outlet] = {}
         self._by_owner: defaultdict[int, int] = defaultdict(int)
-        self._places = asyncio.Semaphore(AT_ONCE)
-        self._rooms: dict[tuple[int, str], tuple[asyncio.Semaphore, int]] = {}
+        self._all = asyncio.Semaphore(AT_ONCE)
+        self._places = Places()
         self._closed = False
         self.delivered = 0
         self.failed = 0
@@ -117,6 +117,9 @@ class Outbox:
         return len(self._outlets) if owner is None else self._by_owner[owner]
 
     # --- outlets --------------------------------------------------------------------------------------
+
+    def __contains__(self, handle: str) -> bool:
+        return handle in self._outlets
 
     def add(self, row: PushRow, subscribe: Callable[[Outlet], Subscription | None]) -> None:
         """Deliver what the row's receiver does not have, now and as it comes. An outlet of that config that
@@ -185,10 +188,11 @@ class Outbox:
     async def _page(self, outlet: Outlet) -> bool:
         """Deliver a page of letters; whether there may be another one."""
         row = outlet.row
-        if outlet.text < 0:
-            outlet.text = self._letters.text_begun(row)
         page = self._letters.after(row, outlet.position, outlet.text, lambda: self._opened(row).name)
-        for letter in page:
+        if page.over:
+            self._end(outlet, DONE, "")
+            return False
+        for letter in page.letters:
             if letter.body:
                 fate = await self._deliver(row, letter)
                 if fate.why:
@@ -202,9 +206,9 @@ class Outbox:
             if letter.closes:
                 self._end(outlet, DONE, "")
                 return False
-        if page:
+        if page.letters:
             self._save(outlet)
-        return bool(page)
+        return bool(page.letters)
 
     async def _deliver(self, row: PushRow, letter: Letter) -> Fate:
         try:
@@ -212,26 +216,12 @@ class Outbox:
             where = place(target.url)
         except (Unavailable, InvalidParams) as problem:
             return Fate(problem.sentence, final=True)
-        async with AsyncExitStack() as stack:
-            await self._hold(stack, (row.owner, row.host), BY_HOST)
-            await self._hold(stack, (row.owner, ""), BY_OWNER)
-            await stack.enter_async_context(self._places)
+        async with (
+            self._places.one_of((row.owner, row.host), BY_HOST),
+            self._places.one_of(row.owner, BY_OWNER),
+            self._all,
+        ):
             return await self._post(row, letter, target, where)
-
-    async def _hold(self, stack: AsyncExitStack, name: tuple[int, str], most: int) -> None:
-        """One of the places that `name` has, until `stack` ends."""
-        room, users = self._rooms.get(name) or (asyncio.Semaphore(most), 0)
-        self._rooms[name] = (room, users + 1)
-
-        def leave() -> None:
-            _, users = self._rooms[name]
-            if users > 1:
-                self._rooms[name] = (room, users - 1)
-            else:
-                del self._rooms[name]
-
-        stack.callback(leave)
-        await stack.enter_async_context(room)
 
     async def _post(self, row: PushRow, letter: Letter, target: PushTarget, where: Place) -> Fate:
         now = self._clock.now()

@@ -122,11 +122,11 @@ class PushRows:
         top = (1 << 62) if before is None else before
         return self._select(f"{where}{only} AND no<? ORDER BY no DESC LIMIT ?", (*params, top, limit))
 
-    def every_open(self, scope: Scope) -> list[PushRow]:
-        """What has not been delivered yet. System only: read at start."""
+    def open_after(self, scope: Scope, no: int, limit: int) -> list[PushRow]:
+        """What has not been delivered yet, above the number `no`. System only: read at start."""
         if not scope.system:
             raise Internal("A query over all organisations was made with a narrower scope.")
-        return self._select("state='open' ORDER BY no", ())
+        return self._select("state='open' AND no>? ORDER BY no LIMIT ?", (no, limit))
 
     def _select(self, condition: str, params: Sequence[Any]) -> list[PushRow]:
         sql = f"SELECT {_COLUMNS}, no FROM push_config WHERE {condition}"  # noqa: S608

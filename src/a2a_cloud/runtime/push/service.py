@@ -7,6 +7,7 @@ token, credentials) is sealed at rest, and goes to its owner and its receiver al
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -16,7 +17,6 @@ from a2a_cloud.model.ports import Clock, Entropy, Ids
 from a2a_cloud.model.problem import Busy, InvalidParams, NotFound, TaskNotFound, Unavailable
 from a2a_cloud.model.run import Call, PushTarget
 from a2a_cloud.model.scope import SYSTEM, Scope
-from a2a_cloud.model.task import TERMINAL, TaskState
 from a2a_cloud.runtime.bus import Subscription
 from a2a_cloud.runtime.live import Run
 from a2a_cloud.runtime.outward import Outward, place
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 #: Configs of one task, and of one owner that have something to come.
 MAX_OF_TASK = 20
 MAX_OF_OWNER = 10_000
+#: Configs that are taken up together after a restart.
+_RESUMED = 32
 
 
 class Seal(Protocol):
@@ -102,13 +104,14 @@ class Push:
         self._seal = seal
         self._clock = clock
         self._ids = ids
+        self._resuming: asyncio.Task[None] | None = None
         self.outbox = Outbox(
             journal=runs.journal,
             letters=self._letters,
             outward=outward,
             key=key,
             issuer=issuer,
-            opened=self._opened,
+            opened=self._target,
             clock=clock,
             entropy=entropy,
             pauses=pauses,
@@ -157,10 +160,9 @@ class Push:
         task = self._task(scope, agent_no, task_id)
         target = msgspec.structs.replace(target, id=target.id or task_id)
         self._room(scope, task.no, target.id)
-        ended = TaskState(task.state) in TERMINAL
+        ended, position = self._letters.last(scope, agent_no, task_id)
         numbers = (task.org, task.owner, task.agent, task.no)
-        state = DONE if ended else OPEN
-        row = self._row(numbers, task.id, target, dialect, self._letters.last(task), state)
+        row = self._row(numbers, task.id, target, dialect, position, DONE if ended else OPEN)
         await self._runs.journal.write([put_push(row)])
         stored = self._rows.one(scope, task.no, target.id)
         if stored is not None and stored.state == OPEN:
@@ -221,15 +223,24 @@ class Push:
 
     # --- a life -----------------------------------------------------------------------------------------
 
-    def restore(self) -> int:
-        """Go on with what an earlier life left undelivered; how many configs that is."""
-        rows = self._rows.every_open(SYSTEM)
-        for row in rows:
-            self._follow(row)
-        return len(rows)
+    def restore(self) -> None:
+        """Go on with what an earlier life left undelivered, a few at a time beside everything else."""
+        self._resuming = asyncio.get_running_loop().create_task(self._resume())
+
+    async def _resume(self) -> None:
+        after = 0
+        while rows := self._rows.open_after(SYSTEM, after, _RESUMED):
+            for row in rows:
+                if row.handle not in self.outbox:  # Else it was made, or changed, a moment ago.
+                    self._follow(row)
+            after = rows[-1].no
+            await asyncio.sleep(0.001)
 
     async def close(self) -> None:
         """Stop delivering."""
+        if self._resuming is not None:
+            self._resuming.cancel()
+            await asyncio.gather(self._resuming, return_exceptions=True)
         await self.outbox.close()
         await self._outward.close()
 
@@ -296,7 +307,15 @@ class Push:
                 remedy="Create it again.",
             ) from None
 
+    def _target(self, row: PushRow) -> PushTarget:
+        """Where a followed config's letters go. Raises Unavailable."""
+        found = self._rows.by_handle(Scope(org=row.org), row.handle)
+        if found is None:
+            raise Unavailable("The push config was removed.")
+        return self._opened(found)
+
     def _follow(self, row: PushRow) -> None:
+        row = row._replace(sealed=b"")  # Thousands may wait for their tasks: what is large is read again.
         live = self._runs.tasks.get(row.task_id)
 
         def subscribe(outlet: Outlet) -> Subscription | None:

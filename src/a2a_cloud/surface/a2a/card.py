@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from a2a_cloud.model.card import (
     HITL,
+    IDEMPOTENCY,
     ISOLATION,
     SKILL_SCHEMAS,
     AgentCapabilities,
@@ -67,6 +68,7 @@ def card_of(
             extensions=[
                 _schemas(shown),
                 _isolation(release, sandbox),
+                AgentExtension(IDEMPOTENCY, "A message sent again under its messageId is done once."),
                 AgentExtension(HITL, "Questions and approvals that people answer (docs/extensions.md)."),
                 *(
                     AgentExtension(one.uri, one.description, one.required, one.params or UNSET)

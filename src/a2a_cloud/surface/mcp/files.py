@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from msgspec import UNSET, Raw
 
-from a2a_cloud.model.problem import InvalidParams, ResourceNotFound
+from a2a_cloud.model.problem import InvalidParams, NotFound, ResourceNotFound
 from a2a_cloud.model.release import FileParam, SkillSpec
 from a2a_cloud.model.scope import owner_scope
 from a2a_cloud.model.task import ObjectRef, Part
@@ -101,7 +101,10 @@ async def _from_artifact(operations: Operations, caller: McpCaller, part: Part, 
         raise ResourceNotFound("There is no such resource.", info={"uri": uri[:200]})
     services = operations.services
     scope = owner_scope(caller.principal, caller.release.org_no)
-    given = artifact_parts(services.runs.run_view(scope, found[0]), found[1])
+    try:
+        given = artifact_parts(services.runs.run_view(scope, found[0]), found[1])
+    except NotFound:
+        raise ResourceNotFound("There is no such resource.", info={"uri": uri[:200]}) from None
     chunks: list[bytes] = []
     for one in given:
         body = body_of(one)

@@ -38,7 +38,7 @@ from a2a_cloud.surface.mcp.resources import Resources
 from a2a_cloud.surface.mcp.results import failure
 from a2a_cloud.surface.mcp.sessions import MAX_URIS
 from a2a_cloud.surface.mcp.tasks import ANSWER_TOOL, Tasks
-from a2a_cloud.surface.mcp.work import PROMPT, RESOURCE, TOOL, Work, begin, read_arguments
+from a2a_cloud.surface.mcp.work import PROMPT, RESOURCE, TOOL, Work, begin, check_metadata, read_arguments
 from a2a_cloud.wire.a2a_v1 import SendMessageConfiguration, SendMessageParams
 from a2a_cloud.wire.json_text import readable
 from a2a_cloud.wire.mcp import (
@@ -117,6 +117,7 @@ class Methods:
         identity = digest("tools/call", params.name, arguments) if asking.modern else ""
         work = self._resumed(asking, offered, params, identity, TOOL, params.name)
         if work is None:
+            check_metadata(asking)
             as_task = not asking.modern and isinstance(params.task, dict)
             shown = as_task or bool(asking.token or asking.level or offered.task or asking.client.tasks)
             try:
@@ -128,7 +129,7 @@ class Methods:
                     body = mcp_tasks.document(work, modern=False)
                     return await asking.answer({"task": body})
             except (InvalidParams, ContentTypeNotSupported, ResourceNotFound) as problem:
-                if isinstance(problem, IdempotencyConflict) or "metadata" in problem.info.get("field", ""):
+                if isinstance(problem, IdempotencyConflict):
                     raise
                 # What doesn't fit a tool is for the model to read, and to do better.
                 return await asking.answer(failure(problem, {}))

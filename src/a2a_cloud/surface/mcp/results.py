@@ -53,8 +53,7 @@ def meta_of(work: Work, look: Look) -> Json:
         meta[_TASK] = work.task_id
     if look.receipt_id:
         meta[_RECEIPT] = look.receipt_id
-    if work.run is not None:
-        meta[_CONTEXT] = work.run.context_id
+    meta[_CONTEXT] = work.run.context_id if work.run is not None else work.task().context_id
     if work.purpose == RESULT:
         meta[RELATED_TASK] = {"taskId": work.task_id}
     return meta

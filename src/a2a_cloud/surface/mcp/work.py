@@ -12,14 +12,13 @@ from a2a_cloud.model.problem import InvalidParams, TaskNotFound
 from a2a_cloud.model.run import StatusEvent
 from a2a_cloud.model.scope import Scope, owner_scope
 from a2a_cloud.model.task import INTERRUPTED, SETTLED, Message, Part, Role, TaskState
+from a2a_cloud.surface import narrowing, priority
 from a2a_cloud.surface.a2a.operations import Operations, trace_id
 from a2a_cloud.surface.mcp.asking import Asking, McpCaller
 from a2a_cloud.surface.mcp.files import file_parts
 from a2a_cloud.surface.mcp.offer import Offered
-from a2a_cloud.surface.narrowing import KEY as GRANT
 from a2a_cloud.surface.parts import check_id
 from a2a_cloud.surface.ports import Run
-from a2a_cloud.surface.priority import KEY as PRIORITY
 from a2a_cloud.wire.a2a_v1 import SendMessageConfiguration, SendMessageParams
 from a2a_cloud.wire.mcp_content import Made, made
 from a2a_cloud.wire.views import Delivered, RunView, TaskView
@@ -166,9 +165,9 @@ async def begin(
     key = _key(asking)
     ids = operations.services.ids
     message = Message(key or ids.new("msg"), Role.USER, [Part(data=Raw(data)), *parts])
-    metadata = _metadata(asking)
-    if metadata:
-        message.metadata = Raw(_encode(metadata))
+    metadata = metadata_of(asking)
+    if metadata is not None:
+        message.metadata = metadata
     params = SendMessageParams(message=message, configuration=SendMessageConfiguration())
     call = await operations.calls.of_message(caller.release, caller.principal, params, shown=shown)
     if not key:
@@ -198,12 +197,21 @@ def _key(asking: Asking) -> str:
     return key
 
 
-def _metadata(asking: Asking) -> dict[str, Any]:
+def check_metadata(asking: Asking) -> None:
+    """Raises InvalidParams for a grant, a priority or a key that can't be read."""
+    metadata = metadata_of(asking)
+    if metadata is not None:
+        narrowing.of_metadata(metadata)
+        priority.of_metadata(asking.principal, metadata)
+    _key(asking)
+
+
+def metadata_of(asking: Asking) -> Raw | None:
     """What the caller leaves of the grant, and how urgent it is, from `_meta` or else the headers."""
     found: dict[str, Any] = {}
     for name, given, header in (
-        (GRANT, asking.meta.grant, asking.request.grant),
-        (PRIORITY, asking.meta.priority, asking.request.priority),
+        (narrowing.KEY, asking.meta.grant, asking.request.grant),
+        (priority.KEY, asking.meta.priority, asking.request.priority),
     ):
         if given is not UNSET:
             found[name] = given
@@ -212,7 +220,7 @@ def _metadata(asking: Asking) -> dict[str, Any]:
                 found[name] = msgspec.json.decode(header)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 found[name] = header.decode("latin-1")  # Refused where it is read, in its own words.
-    return found
+    return Raw(_encode(found)) if found else None
 
 
 def interrupted(look: Look) -> bool:
