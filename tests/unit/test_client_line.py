@@ -15,12 +15,15 @@ from cli_platform import Played, playing
 
 from a2a_cloud.client import a2a_line
 from a2a_cloud.client.a2a import A2AClient
+from a2a_cloud.client.a2a_card import read_card
+from a2a_cloud.client.a2a_choice import interfaces
 from a2a_cloud.client.a2a_http import Limits, Web
 from a2a_cloud.client.a2a_shapes import Event, Task
 from a2a_cloud.client.discovery import PATHS, CardCache, Trust, find_card
-from a2a_cloud.client.errors import BadAnswer, NoAnswer, NoCard, ServerProblem, Untrusted
+from a2a_cloud.client.errors import BadAnswer, NoAnswer, NoCard, NoInterface, ServerProblem, Untrusted
 from a2a_cloud.model.card import IDEMPOTENCY
 
+GRPC = {"url": "127.0.0.1:1", "protocolBinding": "GRPC", "protocolVersion": "1.0"}
 DONE = {"id": "t1", "contextId": "c1", "status": {"state": "TASK_STATE_COMPLETED"}}
 WORKING = {"id": "t1", "contextId": "c1", "status": {"state": "TASK_STATE_WORKING"}}
 
@@ -381,6 +384,10 @@ def test_a_connector_sees_every_address(played: Played) -> None:
         asyncio.run(inside())
     assert not refused.value.sent
     assert played.asked == []
+    grpc = read_card({"name": "x", "supportedInterfaces": [GRPC]}, played.url)
+    assert [each.binding for each in interfaces(grpc)] == ["GRPC"]
+    with pytest.raises(NoInterface):  # it would go past the connector
+        interfaces(grpc, grpc=False)
 
 
 @pytest.mark.parametrize("where", ["card", "answer"])

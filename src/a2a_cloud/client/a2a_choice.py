@@ -18,10 +18,13 @@ from a2a_cloud.client.a2a_transport import HttpTransport, Transport
 from a2a_cloud.client.errors import NoInterface
 
 
-def interfaces(card: Card, binding: str = "", version: str = "") -> list[Interface]:
-    """The interfaces that can be spoken to, the best first. Raises NoInterface when there is none."""
+def interfaces(card: Card, binding: str = "", version: str = "", *, grpc: bool = True) -> list[Interface]:
+    """The interfaces that can be spoken to, the best first; without `grpc`, none by that binding.
+
+    Raises NoInterface when there is none.
+    """
     binding = binding.upper()
-    spoken = [each for each in card.interfaces if _spoken(each)]
+    spoken = [each for each in card.interfaces if _spoken(each) and (grpc or each.binding != GRPC)]
     wanted = [
         each
         for each in spoken

@@ -276,8 +276,9 @@ class McpHttp:
                 ) as response:
                     if response.status in (400, 404, 405) or response.content_type != _STREAM:
                         return  # it does not speak by itself, or the session is over
+                    before = last
                     _, last, pause = await self._read({}, response, last, pause)
-                    tried = 0
+                    tried = 0 if last != before else tried
             except _Cut as cut:
                 last, pause, tried = cut.last, cut.pause, 0
             except NoAnswer:

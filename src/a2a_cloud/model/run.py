@@ -88,6 +88,7 @@ class Call(Struct):
     dialect: str = "a2a-1.0"
     narrow: Narrowing | None = None
     name: str = ""
+    name_before: str = ""
     push: PushTarget | None = None
     priority: int = 0
     extensions: list[str] = []

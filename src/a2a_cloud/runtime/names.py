@@ -17,17 +17,12 @@ from a2a_cloud.storage.sql.names import NameRows, SessionRow
 class Names:
     """Names of tasks. A scope names an owner."""
 
-    def __init__(self, rows: NameRows, journal: Journal) -> None:
+    def __init__(self, rows: NameRows) -> None:
         self._rows = rows
-        self._journal = journal
 
     def task(self, scope: Scope, agent_no: int, name: str) -> str:
         """The id of the task that the owner calls so with that agent; "" for none."""
         return self._rows.task(scope, agent_no, name)
-
-    async def free(self, scope: Scope, agent_no: int, name: str, task_id: str) -> None:
-        """The name leads to that task no longer; nothing happens where it leads to another."""
-        await self._journal.write([(sql.DROP_TASK_NAME, (scope.org, scope.owner, agent_no, name, task_id))])
 
 
 class Sessions:

@@ -68,7 +68,7 @@ from a2a_cloud.runtime.workspace.service import Workspaces
 from a2a_cloud.storage.journal.port import Journal, Op, Refusal, Write
 from a2a_cloud.storage.objects.port import ObjectStore
 from a2a_cloud.storage.sql import statements as sql
-from a2a_cloud.storage.sql.names import ADD_TASK_NAME
+from a2a_cloud.storage.sql.names import ADD_TASK_NAME, DROP_TASK_NAME
 from a2a_cloud.storage.sql.reader import Reader
 from a2a_cloud.wire.worker import Cancel, FileFrame, Result, Start, ToRuntime
 from a2a_cloud.wire.worker import Log as LogFrame
@@ -282,8 +282,10 @@ class Runs:
                 )
             )
             if call.name:
-                row = (task.org_no, task.owner_no, task.agent_no, call.name, task.id)
-                ops.append((ADD_TASK_NAME, row))
+                named = (task.org_no, task.owner_no, task.agent_no, call.name)
+                if call.name_before:
+                    ops.append((DROP_TASK_NAME, (*named, call.name_before)))
+                ops.append((ADD_TASK_NAME, (*named, task.id)))
         ops += granted
         if digest:
             ops.append((sql.ADD_IDEMPOTENCY, (digest, task.org_no, run.no, call.fingerprint)))

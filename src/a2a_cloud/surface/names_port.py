@@ -15,10 +15,6 @@ class Names(Protocol):
         """The id of the task that the owner calls so with that agent; "" for none."""
         ...
 
-    async def free(self, scope: Scope, agent_no: int, name: str, task_id: str) -> None:
-        """The name leads to that task no longer. Raises StorageFull, Unavailable."""
-        ...
-
 
 class Session(Protocol):
     """A session; `id` is the context's. Times are wall seconds; `metadata` is a JSON object."""

@@ -210,10 +210,9 @@ def has_address(parts: list[Part]) -> bool:
     return False
 
 
-async def fetch_addresses(
-    message: Message, files: Files | None, limits: SurfaceLimits, owner: int
-) -> None:
-    """Puts the files in the place of their addresses, as objects, for the principal `owner`. Raises InvalidParams, StorageFull."""
+async def fetch_addresses(message: Message, files: Files | None, limits: SurfaceLimits, owner: int) -> None:
+    """Puts the files in the place of their addresses, as objects, for the principal `owner`. Raises
+    InvalidParams, StorageFull."""
     parts = list(message.parts)
     left = limits.fetched
     try:

@@ -95,5 +95,6 @@ class Files(Protocol):
     """Fetches files."""
 
     async def fetch(self, url: str, limit: int, field: str, owner: int) -> Fetched:
-        """The file at `url` for the principal `owner`, of at most `limit` bytes, as an object. Raises InvalidParams, StorageFull."""
+        """The file at `url` for the principal `owner`, of at most `limit` bytes, as an object. Raises
+        InvalidParams, StorageFull."""
         ...

@@ -149,6 +149,8 @@ def _proved(
     no_check: bool,
 ) -> tuple[Server, Proof | None]:
     url = mcp_url(target, agent)
+    if not no_check:
+        say(clean_line(f"Trying it: {url}"))
     if http:
         headers = {"Authorization": f"Bearer {target.key}"} if target.key else {}
         note = f"The key stands in {where}, which only you can read." if target.key else "No key is sent."

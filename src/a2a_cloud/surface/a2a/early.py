@@ -19,7 +19,7 @@ from a2a_cloud.model.problem import IdempotencyConflict, InvalidParams, NameTake
 from a2a_cloud.model.scope import Scope, owner_scope
 from a2a_cloud.model.task import TERMINAL, Task
 from a2a_cloud.surface.a2a.older_framing import EarlyFraming
-from a2a_cloud.surface.a2a.operations import Opening, Operations, resumed
+from a2a_cloud.surface.a2a.operations import NO_NAME, Named, Opening, Operations, resumed
 from a2a_cloud.surface.a2a.v03 import answer, push_of, read_task_push
 from a2a_cloud.surface.names_port import Names
 from a2a_cloud.surface.request import Request
@@ -67,8 +67,8 @@ def _task_id(request: Request, operations: Operations, name: str) -> str:
 async def send(request: Request, operations: Operations, params: Members) -> None:
     """`tasks/send`: waits until the task has ended or asks."""
 
-    async def operate(asked: SendMessageParams, new_name: str) -> Task:
-        task = await operations.send_message(request, asked, name=new_name)
+    async def operate(asked: SendMessageParams, named: Named) -> Task:
+        task = await operations.send_message(request, asked, named=named)
         assert isinstance(task, Task), "a named task was shown before its outcome"
         return task
 
@@ -80,8 +80,8 @@ async def send(request: Request, operations: Operations, params: Members) -> Non
 async def send_subscribe(request: Request, operations: Operations, params: Members) -> None:
     """`tasks/sendSubscribe`."""
 
-    async def operate(asked: SendMessageParams, new_name: str) -> Opening:
-        return await operations.open_message(request, asked, name=new_name)
+    async def operate(asked: SendMessageParams, named: Named) -> Opening:
+        return await operations.open_message(request, asked, named=named)
 
     sent = a2a_early.read_send(params)
     name = sent.name
@@ -94,7 +94,7 @@ async def _send(
     request: Request,
     operations: Operations,
     sent: a2a_early.Sent,
-    operate: Callable[[SendMessageParams, str], Awaitable[R]],
+    operate: Callable[[SendMessageParams, Named], Awaitable[R]],
 ) -> R:
     """Sends the message to the task of that name, or begins one. Raises Problem."""
     message = sent.params.message
@@ -104,23 +104,23 @@ async def _send(
     if repeated:
         # The retry of what began the task, or of a follow-up: it has to be the same call again.
         try:
-            return await operate(own_copy(sent.params), "")
+            return await operate(own_copy(sent.params), NO_NAME)
         except IdempotencyConflict:
             pass
     elif not message.message_id:
         message.message_id = operations.services.ids.new("msg")
     for _ in range(_TRIES - 1):
         try:
-            return await operate(*await _aimed(request, operations, sent, ended=repeated))
+            return await operate(*_aimed(request, operations, sent, ended=repeated))
         except NameTaken:
             continue
-    return await operate(*await _aimed(request, operations, sent, ended=repeated))
+    return await operate(*_aimed(request, operations, sent, ended=repeated))
 
 
-async def _aimed(
+def _aimed(
     request: Request, operations: Operations, sent: a2a_early.Sent, *, ended: bool
-) -> tuple[SendMessageParams, str]:
-    """The message with the task that it goes to, and the name of the task that it begins, "" for none.
+) -> tuple[SendMessageParams, Named]:
+    """The message with the task that it goes to, or the name of the task that it begins.
 
     `ended`: a task that has ended keeps its name; the message may be the retry of one to it.
     """
@@ -138,22 +138,21 @@ async def _aimed(
                 info={"field": "id"},
             ) from None
         message.task_id = task_id
-        return params, ""
+        return params, NO_NAME
     if task_id:
         view = operations.find(request, task_id)
         if view.state not in TERMINAL or ended:
             message.task_id = task_id
-            return params, ""
+            return params, NO_NAME
         if message.context_id is UNSET:
             message.context_id = view.context_id
-        await _names(operations).free(scope, agent_no, sent.name, task_id)
     elif request.principal.anonymous and not _UUID4.match(sent.name):
         raise InvalidParams(
             "Without a key a task's id has to be a random UUID (version 4), so that nobody else guesses it.",
             remedy="Send such an id, or send a key.",
             info={"field": "id"},
         )
-    return params, sent.name
+    return params, Named(sent.name, task_id)
 
 
 def own_copy(params: SendMessageParams) -> SendMessageParams:

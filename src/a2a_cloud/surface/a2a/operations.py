@@ -26,7 +26,7 @@ from a2a_cloud.model.scope import Scope, owner_scope
 from a2a_cloud.model.task import INTERRUPTED, SETTLED, TERMINAL, Message, Task, TaskState
 from a2a_cloud.surface.a2a import push
 from a2a_cloud.surface.a2a.cards import Cards, check_extended
-from a2a_cloud.surface.a2a.deciding import decide, told
+from a2a_cloud.surface.a2a.deciding import Decided, decide, told
 from a2a_cloud.surface.a2a.extensions import activated
 from a2a_cloud.surface.a2a.versions import check_spoken
 from a2a_cloud.surface.calls import Calls
@@ -57,6 +57,7 @@ from a2a_cloud.wire.views import Delivered, TaskView
 
 _MAX_PAGE = 100
 _DEFAULT_PAGE = 50
+_CONFIG = "configuration.taskPushNotificationConfig."
 
 
 class _UntilSettled:
@@ -94,6 +95,17 @@ class Caller(Protocol):
         ...
 
 
+class Named(NamedTuple):
+    """What a caller calls the task that a message begins, and the id of the task, ended by now, that had the
+    name until then; "" for none."""
+
+    name: str = ""
+    before: str = ""
+
+
+NO_NAME = Named()
+
+
 class Opening(NamedTuple):
     """What a stream begins with. `shown` is a Message where the answer made no task, and None where a
     stream goes on that was cut; without `task_id` that is the whole stream. `after` is the position
@@ -123,15 +135,15 @@ class Operations:
     # --- SendMessage ------------------------------------------------------------------------------------
 
     async def send_message(
-        self, caller: Caller, params: SendMessageParams, *, name: str = "", shown: bool = False
+        self, caller: Caller, params: SendMessageParams, *, named: Named = NO_NAME, shown: bool = False
     ) -> Task | Message:
         """The task, settled or as it was accepted, or the answer that made none; `shown`: there is always
-        a task. `name` is what a caller of an older dialect calls the one that begins. Raises NameTaken."""
+        a task. `named` is what a caller of an older dialect calls the one that begins. Raises NameTaken."""
         if params.message.extensions is not UNSET:
             decision = response_in(params.message)
             if isinstance(decision, Decision):
                 return await self._decide(caller, params, decision)
-        run, at_once = await self._submit(caller, params, shown=shown or bool(name), name=name)
+        run, at_once = await self._submit(caller, params, shown=shown, named=named)
         release = caller.release
         await (run.accepted() if at_once else run.settled())
         if run.reply is not None:
@@ -152,37 +164,54 @@ class Operations:
         return a2a_render.task(view, caller.links, params.configuration.history_length)
 
     async def _submit(
-        self, caller: Caller, params: SendMessageParams, *, shown: bool = False, name: str = ""
+        self, caller: Caller, params: SendMessageParams, *, shown: bool = False, named: Named = NO_NAME
     ) -> tuple[Run, bool]:
         configuration = params.configuration
-        if params.tenant:
-            check_tenant(caller.release, params.tenant)
+        extensions = self._check(caller, params)
         target: PushTarget | None = None
         config = configuration.task_push_notification_config
         if config is not UNSET and config is not None:
-            target = await push.target_of(
-                self.services.push, caller, config, "configuration.taskPushNotificationConfig."
-            )
+            target = await push.target_of(self.services.push, caller, config, _CONFIG)
             shown = True  # Who wants to hear of a task has one.
-        if configuration.history_length is not UNSET:
-            check_history(configuration.history_length)
-        release, message = caller.release, params.message
-        extensions: list[str] | None = None
-        if caller.extensions or message.extensions is not UNSET or release.manifest.extensions:
-            extensions = activated(release, caller.extensions, message, caller.speaks)
-        call = await self.calls.of_message(release, caller.principal, params, shown=shown)
+        if named is not NO_NAME:
+            shown = True
+        call = await self.calls.of_message(caller.release, caller.principal, params, shown=shown)
         call.dialect = caller.speaks
-        call.name = name
         call.push = target
+        if named is not NO_NAME:
+            call.name, call.name_before = named
         if extensions:
             call.extensions = extensions
         if caller.traceparent:
             call.trace_id = trace_id(caller.traceparent)
         return self._runs.submit(call), configuration.return_immediately
 
+    def _check(self, caller: Caller, params: SendMessageParams) -> list[str] | None:
+        """What is checked of every message, whatever it says; the extensions that are active for it. Raises
+        AgentNotFound, InvalidParams, ExtensionSupportRequired."""
+        if params.tenant:
+            check_tenant(caller.release, params.tenant)
+        length = params.configuration.history_length
+        if length is not UNSET:
+            check_history(length)
+        release, message = caller.release, params.message
+        if caller.extensions or message.extensions is not UNSET or release.manifest.extensions:
+            return activated(release, caller.extensions, message, caller.speaks)
+        return None
+
+    async def _decided(self, caller: Caller, params: SendMessageParams, decision: Decision) -> Decided:
+        """What came of a decision. Who sends a push config with it hears of what follows."""
+        self._check(caller, params)
+        config = params.configuration.task_push_notification_config
+        if config is not UNSET and config is not None:
+            task_id = "" if params.message.task_id is UNSET else params.message.task_id
+            config = msgspec.structs.replace(config, task_id=task_id)
+            await push.create(self.services.push, caller, config, "", _CONFIG)
+        return await decide(self.services, caller, params.message, decision)
+
     async def _decide(self, caller: Caller, params: SendMessageParams, decision: Decision) -> Task | Message:
         """The task once what was decided has come to something, or what came of it for somebody else."""
-        approval, before = await decide(self.services, caller, params.message, decision)
+        approval, before = await self._decided(caller, params, decision)
         if before is None:
             return told(params.message, approval)
         view = self.find(caller, before.id)
@@ -207,8 +236,10 @@ class Operations:
 
     # --- streams ----------------------------------------------------------------------------------------
 
-    async def open_message(self, caller: Caller, params: SendMessageParams, *, name: str = "") -> Opening:
-        """SendStreamingMessage: the task, then what happens to it, until it ends or asks (11.7). `name` as
+    async def open_message(
+        self, caller: Caller, params: SendMessageParams, *, named: Named = NO_NAME
+    ) -> Opening:
+        """SendStreamingMessage: the task, then what happens to it, until it ends or asks (11.7). `named` as
         of `send_message`."""
         self.streams.check(caller.principal)
         release = caller.release
@@ -221,7 +252,7 @@ class Operations:
         before: TaskView | None = None
         if message.task_id is not UNSET and message.task_id:
             before = self._runs.task(scope, release.agent_no, message.task_id)
-        run, _ = await self._submit(caller, params, shown=True, name=name)
+        run, _ = await self._submit(caller, params, shown=True, named=named)
         await run.accepted()
         if run.reply is not None:
             # A retry of a call that was answered by a Message: there is no task to show.
@@ -235,7 +266,7 @@ class Operations:
     async def _open_decision(
         self, caller: Caller, params: SendMessageParams, decision: Decision, scope: Scope
     ) -> Opening:
-        approval, before = await decide(self.services, caller, params.message, decision)
+        approval, before = await self._decided(caller, params, decision)
         if before is None:
             return Opening(told(params.message, approval), scope, "", (0, 0), 0, True)
         length = params.configuration.history_length
@@ -535,7 +566,9 @@ def trace_id(traceparent: bytes) -> str:
 
 
 __all__ = [
+    "NO_NAME",
     "Caller",
+    "Named",
     "Opening",
     "Operations",
     "check_tenant",

@@ -1,7 +1,8 @@
 """A2A's operations on push notification configs (specification 1.0, sections 3.1.7 to 3.1.10), once for
 every dialect; what is posted to a receiver is the runtime's business (runtime/push).
 
-Whoever may see a task may see its configs, with their credentials: they are that caller's own.
+Whoever may see a task may see its configs, with their credentials: they are that caller's own. Callers
+without a key of an agent that lists its tasks to them (`anonymous_list`) share their tasks: see `shown`.
 """
 
 from __future__ import annotations
@@ -42,21 +43,21 @@ async def target_of(
 
 
 async def create(
-    push: Push | None, caller: Caller, config: TaskPushNotificationConfig, name: str
+    push: Push | None, caller: Caller, config: TaskPushNotificationConfig, name: str, field: str = ""
 ) -> TaskPushNotificationConfig:
     """CreateTaskPushNotificationConfig; without an id it has the task's. `name`: what the caller calls the
     task, if not by its id."""
     task_id = _task(config.task_id)
     scope, agent_no = owner_scope(caller.principal, caller.release.org_no), caller.release.agent_no
     served(push).listed(scope, agent_no, task_id, after="", limit=1)  # Whose task it is comes first.
-    target = replace(await target_of(push, caller, config), name=name)
-    return shown(await served(push).put(scope, agent_no, task_id, target, caller.speaks), task_id)
+    target = replace(await target_of(push, caller, config, field), name=name)
+    return shown(caller, await served(push).put(scope, agent_no, task_id, target, caller.speaks), task_id)
 
 
 def get(push: Push | None, caller: Caller, params: PushConfigParams) -> TaskPushNotificationConfig:
     """GetTaskPushNotificationConfig."""
     scope, task_id = owner_scope(caller.principal, caller.release.org_no), _task(params.task_id)
-    return shown(served(push).one(scope, caller.release.agent_no, task_id, params.id), task_id)
+    return shown(caller, served(push).one(scope, caller.release.agent_no, task_id, params.id), task_id)
 
 
 def listed(push: Push | None, caller: Caller, params: ListPushConfigsParams) -> PushConfigList:
@@ -74,7 +75,7 @@ def listed(push: Push | None, caller: Caller, params: ListPushConfigsParams) -> 
     found = served(push).listed(
         scope, caller.release.agent_no, task_id, after=params.page_token, limit=limit + 1
     )
-    configs = [shown(target, task_id) for target in found[:limit]]
+    configs = [shown(caller, target, task_id) for target in found[:limit]]
     return PushConfigList(configs, configs[-1].id if len(found) > limit else "")
 
 
@@ -84,10 +85,14 @@ async def delete(push: Push | None, caller: Caller, params: PushConfigParams) ->
     await served(push).drop(scope, caller.release.agent_no, task_id, params.id)
 
 
-def shown(target: PushTarget, task_id: str) -> TaskPushNotificationConfig:
-    """A config as its owner sees it."""
-    known = AuthenticationInfo(target.scheme, target.credentials) if target.scheme else UNSET
-    return TaskPushNotificationConfig(target.url, target.id, task_id, target.token, known)
+def shown(caller: Caller, target: PushTarget, task_id: str) -> TaskPushNotificationConfig:
+    """A config as its owner sees it. Where everybody without a key sees the tasks of all others without one,
+    nobody of them sees what is secret in it."""
+    hidden = caller.principal.anonymous and caller.release.manifest.anonymous_list
+    known = UNSET
+    if target.scheme:
+        known = AuthenticationInfo(target.scheme, "" if hidden else target.credentials)
+    return TaskPushNotificationConfig(target.url, target.id, task_id, "" if hidden else target.token, known)
 
 
 def served(push: Push | None) -> Push:
