@@ -32,7 +32,7 @@ def run(path: Path, test: Callable[[SqliteJournal, Names, Sessions], Awaitable[N
         try:
             rows, clock = NameRows(connection), SystemClock()
             ids = TimeIds(clock, SystemEntropy())
-            await test(journal, Names(rows, journal), Sessions(rows, journal, clock, ids))
+            await test(journal, Names(rows), Sessions(rows, journal, clock, ids))
         finally:
             connection.close()
             await journal.close()
@@ -48,11 +48,11 @@ def test_a_name_leads_to_one_task_until_it_is_free(tmp_path: Path) -> None:
         assert names.task(MINE, 7, "mine") == "task_1"
         assert [names.task(scope, 7, "mine") for scope in STRANGERS] == ["", ""]
         assert (names.task(MINE, 8, "mine"), names.task(MINE, 7, "\ud800")) == ("", "")
-        await names.free(MINE, 7, "mine", "task_other")
+        await journal.write([(sql.DROP_TASK_NAME, (1, 2, 7, "mine", "task_other"))])
         for scope in STRANGERS:
-            await names.free(scope, 7, "mine", "task_1")
+            await journal.write([(sql.DROP_TASK_NAME, (scope.org, scope.owner, 7, "mine", "task_1"))])
         assert names.task(MINE, 7, "mine") == "task_1"
-        await names.free(MINE, 7, "mine", "task_1")
+        await journal.write([(sql.DROP_TASK_NAME, (1, 2, 7, "mine", "task_1"))])
         assert names.task(MINE, 7, "mine") == ""
 
     run(tmp_path, test)

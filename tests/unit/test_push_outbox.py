@@ -16,7 +16,7 @@ from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.model.run import PushTarget
 from a2a_cloud.ops.system import SystemEntropy
 from a2a_cloud.runtime.outward import Outward, private
-from a2a_cloud.runtime.push.letters import Letter
+from a2a_cloud.runtime.push.letters import Letter, Page
 from a2a_cloud.runtime.push.outbox import PAUSES, Fate, Outbox, _seconds
 from a2a_cloud.runtime.push.rows import PushRow
 from a2a_cloud.storage.journal.port import Op, Write
@@ -45,6 +45,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.tasks: dict[str, list[Letter]] = {}
+        self.over: set[str] = set()
 
     def write(self, task: str, *bodies: bytes, closes: bool = True) -> None:
         letters = self.tasks.setdefault(task, [])
@@ -53,11 +54,9 @@ class Shelf:
             last = closes and place == len(bodies)
             letters.append(Letter(f"{task}.1.{seq}", body, (1, seq), last, 0))
 
-    def text_begun(self, row: PushRow) -> int:
-        return 0
-
-    def after(self, row: PushRow, position: tuple[int, int], text: int, name: object) -> list[Letter]:
-        return [each for each in self.tasks.get(row.task_id, []) if each.position > position][:2]
+    def after(self, row: PushRow, position: tuple[int, int], text: int, name: object) -> Page:
+        left = [each for each in self.tasks.get(row.task_id, []) if each.position > position]
+        return Page(left[:2], not left and row.task_id in self.over)
 
 
 class Key:
@@ -228,6 +227,23 @@ def test_what_has_no_words_is_passed_over(played: Played) -> None:
     assert [each.body for each in played.asked] == [b"a"]
 
 
+def test_a_task_that_ended_without_a_word_is_done(played: Played) -> None:
+    """As when its follow-up could not be stored: nothing comes after what the receiver has."""
+    answers(played, "t", 200)
+
+    async def game(site: Site) -> None:
+        site.shelf.write("t", b"a", closes=False)
+        handle = site.add("t")
+        await until(lambda: handle in site.paper.rows)
+        site.shelf.over.add("t")
+        site.wake(handle)
+        await until(lambda: site.paper.state(handle) == "done")
+        assert site.outbox.waiting() == 0
+
+    play(played, game)
+    assert len(played.asked) == 1
+
+
 def test_a_dropped_config_hears_nothing_more(played: Played) -> None:
     answers(played, "t", 500)
 
@@ -265,7 +281,7 @@ def test_slow_receivers_of_one_owner_leave_room_for_others(played: Played) -> No
         assert sum(each.path.startswith("/slow") for each in played.asked) <= 4  # one owner, one receiver
         held.set()
         await until(lambda: site.outbox.waiting() == 0)
-        assert site.outbox._rooms == {}
+        assert len(site.outbox._places) == 0
 
     play(played, game)
 

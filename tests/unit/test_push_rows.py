@@ -84,9 +84,9 @@ def test_a_scope_sees_its_own(table: Table) -> None:
             assert (reads.by_handle(scope, f"push_{n}") is not None) == (n in seen)
             assert bool(reads.of_task(scope, n)) == (n in seen)
         assert {each.task for each in reads.page(scope)} == seen
-    assert {each.task for each in reads.every_open(SYSTEM)} == {1, 2, 3}
+    assert {each.task for each in reads.open_after(SYSTEM, 0, 9)} == {1, 2, 3}
     with pytest.raises(Internal):
-        reads.every_open(Scope(1))
+        reads.open_after(Scope(1), 0, 9)
     with pytest.raises(Internal):
         reads.page(SYSTEM)
 
@@ -131,7 +131,7 @@ def test_nothing_is_scanned(table: Table) -> None:
         table.rows.by_handle(scope, "push_1")
         for dead in (True, False):
             table.rows.page(scope, dead=dead)
-    table.rows.every_open(SYSTEM)
+    table.rows.open_after(SYSTEM, 0, 9)
     table.connection.set_trace_callback(None)
     assert len(asked) == 11
     for sql in asked:

@@ -268,7 +268,7 @@ class Platform:
             approvals=self.approvals,
             grants=self.grants,
             secrets=self.secrets,
-            names=Names(NameRows(rows), self.journal),
+            names=Names(NameRows(rows)),
             sessions=Sessions(NameRows(rows), self.journal, self.clock, self.ids),
             hooks=self.hooks,
             sandbox=SandboxFacts(self.sandbox.name, tuple(self.sandbox.layers), tuple(self.sandbox.missing)),

@@ -84,8 +84,9 @@ class A2AClient:
     `key` goes to the origin of `url` and nowhere else; `keys` has further ones by origin. `binding`
     (JSONRPC, HTTP+JSON, GRPC) and `version` (1.0, 0.3) are taken when given, else the newest that both
     sides speak. `trust`: what is asked of the card's signature. `cache`: cards shared with other clients.
-    `extensions`: those to be used. `limits`: sizes and times. `connector`: every connection goes
-    through it, and gRPC, which can't, is not spoken. `broken` is told whenever a stream breaks and is taken up again; `fresh` makes ids.
+    `extensions`: those to be used. `limits`: sizes and times. `connector`: every connection goes through
+    it, and gRPC, which can't, is not spoken. `broken` is told whenever a stream breaks and is taken up
+    again; `fresh` makes ids.
 
     Everything may raise NoAnswer, ServerProblem, BadAnswer and NotSpoken (client/errors.py); entering
     NoCard, NoInterface, Untrusted and NotConfigured too.

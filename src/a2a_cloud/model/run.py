@@ -63,9 +63,9 @@ class Call(Struct):
     no skill because the task's question was open, so nothing else can become of it. `shown` says that
     the caller sees a task before the outcome (stream, returnImmediately, POST /tasks), so a reply cannot
     be a bare Message. `deadline` is monotonic seconds or None. `narrow` is what the caller leaves of the
-    agent's grant. `name` is what an older dialect's caller calls the new task. `push` is told what happens
-    to the task, from its acceptance on. Among waiting runs a higher `priority` begins first. `extensions`
-    are the URIs of those that the caller named and the agent has.
+    agent's grant. `name` is what an older dialect's caller calls the new task, `name_before` the ended task
+    that has had the name until now. `push` is told what happens to the task, from its acceptance on. Among
+    waiting runs a higher `priority` begins first. `extensions` are the URIs of those that the caller named and the agent has.
     """
 
     release: Release

@@ -253,12 +253,11 @@ class Outward:
 
         try:
             url = URL(where.url, encoded=True)
-            same = url.raw_host == where.host.bare and url.port == where.port and url.host is not None
+            # Two readers of one address: what was judged has to be what is dialled. (`host` wants good IDNA.)
+            if not url.host or url.raw_host != where.host.bare or url.port != where.port:
+                raise ValueError
         except ValueError:
-            same = False
-        if not same:
-            # Two readers of one address: what was judged has to be what is dialled.
-            raise InvalidParams("The address can be read in two ways.", remedy="Write it plainly.")
+            raise InvalidParams("The address can be read in two ways.", remedy="Write it plainly.") from None
         if where.host.address is not None:  # No name, so the connector asks nobody.
             await self.addresses(where.host, where.port)
         try:

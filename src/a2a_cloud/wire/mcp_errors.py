@@ -38,7 +38,9 @@ def code_of(problem: Problem, *, modern: bool) -> int:
     """The error's code."""
     if isinstance(problem, ResourceNotFound) and not modern:
         return _RESOURCE_NOT_FOUND
-    if isinstance(problem, (*_UNKNOWN, ContentTypeNotSupported)):
+    if isinstance(problem, _UNKNOWN):
+        return INVALID_PARAMS
+    if isinstance(problem, ContentTypeNotSupported) and problem.http == 400:  # 415 is of the body itself.
         return INVALID_PARAMS
     if isinstance(problem, _OWN):
         return problem.rpc

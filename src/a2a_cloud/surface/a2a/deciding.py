@@ -7,7 +7,7 @@ message that says what came of their decision.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from msgspec import UNSET
 
@@ -15,12 +15,10 @@ from a2a_cloud.model.approval import Approval, ApprovalState, Verdict
 from a2a_cloud.model.problem import ApprovalNotFound, InvalidParams, TaskNotFound, Unauthenticated
 from a2a_cloud.model.scope import owner_scope
 from a2a_cloud.model.task import Message, Part, Role
+from a2a_cloud.surface.a2a.checks import Caller
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.wire.hitl import Decision
 from a2a_cloud.wire.views import TaskView
-
-if TYPE_CHECKING:
-    from a2a_cloud.surface.a2a.operations import Caller
 
 _SAID = {
     ApprovalState.APPROVED: "It is approved: the run goes on.",

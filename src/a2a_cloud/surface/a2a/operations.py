@@ -8,27 +8,25 @@ What begins a stream is an `Opening`: how its events travel from there is the bi
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.problem import (
-    AgentNotFound,
     InvalidParams,
     TaskNotFound,
     UnsupportedOperation,
 )
-from a2a_cloud.model.release import Release
 from a2a_cloud.model.run import PushTarget
 from a2a_cloud.model.scope import Scope, owner_scope
 from a2a_cloud.model.task import INTERRUPTED, SETTLED, TERMINAL, Message, Task, TaskState
 from a2a_cloud.surface.a2a import push
 from a2a_cloud.surface.a2a.cards import Cards, check_extended
+from a2a_cloud.surface.a2a.checks import Caller, check_history, check_tenant, check_version, trace_id
 from a2a_cloud.surface.a2a.deciding import Decided, decide, told
 from a2a_cloud.surface.a2a.extensions import activated
-from a2a_cloud.surface.a2a.versions import check_spoken
+from a2a_cloud.surface.a2a.openings import Opening, position_of, resumed, until_run
 from a2a_cloud.surface.calls import Calls
 from a2a_cloud.surface.framing import TaskFraming
 from a2a_cloud.surface.links import AgentLinks
@@ -50,8 +48,7 @@ from a2a_cloud.wire.a2a_v1 import (
     task_state,
 )
 from a2a_cloud.wire.hitl import Decision, response_in
-from a2a_cloud.wire.json_text import readable
-from a2a_cloud.wire.sse import KEEP_ALIVE, position_line, read_position
+from a2a_cloud.wire.sse import KEEP_ALIVE, position_line
 from a2a_cloud.wire.transitions import OLDER, STATES, transitions
 from a2a_cloud.wire.views import Delivered, TaskView
 
@@ -73,28 +70,6 @@ class _UntilSettled:
             self.done.set_result(None)
 
 
-class Caller(Protocol):
-    """Who asks for an operation of which agent, and at which address: a Request, or a call by gRPC."""
-
-    @property
-    def release(self) -> Release: ...
-    @property
-    def principal(self) -> Principal: ...
-    @property
-    def links(self) -> AgentLinks: ...
-    @property
-    def traceparent(self) -> bytes: ...
-    @property
-    def speaks(self) -> str:
-        """The dialect, as the run's record names it: `a2a-1.0`, `a2a-0.3`, …"""
-        ...
-
-    @property
-    def extensions(self) -> bytes:
-        """The service parameter A2A-Extensions as it came."""
-        ...
-
-
 class Named(NamedTuple):
     """What a caller calls the task that a message begins, and the id of the task, ended by now, that had the
     name until then; "" for none."""
@@ -104,20 +79,6 @@ class Named(NamedTuple):
 
 
 NO_NAME = Named()
-
-
-class Opening(NamedTuple):
-    """What a stream begins with. `shown` is a Message where the answer made no task, and None where a
-    stream goes on that was cut; without `task_id` that is the whole stream. `after` is the position
-    (ordinal, seq) that `shown` covers; `text_begun` the run whose streamed text it shows (0: none).
-    `until_input`: it also ends when the task asks."""
-
-    shown: Task | Message | None
-    scope: Scope
-    task_id: str
-    after: tuple[int, int]
-    text_begun: int
-    until_input: bool
 
 
 class Operations:
@@ -286,7 +247,7 @@ class Operations:
             last = before.runs[-1].events
             return before, (run.ordinal, last[-1][0] if last else 0)
         view = self._runs.task(scope, agent_no, run.task_id)
-        return _until_run(view, run.ordinal), (run.ordinal, 0)
+        return until_run(view, run.ordinal), (run.ordinal, 0)
 
     def open_task(self, caller: Caller, task_id: str, since: tuple[int, int] | None = None) -> Opening:
         """SubscribeToTask: the task now, then what happens to it until it ends (3.1.6).
@@ -478,93 +439,6 @@ def _reply(run: Run, links: AgentLinks) -> Message:
     return a2a_render.reply(run.reply, links, run.id, run.receipt_id, run.context_id)
 
 
-def position_of(view: TaskView) -> tuple[int, int]:
-    """(ordinal, seq) of the last visible event that `view` shows."""
-    for run in reversed(view.runs):
-        if run.events:
-            return run.ordinal, run.events[-1][0]
-    return (view.runs[-1].ordinal, 0) if view.runs else (0, 0)
-
-
-class _Cut(msgspec.Struct):
-    """A view up to a run's beginning."""
-
-    id: str
-    context_id: str
-    agent: str
-    state: TaskState
-    at: float
-    runs: list[Any]
-
-
-class _Begun(msgspec.Struct):
-    """A run as it was when it began."""
-
-    run_id: str
-    ordinal: int
-    skill: str
-    receipt_id: str
-    message: Any
-    events: list[Any] = []
-
-
-def _until_run(view: TaskView, ordinal: int) -> TaskView:
-    runs: list[Any] = []
-    for run in view.runs:
-        if run.ordinal < ordinal:
-            runs.append(run)
-        elif run.ordinal == ordinal:
-            runs.append(_Begun(run.run_id, run.ordinal, run.skill, "", run.message))
-    return _Cut(view.id, view.context_id, view.agent, TaskState.WORKING, view.at, runs)
-
-
-def resumed(request: Request) -> tuple[int, int] | None:
-    """Where a stream was cut that the request takes up; None for a new one. Raises InvalidParams."""
-    raw = request.last_event_id
-    return read_position(raw.decode("latin-1").strip()) if raw else None
-
-
-# --- what isn't served ----------------------------------------------------------------------------------
-
-
-def check_tenant(release: Release, tenant: str) -> None:
-    """Raises AgentNotFound unless the tenant is the agent itself, as its address says already."""
-    if tenant not in ("", release.name, f"{release.org}.{release.name}"):
-        raise AgentNotFound(
-            f"There is no tenant {readable(tenant)} at this address.",
-            remedy=f"Leave tenant out, or send {release.name}.",
-            info={"field": "tenant"},
-        )
-
-
-def check_history(length: int | UnsetType) -> None:
-    """Raises InvalidParams for a negative historyLength."""
-    if length is not UNSET and length < 0:
-        raise InvalidParams("historyLength can't be negative.", info={"field": "historyLength"})
-
-
-def check_version(request: Request) -> None:
-    """Raises VersionNotSupported when the request names a version that is not spoken (versions.py)."""
-    raw = request.version
-    if not raw:
-        if not request.query_string or b"2a-" not in request.query_string.lower():
-            return
-        wanted = {name.lower(): value for name, value in request.query().items()}.get("a2a-version", "")
-        if not wanted:
-            return
-    else:
-        wanted = raw.decode("latin-1").strip()
-    check_spoken(wanted)
-
-
-def trace_id(traceparent: bytes) -> str:
-    """The trace id of a W3C traceparent, or ""."""
-    fields = traceparent.split(b"-")
-    if len(fields) >= 4 and len(fields[1]) == 32 and fields[1].isalnum():
-        return fields[1].decode("latin-1").lower()
-    return ""
-
-
 __all__ = [
     "NO_NAME",
     "Caller",
@@ -576,4 +450,5 @@ __all__ = [
     "position_of",
     "resumed",
     "run_stream",
+    "trace_id",
 ]

@@ -7,14 +7,13 @@ without a key of an agent that lists its tasks to them (`anonymous_list`) share 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from a2a_cloud.model.problem import InvalidParams, PushNotificationNotSupported, TaskNotFound
 from a2a_cloud.model.run import PushTarget
 from a2a_cloud.model.scope import owner_scope
+from a2a_cloud.surface.a2a.checks import Caller
 from a2a_cloud.surface.push_port import Push
 from a2a_cloud.wire.a2a_v1 import (
     AuthenticationInfo,
@@ -23,9 +22,6 @@ from a2a_cloud.wire.a2a_v1 import (
     PushConfigParams,
     TaskPushNotificationConfig,
 )
-
-if TYPE_CHECKING:
-    from a2a_cloud.surface.a2a.operations import Caller
 
 _MAX_PAGE = 100
 
