@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 from urllib.parse import quote, urlencode
 
 import click
@@ -43,6 +43,33 @@ QUERY = 4_000
 #: What a caller leaves of the agent's grant (docs/grants.md); None: all of it.
 Grant = dict[str, Any] | None
 _RESERVED = frozenset({"file", "async", "exp", "sig"})
+
+
+class Terms(NamedTuple):
+    """How a call is meant: its idempotency key ("": none), what it leaves of the agent's grant, how urgent
+    it is (None: as usual)."""
+
+    key: str = ""
+    grant: Grant = None
+    priority: int | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Those of /invoke: JSON in a header is ASCII on one line."""
+        headers = {"Idempotency-Key": self.key} if self.key else {}
+        if self.grant is not None:
+            headers["A2A-Grant"] = json.dumps(self.grant)
+        if self.priority is not None:
+            headers["A2A-Priority"] = str(self.priority)
+        return headers
+
+    def metadata(self) -> dict[str, Any]:
+        """Those of a message."""
+        metadata: dict[str, Any] = {}
+        if self.grant is not None:
+            metadata["a2a-cloud/grant"] = self.grant
+        if self.priority is not None:
+            metadata["a2a-cloud/priority"] = self.priority
+        return metadata
 
 
 @dataclass
@@ -220,14 +247,14 @@ def _too_large(files: int) -> Failure:
 
 
 async def call_events(
-    watched: Watched, skill: str, words: tuple[str, ...], text: str, key: str, grant: Grant = None
+    watched: Watched, skill: str, words: tuple[str, ...], text: str, terms: Terms
 ) -> AsyncGenerator[CallEvent]:
     """Send the call in the form that fits it, and follow it."""
-    headers = _headers(key, grant)
+    headers = terms.headers()
     prepared = await prepare(watched.platform, watched.agent, skill, words) if skill else Prepared()
     if not skill or (prepared.files and not prepared.fits_raw()):
         parts = message_parts(prepared, skill) if skill else [{"text": text}]
-        answer = await watched.send(_message(parts, grant), key=key)
+        answer = await watched.send(_message(parts, terms), key=terms.key)
         if not watched.task_id:
             for event in bare_reply(answer):
                 yield event
@@ -249,15 +276,9 @@ async def call_events(
             yield event
 
 
-def _headers(key: str, grant: Grant) -> dict[str, str]:
-    """Those of /invoke: JSON in a header is ASCII on one line."""
-    headers = {"Idempotency-Key": key} if key else {}
-    return headers if grant is None else {**headers, "A2A-Grant": json.dumps(grant)}
-
-
-def _message(parts: list[dict[str, Any]], grant: Grant) -> dict[str, Any]:
-    message = new_message(parts)
-    return message if grant is None else {**message, "metadata": {"a2a-cloud/grant": grant}}
+def _message(parts: list[dict[str, Any]], terms: Terms) -> dict[str, Any]:
+    message, metadata = new_message(parts), terms.metadata()
+    return {**message, "metadata": metadata} if metadata else message
 
 
 def read_grant(words: str) -> Grant:
@@ -287,16 +308,15 @@ async def begin_async(
     skill: str,
     words: tuple[str, ...],
     text: str,
-    key: str,
-    grant: Grant = None,
+    terms: Terms,
 ) -> dict[str, Any]:
     """Start the call and don't wait: run_id, task_id, context_id, state and links."""
     prepared = await prepare(platform, agent, skill, words) if skill else Prepared()
-    headers = _headers(key, grant)
+    headers = terms.headers()
     if not skill or (prepared.files and not prepared.fits_raw()):
         watched = Watched(platform, agent)
         parts = message_parts(prepared, skill) if skill else [{"text": text}]
-        task = await watched.send(_message(parts, grant), key=key)
+        task = await watched.send(_message(parts, terms), key=terms.key)
         state = as_text(obj(task.get("status")).get("state")).removeprefix("TASK_STATE_").lower()
         return {
             "run_id": watched.run_id,
@@ -327,6 +347,13 @@ async def begin_async(
 @click.option("--out", default="", metavar="DIR", help="Save the artifacts there.")
 @click.option("--grant", default="", metavar="JSON|@FILE", help="Allow the run no more than this.")
 @click.option(
+    "--priority",
+    type=click.IntRange(-10, 10),
+    default=None,
+    metavar="N",
+    help="Go before what waits and has less (-10 to 10), as far as your key allows.",
+)
+@click.option(
     "--wait", is_flag=True, help="Wait for decisions about what the run asks for, as on a terminal."
 )
 @click.option("--task", default="", metavar="TASK", help="With URL: go on with this task, or follow it.")
@@ -345,6 +372,7 @@ def call_command(
     timeout: float | None,
     out: str,
     grant: str,
+    priority: int | None,
     wait: bool,
     task: str,
     context: str,
@@ -356,6 +384,7 @@ def call_command(
     k=@- reads standard input, k==@text is a text that begins with @. The agent at URL may be anybody's: it
     is found by its card, and most take a --message and no SKILL.
     """
+    terms = Terms(key, read_grant(grant), priority)
     if is_url(agent):
         if "=" in skill:
             skill, arguments = "", (skill, *arguments)
@@ -368,7 +397,7 @@ def call_command(
             task=task,
             context=context,
             key=key,
-            grant=read_grant(grant),
+            metadata=terms.metadata(),
             binding=binding,
             version=version,
             stream=stream,
@@ -389,17 +418,16 @@ def call_command(
             "Name a skill or say something with --message, not both." if skill else "No skill is named.",
             remedy=f"The agent's skills: {options.command('show', agent)}",
         )
-    less = read_grant(grant)
     if detached:
-        return _detached(options, agent, skill, arguments, text, key, less)
+        return _detached(options, agent, skill, arguments, text, terms)
     follower = Follower(options, agent, stream=stream, out=out, timeout=timeout, wait=wait)
-    return follower.run(lambda watched: call_events(watched, skill, arguments, text, key, less))
+    return follower.run(lambda watched: call_events(watched, skill, arguments, text, terms))
 
 
 def _detached(
-    options: Options, agent: str, skill: str, words: tuple[str, ...], text: str, key: str, grant: Grant
+    options: Options, agent: str, skill: str, words: tuple[str, ...], text: str, terms: Terms
 ) -> int:
-    begun = options.ask(lambda platform: begin_async(platform, agent, skill, words, text, key, grant))
+    begun = options.ask(lambda platform: begin_async(platform, agent, skill, words, text, terms))
     run_id, task_id = str(begun.get("run_id", "")), str(begun.get("task_id", ""))
     if options.json:
         put_json(begun)

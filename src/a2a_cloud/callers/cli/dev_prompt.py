@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from a2a_cloud.callers.cli.ask import choices
-from a2a_cloud.callers.cli.call import call_events
+from a2a_cloud.callers.cli.call import Terms, call_events
 from a2a_cloud.callers.cli.dev_screen import Screen, whole_findings
 from a2a_cloud.callers.cli.follow import Follower, progress_line
 from a2a_cloud.callers.cli.options import Options
@@ -203,7 +203,7 @@ class Prompt:
     def _call(self, skill: str, words: tuple[str, ...], said: str) -> None:
         self.calling = Shown(self._options, self._skills.agent, stream=True)
         try:
-            self.calling.run(lambda watched: call_events(watched, skill, words, said, ""))
+            self.calling.run(lambda watched: call_events(watched, skill, words, said, Terms()))
         except Exception as error:
             failure = as_failure(error)
             if failure is None:

@@ -73,7 +73,7 @@ class Said:
     task: str = ""
     context: str = ""
     key: str = ""
-    grant: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
     binding: str = ""
     version: str = ""
     stream: bool = False
@@ -348,15 +348,15 @@ def prepared(card: Card, how: Said) -> list[Part]:
 
 def metadata(card: Card, how: Said) -> Json:
     """What the message says besides. Raises Failure (usage) for what the agent would not heed."""
-    if how.grant is None:
+    if not how.metadata:
         return {}
     if not _schemas(card):
         raise Failure(
             Exit.USAGE,
-            f"{card.name} knows nothing of --grant.",
-            remedy="Leave it out: it would not be heeded.",
+            f"{card.name} knows nothing of --grant and --priority.",
+            remedy="Leave them out: they would not be heeded.",
         )
-    return {"a2a-cloud/grant": how.grant}
+    return how.metadata
 
 
 def _schemas(card: Card) -> Json:
