@@ -57,8 +57,8 @@ class Settings:
 
     `host`, `port`: where to listen, port 0 takes a free one. `grpc_port`: the same for gRPC, None for none at
     all; unless `grpc_exact`, a free one will do where it is taken. `grpc_url`: the address of gRPC for cards,
-    "" for the host of the card's own and that port. `data`: absolute path of the data
-    folder. `environments`: where agents' environments lie, None for the data folder; several platforms
+    "" for the host of the card's own and that port; `grpc_agent`: the agent of requests that name none, "" for
+    none. `data`: absolute path of the data folder. `environments`: where agents' environments lie, None for the data folder; several platforms
     may share one. `dev`: folders that are served are watched, and `/_dev` is there. `allowed_hosts`:
     names (lower case, no port, `*.name` for all below it) that a Host header may have besides
     localhost names and the bound address. `public_url`: the address for cards when the Host header
@@ -78,6 +78,7 @@ class Settings:
     grpc_port: int | None = None
     grpc_exact: bool = False
     grpc_url: str = ""
+    grpc_agent: str = ""
     data: Path = field(default_factory=lambda: Path(".a2a").absolute())
     environments: Path | None = None
     dev: bool = False
@@ -109,6 +110,7 @@ class Settings:
             grpc_port=_grpc_port(environ),
             grpc_exact=bool(_value(environ, "A2A_GRPC_PORT")),
             grpc_url=_grpc_url(environ),
+            grpc_agent=_value(environ, "A2A_GRPC_AGENT"),
             data=_folder(environ, "A2A_DATA", ".a2a"),
             environments=_folder(environ, "A2A_ENVIRONMENTS", "")
             if _value(environ, "A2A_ENVIRONMENTS")

@@ -373,6 +373,37 @@ def test_approvals_are_decided_by_those_who_may(carded: Running) -> None:
     assert closed["data"][0]["reason"] == "APPROVAL_CLOSED"
 
 
+@pytest.mark.parametrize(
+    ("extra", "code"),
+    [
+        ({"tenant": "nobody"}, 404),
+        ({"configuration": {"historyLength": -1}}, -32602),
+        ({"configuration": {"taskPushNotificationConfig": {"url": "http://127.0.0.1/"}}}, -32001),
+    ],
+    ids=["tenant", "history", "push"],
+)
+@pytest.mark.parametrize("method", ["SendMessage", "SendStreamingMessage"])
+def test_a_decision_is_checked_as_every_message_is(
+    carded: Running, method: str, extra: dict[str, Any], code: int
+) -> None:
+    task = begun(carded, "reach", **WANTS)
+    (tool,) = payload(task)["tools"]
+    body = {
+        "messageId": uuid4().hex,
+        "role": "ROLE_USER",
+        "taskId": task["id"],
+        "parts": [{"text": "decided"}],
+        "extensions": [HITL],
+        "metadata": {HITL: decided(tool["id"], True)},
+    }
+    call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"message": body, **extra}}
+    auth = key_of(carded, "grace", "admin")
+    answer = httpx.post(carded.agent("carded"), json=call, headers={**V1, **auth})
+    assert answer.status_code == 404 if code == 404 else answer.json()["error"]["code"] == code
+    waits = httpx.get(f"{carded.agent('carded')}/tasks/{task['id']}", headers={**V1, **carded.auth}).json()
+    assert waits["status"]["state"] == "TASK_STATE_AUTH_REQUIRED"
+
+
 @pytest.mark.parametrize("method", ["SendMessage", "SendStreamingMessage"])
 def test_a_rejection_and_its_reason_reach_the_skill(carded: Running, method: str) -> None:
     task = begun(carded, "reach", **WANTS)

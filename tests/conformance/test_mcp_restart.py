@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-
 from mcp_speaker import Speaker, hang_up, text_of, until_result
+
 from running import Running
 
 

@@ -236,6 +236,19 @@ def test_a_call_is_taken_back(speaker: Speaker) -> None:
     assert newest["status"] == "cancelled"
 
 
+def test_a_call_that_is_waited_for_is_taken_back_too(speaker: Speaker) -> None:
+    answers: list[httpx.Response] = []
+    waiter = threading.Thread(
+        target=lambda: answers.append(
+            speaker.post("tools/call", {"name": "slow", "arguments": {"seconds": 2.5}})
+        )
+    )
+    waiter.start()
+    while waiter.is_alive():
+        speaker.tell({"method": "notifications/cancelled", "params": {"requestId": 1}})
+    assert answers[0].json()["result"]["isError"]
+
+
 # --- questions --------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -351,6 +352,20 @@ def test_after_its_end_the_name_begins_anew_in_its_session(http: httpx.Client, b
     assert len(tasks) == 2
 
 
+def test_a_refused_message_takes_no_name_away(http: httpx.Client, base: str) -> None:
+    name = f"job-{uuid.uuid4().hex}"
+    first = early(http, base, "tasks/send", name, text("one"))
+    params = {"id": name, "message": said(data("nothing"))}
+    assert code(http, base, "tasks/send", params) == -32602
+    again = result(http, base, "tasks/get", {"id": name})
+    run = "a2a-cloud/run"
+    assert (again["metadata"][run], again["sessionId"]) == (first["metadata"][run], first["sessionId"])
+    second = early(http, base, "tasks/send", name, text("two"))
+    assert second["sessionId"] == first["sessionId"]
+    again = result(http, base, "tasks/get", {"id": name})
+    assert again["metadata"][run] == second["metadata"][run]
+
+
 def test_somebody_elses_same_name_is_another_task(http: httpx.Client, other: httpx.Client, base: str) -> None:
     name = "weather"
     mine = early(http, base, "tasks/send", name, data("advise", topic="mine"))
@@ -588,6 +603,27 @@ def test_a_session_that_was_ended_is_gone(
     ):
         assert (answer.status_code, answer.json()["code"]) == (410, "session_ended")
     assert result(http, base, "tasks/get", {"id": asked["task_id"]})["status"]["state"] == "canceled"
+
+
+def test_a_message_whose_session_ends_while_it_comes_is_refused(
+    desk: Running, http: httpx.Client, base: str, session: str
+) -> None:
+    body = b'{"content": "hello"}'
+    line = HTTPConnection(desk.host, desk.port, timeout=30)
+    line.putrequest("POST", f"{httpx.URL(session).path}/messages")
+    for name, value in {
+        **desk.auth,
+        "Content-Length": str(len(body)),
+        "Content-Type": "application/json",
+    }.items():
+        line.putheader(name, value)
+    line.endheaders(body[:5])
+    assert http.delete(session).status_code == 204
+    line.send(body[5:])
+    assert line.getresponse().status == 410
+    line.close()
+    context = session.rpartition("/")[2]
+    assert http.get(f"{base}/tasks", params={"contextId": context}).json()["tasks"] == []
 
 
 def test_somebody_elses_session_does_not_exist(

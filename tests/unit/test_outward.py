@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from cli_platform import Played, playing
 
 from a2a_cloud.model.problem import BadSetting, EgressRefused, InvalidParams, UpstreamFailed
+from a2a_cloud.runtime import outward as outward_module
 from a2a_cloud.runtime.outward import Outward, Private, place, private
 
 NOWHERE = private("", "A2A_PUSH_PRIVATE")
@@ -116,6 +120,8 @@ def test_what_is_global_is_dialled() -> None:
         "https://127.0.0.1./",
         "https://[::ffff:7f00:1]/",
         "https://[fe80::1%25eth0]/",
+        "https://%[v1.a]/",
+        "https://hooks.example%2f/",
         "https://hooks.example:0/",
         "https://hooks.example:99999/",
         "https://hooks.example:x/",
@@ -190,6 +196,67 @@ def test_what_was_judged_is_what_is_dialled(played: Played) -> None:
     (asked,) = played.asked
     assert (asked.path, asked.query, asked.body, asked.headers["A"]) == ("/hook", {"k": "1"}, b'{"a":1}', "b")
     assert asked.headers["Host"] == f"hooks.example:{port}"
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://HOOKS.Example:PORT/hook", "hooks.example"),
+        ("http://xn--bcher-kva.example:PORT/hook", "xn--bcher-kva.example"),
+        ("HTTP://_hooks.Example:0PORT/hook", "_hooks.example"),
+    ],
+)
+def test_a_name_in_another_spelling_is_the_same_name(played: Played, url: str, host: str) -> None:
+    port = played.url.rpartition(":")[2]
+    where = place(url.replace("PORT", port))
+    assert (where.url, where.origin) == (f"http://{host}:{port}/hook", f"http://{host}:{port}")
+
+    async def play() -> None:
+        outward = Outward(private("127.0.0.0/8", "X"), resolver=Names(["127.0.0.1"]))
+        assert (await outward.post(where, b"{}", {}, 5)).status == 200
+        await outward.close()
+
+    asyncio.run(play())
+    assert played.asked[0].headers["Host"] == f"{host}:{port}"
+
+
+@pytest.mark.parametrize("url", ["http://xn--a/", "http://xn--a-https/"])
+def test_what_another_reader_can_t_read_is_never_dialled(url: str) -> None:
+    async def play() -> None:
+        names = Names(["127.0.0.1"])
+        outward = Outward(NOWHERE, resolver=names)
+        with pytest.raises(InvalidParams):
+            await outward.post(place(url), b"{}", {}, 5)
+        await outward.close()
+        assert names.asked == 0
+
+    asyncio.run(play())
+
+
+def test_names_that_are_slow_to_be_found_hold_up_nothing_that_is_sent(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a stranger's name server makes them: looking costs places that sending doesn't need."""
+    port = int(played.url.rpartition(":")[2])
+    slow, found = threading.Event(), socket.getaddrinfo
+
+    def look_up(host: str, *args: Any, **named: Any) -> Any:
+        if host.startswith("slow"):
+            slow.wait(30)
+        return found("127.0.0.1", *args, **named)
+
+    monkeypatch.setattr(outward_module.socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(outward_module, "LOOK", 0.01)
+
+    async def play() -> None:
+        outward = Outward(private("127.0.0.0/8", "X"), at_once=2)
+        await asyncio.gather(*(outward.look(place(f"http://slow{n}.example/")) for n in range(50)))
+        quick = place(f"http://quick.example:{port}/hook")
+        assert (await outward.post(quick, b"{}", {}, 30)).status == 200
+        slow.set()
+        await outward.close()
+
+    asyncio.run(play())
 
 
 def test_a_redirect_is_a_new_address(played: Played) -> None:

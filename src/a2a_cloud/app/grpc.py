@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import socket
 from collections.abc import Sequence
@@ -87,6 +88,7 @@ class GrpcServing:
         # The platform forks only to become another program: what grpcio does at a fork for processes that
         # go on with it would be lost time, and is written to the log when its threads are at work.
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_ours)
         grpc = import_module("grpc")
         server = import_module("grpc.aio").server(options=options, maximum_concurrent_rpcs=limits.connections)
         try:
@@ -103,6 +105,12 @@ class GrpcServing:
         server, self._server = self._server, None
         if server is not None:
             await server.stop(seconds)
+
+
+def _ours(record: logging.LogRecord) -> bool:
+    """Whether a line of grpcio's is worth the log: a client that is gone before its answer is not."""
+    error = record.exc_info[1] if record.exc_info else None
+    return type(error).__name__ != "ExecuteBatchError"
 
 
 def _handler(grpc: Any, servicer: Servicer) -> Any:

@@ -38,6 +38,7 @@ from a2a_cloud.model.ports import Clock, Entropy, Ids
 from a2a_cloud.model.principal import DEFAULT_ORG
 from a2a_cloud.model.problem import Internal, Problem, Unavailable
 from a2a_cloud.model.scope import SYSTEM
+from a2a_cloud.ops import private_file
 from a2a_cloud.ops.checks import Health, builds, checks
 from a2a_cloud.ops.system import SteadyClock, SystemClock, SystemEntropy, TimeIds
 from a2a_cloud.runtime.build.environments import Environments
@@ -282,7 +283,7 @@ class Platform:
         self.ready = True
         self._house = asyncio.create_task(self._keep_house())
         told = {"url": self.url, "grpc": self.grpc_at, "pid": os.getpid()}
-        _write_whole(self.data / "server.json", json.dumps(told).encode())
+        private_file.replace(self.data / "server.json", json.dumps(told).encode(), self.entropy)
         return recovered
 
     async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
@@ -305,7 +306,7 @@ class Platform:
             return
         host = settings.host
         port = await self.grpc.start(
-            Servicer(door.admission, door.routes.operations, door.links),
+            Servicer(door.admission, door.routes.operations, door.links, settings.grpc_agent),
             host,
             settings.grpc_port,
             exact=settings.grpc_exact,
@@ -385,7 +386,7 @@ class Platform:
             key = path.read_bytes()
         except FileNotFoundError:
             key = self.entropy.bytes(32)
-            _write_whole(path, key)
+            private_file.replace(path, key, self.entropy)
         if len(key) != 32:
             raise Internal(f"{path} is damaged.", remedy="Delete it: signed links that are out will end.")
         return key
@@ -428,14 +429,3 @@ class Platform:
                 name = pool.release.name.replace("-", "_")
                 rows.append((f"a2a_queue_{name}", f"Runs of {name} that wait for a slot.", pool.queued))
         return rows
-
-
-def _write_whole(path: Path, body: bytes) -> None:
-    aside = path.with_name(path.name + ".new")
-    descriptor = os.open(aside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, body)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    aside.replace(path)

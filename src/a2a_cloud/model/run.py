@@ -65,7 +65,8 @@ class Call(Struct):
     be a bare Message. `deadline` is monotonic seconds or None. `narrow` is what the caller leaves of the
     agent's grant. `name` is what an older dialect's caller calls the new task, `name_before` the ended task
     that has had the name until now. `push` is told what happens to the task, from its acceptance on. Among
-    waiting runs a higher `priority` begins first. `extensions` are the URIs of those that the caller named and the agent has.
+    waiting runs a higher `priority` begins first. `extensions` are the URIs of those that the caller named
+    and the agent has.
     """
 
     release: Release

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from a2a_cloud.model.principal import Principal, Role
+from a2a_cloud.model.principal import Permission, Principal
 
 
 class Scope(Struct, frozen=True):
@@ -29,6 +29,6 @@ def owner_scope(principal: Principal, org_no: int) -> Scope:
 
 def reader_scope(principal: Principal, org_no: int) -> Scope:
     """What `principal` may see in organisation `org_no`: all of it for its admins, else their own."""
-    if principal.role is Role.ADMIN and principal.org_no == org_no:
+    if principal.may(Permission.READ_RUNS) and principal.org_no == org_no:
         return Scope(org=org_no)
     return owner_scope(principal, org_no)

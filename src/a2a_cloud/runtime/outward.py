@@ -118,6 +118,8 @@ def place(url: str, field: str = "url") -> Place:
                 why = "has to begin with https:// or http://"
             elif "@" in parts.netloc:
                 why = "holds a user's name or password"
+            elif "%" in parts.netloc or "[" in parts.netloc[1:]:
+                why = "holds characters that a host can't have"
             elif port == 0:
                 why = "names the port 0"
             else:

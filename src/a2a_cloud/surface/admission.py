@@ -16,6 +16,7 @@ from a2a_cloud.model.problem import (
     VersionEnded,
 )
 from a2a_cloud.model.release import Release, Visibility
+from a2a_cloud.surface.front_names import numbered
 from a2a_cloud.surface.ports import Identity, Registry
 from a2a_cloud.surface.request import Headers
 
@@ -77,8 +78,8 @@ class Admission:
     def _exactly(self, wanted: bytes, release: Release, name: str, principal: Principal) -> Release:
         """A release by its number (`A2A-Release: 7`, or `7--` in front of the name): for people of the
         agent's organisation. Raises AgentNotFound, ReleaseNotFound, InvalidRequest."""
-        numbered = name[:1].isdigit()
-        if not wanted and not numbered:
+        by_number = numbered(name)
+        if not wanted and not by_number:
             return release  # A name may have `--` in it.
         if principal.org_no != release.org_no:
             if release.manifest.visibility is not Visibility.PUBLIC:
@@ -94,7 +95,7 @@ class Admission:
         text = wanted.strip().decode("latin-1")
         if not (text.isascii() and text.isdigit() and len(text) < 10):
             raise InvalidRequest("A2A-Release is no number of a release.", remedy="Send A2A-Release: 3.")
-        if numbered and name.partition("--")[0] != text:
+        if by_number and name.partition("--")[0] != text:
             raise InvalidRequest("The address and A2A-Release name different releases.")
         agent = self._registry.agent(f"{release.org}.{release.name}", release.org_no)
         return self._registry.release(agent, int(text))

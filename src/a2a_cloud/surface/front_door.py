@@ -10,7 +10,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from a2a_cloud.model.principal import ANONYMOUS, Principal
-from a2a_cloud.model.problem import Internal, InvalidRequest, Problem
+from a2a_cloud.model.problem import AgentNotFound, Internal, InvalidRequest, Problem
 from a2a_cloud.model.release import Release
 from a2a_cloud.surface.a2a import jsonrpc as a2a_jsonrpc
 from a2a_cloud.surface.a2a.cards import JWKS
@@ -18,7 +18,7 @@ from a2a_cloud.surface.a2a.cards import PATHS as CARD_PATHS
 from a2a_cloud.surface.admission import Admission, private, refusal
 from a2a_cloud.surface.agent_routes import AgentRoutes
 from a2a_cloud.surface.api.cold import ColdRoutes
-from a2a_cloud.surface.front_names import qualified
+from a2a_cloud.surface.front_names import numbered, qualified
 from a2a_cloud.surface.hosts import Hosts
 from a2a_cloud.surface.links import AgentLinks, Links
 from a2a_cloud.surface.pages.routes import wants_page
@@ -151,7 +151,10 @@ class FrontDoor:
         if "%" in name:
             name = segment(name)
         if request.route == "hooks":
-            principal = ANONYMOUS  # Senders of webhooks may have an Authorization of their own making.
+            # Senders of webhooks may have an Authorization of their own making, and choose no release.
+            if numbered(name):
+                raise AgentNotFound.of(name)
+            principal = ANONYMOUS
         else:
             principal = self.admission.principal(request.authorization, request.api_key)
         request.principal = principal

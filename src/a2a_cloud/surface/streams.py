@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-from a2a_cloud.model.principal import Principal, Role
+from a2a_cloud.model.principal import Permission, Principal
 from a2a_cloud.model.problem import Busy, Problem
 from a2a_cloud.model.run import AttemptEvent, StatusEvent, TextEvent
 from a2a_cloud.model.scope import Scope
@@ -73,7 +73,7 @@ class Streams:
     def check(self, principal: Principal) -> None:
         """Raises Busy when `principal` has as many streams open as they may."""
         limits = self._limits
-        most = limits.streams_admin if principal.role is Role.ADMIN else limits.streams
+        most = limits.streams_admin if principal.may(Permission.MANAGE_RUNS) else limits.streams
         if self._by_principal[principal.no] >= most:
             raise Busy(
                 f"{most} streams of yours are open already.",

@@ -1,4 +1,4 @@
-"""Skills that show what MCP makes of a skill: results of each shape, files, artifacts, questions, slow ones."""
+"""Skills that show what MCP makes of a skill: results of each shape, files, artifacts, questions."""
 
 from __future__ import annotations
 

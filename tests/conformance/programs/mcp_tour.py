@@ -1,4 +1,4 @@
-"""The official mcp client over Streamable HTTP, in the era that is asked for: what it sees, a JSON object a line.
+"""The official mcp client over Streamable HTTP, in the era that is asked for: what it sees, JSON by line.
 
 Runs in the environment `mcp`, imports nothing of ours. `mcp_tour.py URL legacy|2026-07-28`, the key in TOKEN.
 """

@@ -28,6 +28,8 @@ PYTHON_GENERATOR = "openapi-python-client==0.29.1"
 TYPESCRIPT_GENERATOR = "openapi-typescript@7.13.0"
 _FETCH = "0.17.0"
 _TYPESCRIPT = "5.9.3"
+#: The list of the files that make up a client, beside them: what a later --force may replace.
+_MADE = ".a2a-client.json"
 #: Seconds for the generator, the time that it takes to fetch it included.
 _PATIENCE = 300.0
 
@@ -57,17 +59,12 @@ export function connect(options: ClientOptions & {{ key?: string }} = {{}}) {{
 @click.argument("agent", required=False, default="", shell_complete=agent_names)
 @click.option("--lang", required=True, type=click.Choice(["python", "typescript"]), help="Its language.")
 @click.option("--out", default="", metavar="DIR", help="Where it is written. [./AGENT-client]")
-@click.option("--force", is_flag=True, help="Write over a client that is there.")
+@click.option("--force", is_flag=True, help="Write over a client that this command made.")
 def client_command(options: Options, agent: str, lang: str, out: str, force: bool) -> int:
     """Write a typed client of AGENT, made from its OpenAPI document by a public generator."""
     agent = agent_named(agent)
     folder = Path(out or f"{_plain(agent, '-')}-client").expanduser()
-    if folder.exists() and not (force and folder.is_dir()) and (not folder.is_dir() or any(folder.iterdir())):
-        raise Failure(
-            Exit.USAGE,
-            f"{folder} is there already.",
-            remedy="Write over it with --force, or name another --out.",
-        )
+    earlier = _earlier(folder, force)
     body = options.ask(lambda platform: platform.bytes("GET", f"{agent_path(agent)}/openapi.json"))
     document: Any = json.loads(body)
     with tempfile.TemporaryDirectory(prefix="a2a-client-") as place:
@@ -79,9 +76,7 @@ def client_command(options: Options, agent: str, lang: str, out: str, force: boo
         else:
             warnings = _typescript(agent, source, made, document)
         shutil.copy(source, made / "openapi.json")
-        if force and folder.is_dir():
-            shutil.rmtree(folder)
-        shutil.copytree(made, folder, dirs_exist_ok=True)
+        _put(made, folder, earlier)
     for line in warnings:
         say(clean_line(line))
     if options.json:
@@ -90,6 +85,37 @@ def client_command(options: Options, agent: str, lang: str, out: str, force: boo
     put(clean_line(str(folder)))
     say(clean_line(_how(lang, folder, agent)))
     return int(Exit.OK)
+
+
+def _earlier(folder: Path, force: bool) -> list[str]:
+    """The files that this command wrote there before; [] for a new or empty folder. Raises Failure."""
+    try:
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            return []
+        files: Any = json.loads((folder / _MADE).read_bytes())["files"]
+        if force:
+            return [str(name) for name in files]
+        remedy = "Write over it with --force, or name another --out."
+    except (OSError, ValueError, LookupError, TypeError):
+        remedy = "It is no client that this command made: name another --out."
+    raise Failure(Exit.USAGE, f"{folder} is there already.", remedy=remedy)
+
+
+def _put(made: Path, folder: Path, earlier: list[str]) -> None:
+    """Put what was made where it belongs, in the place of the earlier client's files and no others."""
+    files = sorted(str(path.relative_to(made)) for path in made.rglob("*") if path.is_file())
+    (made / _MADE).write_text(json.dumps({"files": files}, indent=1) + "\n", encoding="utf-8")
+    try:
+        own = folder.resolve()
+        for name in {*earlier} - {*files}:
+            path = folder / name
+            if path.parent.resolve().is_relative_to(own):
+                path.unlink(missing_ok=True)
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+    except OSError as error:
+        raise Failure(
+            Exit.FAILED, f"{folder} can't be written: {error}.", remedy="Name another --out."
+        ) from None
 
 
 def _how(lang: str, folder: Path, agent: str) -> str:

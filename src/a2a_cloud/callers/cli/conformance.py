@@ -123,12 +123,13 @@ def _document(one: Result) -> dict[str, Any]:
 
 
 def _key(options: Options, url: str, key_file: str) -> str:
-    """The key for the agent's origin, "" when none is known."""
-    from a2a_cloud.client.profile import origin, resolve
+    """The key for the agent's origin, "" when none is known: A2A_KEY alone is for one's own platform."""
+    from a2a_cloud.callers.cli.outside import target_of
+    from a2a_cloud.client.profile import resolve
 
     if key_file:
-        return resolve(url=origin(url), key_file=key_file).key
-    return resolve(url=origin(url), key=options.key, key_file=options.key_file).key
+        return resolve(url=url, key_file=key_file).key
+    return target_of(options, url).key
 
 
 def _prefixes(behaviours: tuple[str, ...]) -> dict[str, str]:

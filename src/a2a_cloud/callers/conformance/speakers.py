@@ -1,7 +1,8 @@
 """One binding of A2A 1.0 each, as thin as can be: operation and ProtoJSON params in, ProtoJSON out.
 
 Nothing is repaired on the way: what the server sent is what the cases see. No redirects, no cookies; an
-answer has at most 16 MB and 20 s. The key goes only to the host of the card.
+answer has at most 16 MB and 20 s. The key goes only to the origin of the card (by gRPC: to its host, and in
+clear text only where the card came so).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import aiohttp
 
 from a2a_cloud.callers.conformance.said import Broken, Refusal, of_grpc, of_http, of_jsonrpc, reason_of
 from a2a_cloud.client.events import SseParser, StreamBroken
+from a2a_cloud.client.profile import NotConfigured, origin
 from a2a_cloud.client.shapes import obj, text
 
 LARGEST: Final = 16 << 20
@@ -57,19 +59,25 @@ class Speaker(Protocol):
 class Http:
     """Requests to one agent, for both bindings over HTTP and for the card."""
 
-    def __init__(self, session: aiohttp.ClientSession, host: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, origin: str) -> None:
         self._session = session
-        self._host = host
+        self._origin = origin
 
     def open(self, method: str, url: str, *, key: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
-        """A request as a context manager; the key is sent to the card's host alone."""
+        """A request as a context manager; the key is sent to the card's origin alone."""
         sent = dict(headers)
-        if key and (urlsplit(url).hostname or "") == self._host:
+        if key and self._own(url):
             sent["Authorization"] = f"Bearer {key}"
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE)
         return self._session.request(
             method, url, data=body, headers=sent, allow_redirects=False, timeout=timeout
         )
+
+    def _own(self, url: str) -> bool:
+        try:
+            return origin(url) == self._origin
+        except NotConfigured:
+            return False
 
     async def fetch(
         self,
@@ -205,14 +213,16 @@ class Grpc:
 
     binding = "GRPC"
 
-    def __init__(self, url: str, tenant: str, host: str) -> None:
+    def __init__(self, url: str, tenant: str, card: str) -> None:
         import grpc
         from grpc import aio
 
         secure = url.startswith("https://")
         target = url.partition("://")[2] if "://" in url else url
         self._target = target.rstrip("/")
-        self._trusted = (urlsplit(f"//{self._target}").hostname or "") == host
+        own = urlsplit(card)
+        same = urlsplit(f"//{self._target}").hostname == own.hostname
+        self._trusted = same and (secure or own.scheme == "http")
         self._tenant = tenant
         self._channel: Any = (
             aio.secure_channel(self._target, grpc.ssl_channel_credentials())

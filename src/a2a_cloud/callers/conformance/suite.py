@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
-from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -23,6 +22,7 @@ from a2a_cloud.callers.conformance.said import Broken, Refusal
 from a2a_cloud.callers.conformance.speakers import Grpc, Http, JsonRpc, Rest, Speaker, parsed
 from a2a_cloud.callers.conformance.trial import CASES, Agent, Case, Failed, Skipped, Trial
 from a2a_cloud.client.localhost import LocalhostResolver
+from a2a_cloud.client.profile import NotConfigured, origin
 from a2a_cloud.client.shapes import obj, text
 
 #: Importing them has put their cases on the list.
@@ -64,18 +64,17 @@ async def agent_at(
     webhook_host: str = "127.0.0.1",
 ) -> AsyncGenerator[Agent]:
     """The agent whose card is at `url`, or below it. Raises NoAgent."""
-    own = urlsplit(url)
-    if own.scheme not in ("http", "https") or not own.hostname:
-        raise NoAgent(
-            f"{url} is no address of an agent.", "Write one such as http://127.0.0.1:8470/agents/x."
-        )
+    try:
+        own = origin(url)
+    except NotConfigured as error:
+        raise NoAgent(error.detail, "Write one such as http://127.0.0.1:8470/agents/x.") from None
     address = url if url.endswith(".json") else url.rstrip("/") + WELL_KNOWN
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(resolver=LocalhostResolver(), limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "a2a-cloud conformance"},
     ) as session:
-        http = Http(session, own.hostname)
+        http = Http(session, own)
         try:
             status, _, body = await http.fetch("GET", address, key=key)
             card = obj(parsed(body)) if status == 200 else {}
@@ -89,7 +88,10 @@ async def agent_at(
             binding, where, tenant = (text(one.get(n)) for n in ("protocolBinding", "url", "tenant"))
             if binding in agent.speakers or binding not in bindings:
                 continue
-            agent.speakers[binding] = _speaker(binding, http, where, tenant, own.hostname)
+            try:
+                agent.speakers[binding] = _speaker(binding, http, where, tenant, url)
+            except ValueError:
+                raise NoAgent(f"The card's {binding} interface is at {where!r}, which is no address.") from None
         if not agent.speakers:
             raise NoAgent(
                 "The card lists no interface of A2A 1.0 that is asked for.",
@@ -103,9 +105,9 @@ async def agent_at(
                     await speaker.close()
 
 
-def _speaker(binding: str, http: Http, url: str, tenant: str, host: str) -> Speaker:
+def _speaker(binding: str, http: Http, url: str, tenant: str, card: str) -> Speaker:
     if binding == "GRPC":
-        return Grpc(url, tenant, host)
+        return Grpc(url, tenant, card)
     return JsonRpc(http, url, tenant) if binding == "JSONRPC" else Rest(http, url, tenant)
 
 

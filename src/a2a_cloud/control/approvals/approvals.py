@@ -31,7 +31,7 @@ from a2a_cloud.model.approval import (
 )
 from a2a_cloud.model.grant import Widening
 from a2a_cloud.model.ports import Clock, Ids
-from a2a_cloud.model.principal import Principal, Role
+from a2a_cloud.model.principal import Permission, Principal
 from a2a_cloud.model.problem import ApprovalClosed, Busy, Forbidden, Unavailable
 from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.model.stamp import stamp
@@ -192,7 +192,7 @@ class Approvals:
         as long as was asked. The same decision said again by the same person gives the same outcome.
         Raises ApprovalNotFound, ApprovalClosed, Forbidden, InvalidParams, StorageFull, Unavailable.
         """
-        if by.role is not Role.ADMIN:
+        if not by.may(Permission.DECIDE):
             raise Forbidden("Only admins decide approvals.", remedy="Use an admin's key.")
         vote = Vote(by.label, self._clock.now(), verdict, note.strip())
         return await self._carried_out(self._vote(approval_id, by.org_no, vote, narrowed, seconds))

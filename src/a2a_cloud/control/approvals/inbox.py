@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from a2a_cloud.control.approvals.rows import ApprovalRows
 from a2a_cloud.model.approval import Approval, ApprovalState
-from a2a_cloud.model.principal import Principal, Role
+from a2a_cloud.model.principal import Permission, Principal
 from a2a_cloud.model.problem import ApprovalNotFound, InvalidParams
 from a2a_cloud.model.scope import Scope
 
@@ -81,7 +81,7 @@ class Inbox:
 
 
 def _seen(by: Principal) -> tuple[Scope, str]:
-    return Scope(org=by.org_no), "" if by.role is Role.ADMIN else by.label
+    return Scope(org=by.org_no), "" if by.may(Permission.DECIDE) else by.label
 
 
 def _known(state: str) -> str:

@@ -8,7 +8,7 @@ from a2a_cloud.control.approvals.policy import Rule
 from a2a_cloud.control.approvals.rows import ApprovalRows, Rules, add_rules
 from a2a_cloud.control.approvals.rules import read_rules
 from a2a_cloud.model.ports import Clock
-from a2a_cloud.model.principal import Principal, Role
+from a2a_cloud.model.principal import Permission, Principal
 from a2a_cloud.model.problem import Forbidden
 from a2a_cloud.storage.journal.port import Journal
 
@@ -45,7 +45,7 @@ class Rulebook:
     async def put(self, by: Principal, text: str) -> Rules:
         """A new version; returns when it is on disk and in force. The same text makes none. Raises
         Forbidden, InvalidParams with line and key."""
-        if by.role is not Role.ADMIN:
+        if not by.may(Permission.MANAGE_POLICY):
             raise Forbidden("Only admins change the rules of approvals.", remedy="Use an admin's key.")
         read_rules(text)
         async with self._lock:

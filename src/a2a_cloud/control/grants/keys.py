@@ -22,6 +22,7 @@ from msgspec import Meta, Struct
 
 from a2a_cloud.model.ports import Clock, Entropy
 from a2a_cloud.model.problem import InvalidParams, Unavailable
+from a2a_cloud.ops import private_file
 from a2a_cloud.wire.grant import GrantKey
 
 #: Longer than the longest run (7 days), so that no living grant loses its key.
@@ -90,7 +91,8 @@ class GrantKeys:
                 stored = _read(path).keys if os.path.lexists(path) else []
                 if not (first and stored):  # else another process was faster: its key is the one
                     stored = self._with_new(org, stored)
-                    _write(path, msgspec.json.encode(_File(org, stored)), self._entropy)
+                    body = msgspec.json.encode(_File(org, stored))
+                    private_file.replace(path, body, self._entropy)
         except OSError as error:
             raise _cannot_use(self._folder, error) from None
         self._take(_File(org, stored))
@@ -144,23 +146,12 @@ def _locked(folder: Path) -> Generator[None]:
 
 
 def _read(path: Path) -> _File:
-    try:
-        # O_NONBLOCK: a pipe in the file's place must not hang the start.
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise Unavailable(
-            f"The grant keys {path} can't be opened: {error.strerror}.",
-            remedy="Make it a plain file that belongs to the user who runs the platform.",
-        ) from None
-    with os.fdopen(handle, "rb") as opened:
-        found = os.fstat(opened.fileno())
-        if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) & 0o077:
-            raise Unavailable(
-                f"Others may read the grant keys {path}, or it is no plain file.",
-                remedy=f"If nobody has read it: chmod 600 {path}. Otherwise move it away: a new key is made, "
-                "and runs that wait go on with new grants.",
-            )
-        data = opened.read(_MAX_FILE + 1)
+    data = private_file.read(
+        path,
+        "which holds grant keys",
+        "move it away: a new key is made, and runs that wait go on with new grants.",
+        _MAX_FILE,
+    )
     try:
         file = msgspec.json.decode(data, type=_File)
         if file.org != path.stem or not file.keys or file.keys[0].until is not None:
@@ -172,26 +163,6 @@ def _read(path: Path) -> _File:
             "of the organisation ends.",
         ) from None
     return file
-
-
-def _write(path: Path, data: bytes, entropy: Entropy) -> None:
-    """Aside first, readable by us alone from its first moment, then in its place: whole or not at all."""
-    aside = path.with_name(f".{path.name}.{entropy.bytes(8).hex()}")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _cannot_use(folder: Path, error: OSError) -> Unavailable:

@@ -8,14 +8,15 @@ new `kid`. Signatures are deterministic (RFC 6979), so that the same card has th
 from __future__ import annotations
 
 import json
+import os
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from a2a_cloud.control.identity.key_file import read_key_file, write_key_file
 from a2a_cloud.model.ports import Entropy
 from a2a_cloud.model.problem import Unavailable
+from a2a_cloud.ops import private_file
 from a2a_cloud.wire.jcs import jcs
 from a2a_cloud.wire.jws import b64url, b64url_decode
 
@@ -67,12 +68,7 @@ class CardKey:
     def _key(self) -> EllipticCurvePrivateKey:
         from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
 
-        stored = read_key_file(self._path)
-        if stored is None:
-            # 16 bytes more than needed: the remainder is as good as even.
-            secret = int.from_bytes(self._entropy.bytes(_SIZE + 16)) % (_ORDER - 1) + 1
-            text = json.dumps({"kty": "EC", "crv": "P-256", "d": b64url(secret.to_bytes(_SIZE)).decode()})
-            stored = write_key_file(self._path, text.encode() + b"\n", self._entropy)
+        stored = self._stored()
         try:
             found: Any = json.loads(stored)
             secret = int.from_bytes(b64url_decode(str(cast("dict[str, Any]", found)["d"])))
@@ -81,4 +77,24 @@ class CardKey:
             raise Unavailable(
                 f"The card key {self._path} is damaged: {error}.",
                 remedy="Move it away: a new one is made at the next start, and cards are signed with it.",
+            ) from None
+
+    def _stored(self) -> bytes:
+        """What is in the file, which is made first where there is none."""
+        try:
+            if not os.path.lexists(self._path):
+                # 16 bytes more than needed: the remainder is as good as even.
+                secret = int.from_bytes(self._entropy.bytes(_SIZE + 16)) % (_ORDER - 1) + 1
+                text = json.dumps({"kty": "EC", "crv": "P-256", "d": b64url(secret.to_bytes(_SIZE)).decode()})
+                private_file.create(self._path, text.encode() + b"\n", self._entropy)
+            return private_file.read(
+                self._path,
+                "the key that signs cards, so what it signs proves nothing",
+                "move it away, and a new key is made at the next start.",
+            )
+        except OSError as error:
+            raise Unavailable(
+                f"The key {self._path} can't be used: {error.strerror or error}.",
+                remedy="Make it a plain file that belongs to the user who runs the platform, on a disk with "
+                "space.",
             ) from None

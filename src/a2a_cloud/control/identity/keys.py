@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import errno
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +20,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from a2a_cloud.model.ports import Clock, Entropy
-from a2a_cloud.model.principal import ANONYMOUS, DEFAULT_ORG, MAX_PRIORITY, Principal, Role
+from a2a_cloud.model.principal import ANONYMOUS, DEFAULT_ORG, MAX_PRIORITY, Permission, Principal, Role
 from a2a_cloud.model.problem import (
     Forbidden,
     InvalidParams,
@@ -32,6 +30,7 @@ from a2a_cloud.model.problem import (
     Unavailable,
 )
 from a2a_cloud.model.scope import SYSTEM, Scope
+from a2a_cloud.ops import private_file
 from a2a_cloud.storage.journal.port import Op
 from a2a_cloud.storage.sql import statements as sql
 from a2a_cloud.storage.sql.reader import Reader, StoredKey
@@ -236,7 +235,7 @@ class Identity:
                 _, token = await self._create(
                     "admin", DEFAULT_ORG, Role.ADMIN, "made at start", "platform", MAX_PRIORITY
                 )
-                _keep(path, token)
+                private_file.replace(path, f"{token}\n".encode(), self._entropy)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise (StorageFull if full else Unavailable)(
@@ -254,20 +253,7 @@ class Identity:
             who = self.authenticate(token)
         except (FileNotFoundError, Unauthenticated):
             return None
-        return token if who.role is Role.ADMIN and who.org == DEFAULT_ORG else None
-
-
-def _keep(path: Path, token: str) -> None:
-    """Write the key's file, whole or not at all."""
-    aside = path.with_name(path.name + ".new")
-    with contextlib.suppress(FileNotFoundError):
-        aside.unlink()
-    descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(token + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+        return token if who.may(Permission.MANAGE_PLATFORM) and who.org == DEFAULT_ORG else None
 
 
 def _governed(by: Principal) -> Scope:
@@ -277,7 +263,7 @@ def _governed(by: Principal) -> Scope:
 
 
 def _admin(by: Principal) -> None:
-    if by.role is not Role.ADMIN:
+    if not by.may(Permission.MANAGE_KEYS):
         raise Forbidden(
             "Keys are made and seen by admins.",
             remedy="Use an admin's key, such as the one in $A2A_DATA/admin.key.",

@@ -15,6 +15,7 @@ from typing import cast
 
 from a2a_cloud.model.ports import Entropy
 from a2a_cloud.model.problem import Problem, Unavailable
+from a2a_cloud.ops import private_file
 from a2a_cloud.wire.canonical import parse_strict
 from a2a_cloud.wire.jws import Jwk, Signer, private_key, public_jwk, public_key
 
@@ -44,7 +45,8 @@ class SigningKeys:
             _refuse_open_folder(folder)
             path = folder / KEY_FILE
             if not os.path.lexists(path):
-                _create(path, Signer(entropy.bytes(_KEY_BYTES)), entropy)
+                new = Signer(entropy.bytes(_KEY_BYTES))
+                private_file.create(path, _dump(new.private_jwk()), entropy)
             return cls(folder, _read_private(path), _read_retired(folder / RETIRED))
         except OSError as error:
             raise _cannot_use(folder, error) from None
@@ -64,8 +66,8 @@ class SigningKeys:
         try:
             retired = self._folder / RETIRED
             retired.mkdir(mode=0o700, exist_ok=True)
-            _replace(retired / f"{old.kid}.jwk", _dump(old.jwk()), entropy)
-            _replace(self._folder / KEY_FILE, _dump(new.private_jwk()), entropy)
+            private_file.replace(retired / f"{old.kid}.jwk", _dump(old.jwk()), entropy)
+            private_file.replace(self._folder / KEY_FILE, _dump(new.private_jwk()), entropy)
             return SigningKeys.open(self._folder, entropy)
         except OSError as error:
             raise _cannot_use(self._folder, error) from None
@@ -85,69 +87,18 @@ def _refuse_open_folder(folder: Path) -> None:
         )
 
 
-def _create(path: Path, signer: Signer, entropy: Entropy) -> None:
-    """Write the key aside, then link it into place: it is there whole or not at all, and of two that
-    race the second finds the first one's."""
-    aside = _write_aside(path, _dump(signer.private_jwk()), entropy)
-    try:
-        os.link(aside, path)
-    except FileExistsError:
-        return
-    finally:
-        aside.unlink()
-    _sync_folder(path.parent)
-
-
-def _replace(path: Path, data: bytes, entropy: Entropy) -> None:
-    os.replace(_write_aside(path, data, entropy), path)
-    _sync_folder(path.parent)
-
-
-def _write_aside(path: Path, data: bytes, entropy: Entropy) -> Path:
-    """A new file next to `path` with `data` on disk, readable by us alone from its first moment."""
-    aside = path.with_name(f".{path.name}.{entropy.bytes(8).hex()}")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    return aside
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _read_private(path: Path) -> Signer:
     try:
-        # O_NONBLOCK: a pipe in the key's place must not hang the start.
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        data = private_file.read(
+            path,
+            "the key that signs receipts, so what it signs proves nothing",
+            "move it away, and a new key is made at the next start.",
+        )
     except OSError as error:
         raise Unavailable(
             f"The signing key {path} can't be opened: {error.strerror}.",
             remedy="Make it a plain file that belongs to the user who runs the platform.",
         ) from None
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise Unavailable(
-                f"The signing key {path} is not a plain file.", remedy="Put the key file itself there."
-            )
-        if stat.S_IMODE(found.st_mode) & 0o077:
-            raise Unavailable(
-                f"Others may read the signing key {path}, so what it signs proves nothing.",
-                remedy=f"If nobody has read it: chmod 600 {path}. "
-                "Otherwise move it away, and a new key is made at the next start.",
-            )
-        data = file.read(_MAX_FILE + 1)
     try:
         return private_key(_parse(data))
     except ValueError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from a2a_cloud.model.ports import Entropy
 from a2a_cloud.model.problem import Unavailable
+from a2a_cloud.ops import private_file
 
 KEY_FILE = "secrets.key"
 _BYTES = 32
@@ -38,7 +39,7 @@ def open_key(folder: Path, entropy: Entropy, *, needed: bool) -> bytes:
                     remedy="Restore the file from a backup. Without one the secrets are lost: see "
                     "docs/egress.md, 'A lost key'.",
                 )
-            _create(path, entropy)
+            private_file.create(path, entropy.bytes(_BYTES).hex().encode() + b"\n", entropy)
         return _read(path)
     except OSError as error:
         raise Unavailable(
@@ -47,40 +48,10 @@ def open_key(folder: Path, entropy: Entropy, *, needed: bool) -> bytes:
         ) from None
 
 
-def _create(path: Path, entropy: Entropy) -> None:
-    """Aside first, readable by us alone from its first moment, then linked: of two that race the second
-    finds the first one's."""
-    aside = path.with_name(f".{path.name}.{entropy.bytes(8).hex()}")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(entropy.bytes(_BYTES).hex().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(aside, path)
-    except FileExistsError:
-        return
-    finally:
-        aside.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def _read(path: Path) -> bytes:
-    # O_NONBLOCK: a pipe in the file's place must not hang the start.
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) & 0o077:
-            raise Unavailable(
-                f"Others may read the key of the secrets, {path}, or it is no plain file.",
-                remedy=f"If nobody has read it: chmod 600 {path}. Otherwise change the secrets where they "
-                "come from too.",
-            )
-        text = file.read(128)
+    text = private_file.read(
+        path, "the key of the secrets", "change the secrets where they come from too.", 128
+    )
     if not _TEXT(text):
         raise Unavailable(
             f"The key of the secrets, {path}, is damaged.", remedy="Restore the file from a backup."

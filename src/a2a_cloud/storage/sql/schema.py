@@ -12,7 +12,21 @@ import sqlite3
 from collections.abc import Sequence
 
 from a2a_cloud.model.problem import Unavailable
-from a2a_cloud.storage.sql.slices import APPROVALS, GRANTS, HOOKS, NAMES, PUSH, SECRETS
+from a2a_cloud.storage.sql.slices import (
+    APPROVALS,
+    GRANTS,
+    HOOKS,
+    LIMITS,
+    NAMES,
+    OAUTH,
+    ORGS,
+    PEOPLE,
+    PRIORITY,
+    PUSH,
+    REGISTRY,
+    SECRETS,
+    SERVICES,
+)
 from a2a_cloud.storage.workspaces.rows import MIGRATION as WORKSPACES
 
 #: Events of a run are numbered below 2**SEQ_BITS.
@@ -121,12 +135,11 @@ MIGRATIONS: tuple[str, ...] = (
     # Grants, approvals, secrets, workspaces.
     GRANTS + APPROVALS + SECRETS + WORKSPACES,
     # Older dialects' names of tasks and sessions, push notifications, webhooks that came in.
-    NAMES
-    + PUSH
-    + HOOKS
-    + "ALTER TABLE api_key ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
-    + "UPDATE api_key SET priority=10 WHERE role='admin';",
+    NAMES + PUSH + HOOKS + PRIORITY,
+    # People and what they sign in with, OAuth, organisations, limits, agents' identities, the registry.
+    PEOPLE + OAUTH + ORGS + LIMITS + SERVICES + REGISTRY,
 )
+
 
 VERSION = len(MIGRATIONS)
 

@@ -109,3 +109,27 @@ HOOKS = """
     CREATE INDEX hook_owner ON hook(org, owner);
     CREATE INDEX hook_old_key ON hook(old_key) WHERE old_key IS NOT NULL;
     """
+
+#: control/identity/keys.py
+PRIORITY = """
+    ALTER TABLE api_key ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+    UPDATE api_key SET priority=10 WHERE role='admin';
+    """
+
+#: control/people/rows.py
+PEOPLE = ""
+
+#: control/oauth/rows.py
+OAUTH = ""
+
+#: control/orgs/rows.py
+ORGS = ""
+
+#: control/limits/rows.py
+LIMITS = ""
+
+#: control/services/rows.py
+SERVICES = ""
+
+#: control/registry/rows.py
+REGISTRY = ""

@@ -86,7 +86,7 @@ def _scope(request: Request) -> Scope:
 def _open_one(session: Session) -> Session:
     if session.ended is not None:
         raise SessionEnded(
-            f"The session was ended at {stamp(session.ended)}; what was said in it is gone.",
+            f"The session was ended at {stamp(session.ended)}: it takes no messages and shows none.",
             remedy="Open a new one: POST /sessions.",
         )
     return session
@@ -126,11 +126,14 @@ async def _open(request: Request, operations: Operations) -> None:
 
 
 async def _end(request: Request, operations: Operations, session: Session) -> None:
-    if session.ended is None:
-        scope, agent_no = _scope(request), request.release.agent_no
-        for task_id in _living(request, operations, session):
-            with suppress(TaskNotCancelable):
-                await operations.services.runs.cancel(scope, agent_no, task_id)
+    scope, agent_no = _scope(request), request.release.agent_no
+    if session.ended is None:  # First of all: from here on it takes no message.
+        await _sessions(operations).end(scope, agent_no, session.id)
+    living = _living(request, operations, session)
+    for task_id in living:
+        with suppress(TaskNotCancelable):
+            await operations.services.runs.cancel(scope, agent_no, task_id)
+    if living:  # What they kept meanwhile goes too.
         await _sessions(operations).end(scope, agent_no, session.id)
     await request.answer(204, b"", JSON)
 
@@ -167,6 +170,8 @@ async def _say(request: Request, operations: Operations, session: Session) -> No
     """`POST …/messages`: answers with what the agent says, or at once with `?async=1`."""
     at_once = flag(request.query(), "async")
     message = await _message(request, operations, session)
+    # While the body came it may have been ended.
+    session = _open_one(_sessions(operations).find(_scope(request), request.release.agent_no, session.id))
     asking = operations.services.runs.tasks(
         _scope(request),
         request.release.agent_no,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from a2a_cloud.model.principal import Role
+from a2a_cloud.model.principal import Permission
 from a2a_cloud.model.problem import AgentNotFound, Forbidden, InvalidParams
 from a2a_cloud.model.release import Release, Visibility
 from a2a_cloud.model.stamp import stamp
@@ -77,7 +77,7 @@ async def logs(services: Services, request: Request, values: list[str]) -> tuple
     number, of the latest release unless another one or `all` is named. For admins of its organisation."""
     principal = request.principal
     agent = found_agent(services, request, values[0])
-    if principal.role is not Role.ADMIN:
+    if not principal.may(Permission.READ_LOGS):
         raise Forbidden("An agent's log is for admins of its organisation.", remedy="Use an admin's key.")
     query = request.query()
     wanted = query.get("release", "") or "latest"

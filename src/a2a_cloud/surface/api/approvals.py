@@ -10,7 +10,7 @@ import msgspec
 
 from a2a_cloud.model.approval import Approval, Verdict, document, story
 from a2a_cloud.model.grant import Widening
-from a2a_cloud.model.principal import Role
+from a2a_cloud.model.principal import Permission
 from a2a_cloud.model.problem import Forbidden, InvalidParams, Unavailable
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.api.approvals_port import Approvals, RulesRow
@@ -88,7 +88,7 @@ async def deny(services: Services, request: Request, values: list[str]) -> Answe
 
 async def policy(services: Services, request: Request, _values: list[str]) -> Answer:
     """`GET /api/v1/approvals/policy`: the organisation's rules."""
-    if request.principal.role is not Role.ADMIN:
+    if not request.principal.may(Permission.MANAGE_POLICY):
         raise Forbidden("The rules of approvals are for admins.", remedy="Use an admin's key.")
     return 200, _rules(_of(services).rulebook.text(request.principal.org_no))
 

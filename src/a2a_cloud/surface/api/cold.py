@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from a2a_cloud.model.principal import Principal, Role
+from a2a_cloud.model.principal import Permission, Principal
 from a2a_cloud.model.problem import Forbidden, NotFound, Unauthenticated
 from a2a_cloud.surface.api import (
     agents,
@@ -192,5 +192,5 @@ class ColdRoutes:
             raise Unauthenticated(
                 "Metrics need an admin key from here.", remedy="Send Authorization: Bearer KEY."
             )
-        if principal.role is not Role.ADMIN:
+        if not principal.may(Permission.MANAGE_PLATFORM):
             raise Forbidden("Metrics are for admins.", remedy="Use an admin's key.")

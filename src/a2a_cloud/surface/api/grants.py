@@ -18,7 +18,7 @@ from a2a_cloud.model.grant import (
     GrantFacts,
     Operation,
 )
-from a2a_cloud.model.principal import Role
+from a2a_cloud.model.principal import Permission
 from a2a_cloud.model.problem import Forbidden, InvalidParams, Malformed, Unavailable
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.api.grants_port import GrantOffice
@@ -186,11 +186,11 @@ def _office(services: Services) -> GrantOffice:
 def _subject(request: Request) -> str:
     """Whose grants: "" for all."""
     principal = request.principal
-    return "" if principal.role is Role.ADMIN else principal.label
+    return "" if principal.may(Permission.MANAGE_GRANTS) else principal.label
 
 
 def _admin(request: Request, why: str) -> None:
-    if request.principal.role is not Role.ADMIN:
+    if not request.principal.may(Permission.MANAGE_GRANTS):
         raise Forbidden(why, remedy="Use an admin's key.")
 
 

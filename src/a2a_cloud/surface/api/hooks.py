@@ -16,6 +16,7 @@ from a2a_cloud.model.problem import AgentNotFound, Forbidden, InvalidParams, Mal
 from a2a_cloud.model.release import Visibility
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.calls import find_skill
+from a2a_cloud.surface.front_names import numbered
 from a2a_cloud.surface.hooks_port import Hooks, Made
 from a2a_cloud.surface.narrowing import of_table
 from a2a_cloud.surface.ports import Services
@@ -68,6 +69,12 @@ async def create(services: Services, request: Request, _values: list[str]) -> An
     wanted = await _body(
         request, _new, '{"agent", "skill", "scheme", "secret"?, "label"?, "grant"?, "checks"?}'
     )
+    if numbered(wanted.agent):
+        raise InvalidParams(
+            "A hook is of an agent and not of one release.",
+            remedy="Leave the number out; name@2 stays with a major version.",
+            info={"field": "agent"},
+        )
     release = services.registry.serving(wanted.agent)
     if release.org_no != principal.org_no:
         if release.manifest.visibility is not Visibility.PUBLIC:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from a2a_cloud.model.principal import Role
+from a2a_cloud.model.principal import Permission, Role
 from a2a_cloud.model.problem import Forbidden, InvalidParams, Malformed
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.ports import KeyRow, Services
@@ -35,7 +35,7 @@ _decode = msgspec.json.Decoder(NewKey).decode
 async def whoami(_services: Services, request: Request, _values: list[str]) -> tuple[int, Any]:
     """`GET /api/v1/whoami`."""
     principal = request.principal
-    return 200, {"principal": principal.name, "org": principal.org, "role": principal.role.value}
+    return 200, {"principal": principal.name, "org": principal.org, "role": str(principal.role)}
 
 
 async def listed(services: Services, request: Request, _values: list[str]) -> tuple[int, Any]:
@@ -77,7 +77,7 @@ async def revoke(services: Services, request: Request, values: list[str]) -> tup
 
 
 def _admin(request: Request) -> None:
-    if request.principal.role is not Role.ADMIN:
+    if not request.principal.may(Permission.MANAGE_KEYS):
         raise Forbidden("Keys are for admins.", remedy="Use an admin's key.")
 
 

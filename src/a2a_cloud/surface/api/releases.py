@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from a2a_cloud.model.principal import DEFAULT_ORG, Principal, Role
+from a2a_cloud.model.principal import DEFAULT_ORG, Permission, Principal
 from a2a_cloud.model.problem import (
     AgentNotFound,
     Forbidden,
@@ -311,7 +311,7 @@ async def drop_variable(services: Services, request: Request, values: list[str])
 
 
 def _may_change(principal: Principal) -> None:
-    if principal.role is not Role.ADMIN:
+    if not principal.may(Permission.DEPLOY):
         raise Forbidden("Only admins change agents.", remedy="Use an admin's key.")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from a2a_cloud.model.principal import Role
+from a2a_cloud.model.principal import Permission
 from a2a_cloud.model.problem import Forbidden, InvalidParams, Malformed, Unavailable
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.api.secrets_port import SecretRow, Secrets
@@ -70,7 +70,7 @@ async def drop(services: Services, request: Request, values: list[str]) -> Answe
 
 
 def _of(services: Services, request: Request) -> Secrets:
-    if request.principal.role is not Role.ADMIN:
+    if not request.principal.may(Permission.MANAGE_SECRETS):
         raise Forbidden("Secrets are for admins.", remedy="Use an admin's key.")
     if services.secrets is None:
         raise Unavailable("This platform has no store of secrets.")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from a2a_cloud.model.principal import Principal, Role
+from a2a_cloud.model.principal import Permission, Principal
 from a2a_cloud.model.problem import (
     FileNotFound,
     Forbidden,
@@ -262,7 +262,7 @@ async def opened(services: Services, request: Request, name: str) -> Workspace:
 
 def may_write(principal: Principal) -> None:
     """Raises Forbidden."""
-    if principal.role is not Role.ADMIN:
+    if not principal.may(Permission.MANAGE_FILES):
         raise Forbidden("Only admins change workspaces from outside.", remedy="Use an admin's key.")
 
 

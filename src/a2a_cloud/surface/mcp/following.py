@@ -10,6 +10,7 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import Struct
 
 from a2a_cloud.model.problem import CapabilityRequired, Forbidden, InvalidParams, Problem, Refused
@@ -30,6 +31,7 @@ from a2a_cloud.wire.mcp_schema import Json
 if TYPE_CHECKING:
     from a2a_cloud.surface.mcp.streaming import Calls
 
+_canonical = msgspec.json.Encoder(order="sorted").encode
 #: How long an answer is waited for before a stream, or a task, takes its place.
 PATIENCE = 3.0
 #: How long a client's user may take to answer what a call asked.
@@ -48,9 +50,29 @@ class State(Struct, array_like=True):
     until: int
 
 
-def digest(method: str, name: str, arguments: bytes) -> str:
-    """What identifies a request, so that its state fits no other."""
-    return sha256(f"{method}\0{name}\0".encode() + arguments).hexdigest()[:32]
+class Identity:
+    """What identifies a request, so that its state fits no other; worked out when it is wanted."""
+
+    __slots__ = ("_arguments", "_method", "_name", "_text")
+
+    def __init__(self, method: str, name: str, arguments: bytes) -> None:
+        self._method = method
+        self._name = name
+        self._arguments = arguments
+        self._text = ""
+
+    @property
+    def text(self) -> str:
+        """The same for the same arguments, however they are written."""
+        if not self._text:
+            with suppress(msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+                self._arguments = _canonical(msgspec.json.decode(self._arguments))
+            head = f"{self._method}\0{self._name}\0".encode()
+            self._text = sha256(head + self._arguments).hexdigest()[:32]
+        return self._text
+
+
+NOBODY = Identity("", "", b"")
 
 
 class Following:
@@ -62,8 +84,14 @@ class Following:
         self.collected = questions.Collected()
         self.calls: Calls
 
-    async def answer(self, asking: Asking, work: Work, identity: str = "") -> None:
+    async def answer(self, asking: Asking, work: Work, identity: Identity = NOBODY) -> None:
         """Answers the request with what comes of the work."""
+        if asking.session is None:
+            return await self._answer(asking, work, identity)
+        with self.calls.pending(asking.session.nonce, asking.id, work):
+            return await self._answer(asking, work, identity)
+
+    async def _answer(self, asking: Asking, work: Work, identity: Identity) -> None:
         await work.accepted()
         if work.offered.task == "must" and asking.modern:
             return await self._task(asking, work)
@@ -91,7 +119,7 @@ class Following:
         body = tasks.document(work, modern=True)
         await asking.answer({"resultType": "task", **body})
 
-    async def conclude(self, asking: Asking, work: Work, identity: str) -> bytes | None:
+    async def conclude(self, asking: Asking, work: Work, identity: Identity) -> bytes | None:
         """The answer to the request, whole; None: the run goes on, with an answer that it had asked for."""
         try:
             look = work.look()
@@ -108,7 +136,7 @@ class Following:
             return b'{"jsonrpc":"2.0","id":' + asking.id + b',"error":' + encode(fault) + b"}"
         return None
 
-    async def _meet(self, asking: Asking, work: Work, look: Look, identity: str) -> Json | None:
+    async def _meet(self, asking: Asking, work: Work, look: Look, identity: Identity) -> Json | None:
         """What the client is told of a run that asks; None when its answer was there, and was given."""
         found = questions.opened(look)
         wanted = questions.for_client(found, asking.client)
@@ -141,7 +169,7 @@ class Following:
         state = State(
             asking.toolbox.id,
             asking.principal.no,
-            f"{release.agent_no}.{identity}",
+            f"{release.agent_no}.{identity.text}",
             work.task_id,
             work.ordinal,
             look.seq,
@@ -161,7 +189,7 @@ class Following:
             await self.operations.services.runs.cancel(work.scope, caller.release.agent_no, work.task_id)
         return failure(Refused("The question was declined, so the run was canceled."), meta_of(work, look))
 
-    def resume(self, asking: Asking, work_of: Any, identity: str) -> Work | None:
+    def resume(self, asking: Asking, work_of: Any, identity: Identity) -> Work | None:
         """The work that `requestState` belongs to. Raises InvalidParams for a state that isn't good."""
         if not asking.state:
             return None
@@ -170,7 +198,7 @@ class Following:
             said is None
             or said.server != asking.toolbox.id
             or said.principal != asking.principal.no
-            or said.digest.partition(".")[2] != identity
+            or said.digest.partition(".")[2] != identity.text
         ):
             raise InvalidParams(
                 "requestState is not what this server gave out for this request.",

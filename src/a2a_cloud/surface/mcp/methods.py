@@ -31,7 +31,7 @@ from a2a_cloud.surface.mcp.catalogue import (
     limit_of,
     search,
 )
-from a2a_cloud.surface.mcp.following import Following, State, digest
+from a2a_cloud.surface.mcp.following import Following, Identity, State
 from a2a_cloud.surface.mcp.listening import MAX_TASKS, Listening
 from a2a_cloud.surface.mcp.offer import Offered, prompt_document, tool_document
 from a2a_cloud.surface.mcp.resources import Resources
@@ -114,10 +114,12 @@ class Methods:
             )
         self._check_client(asking, offered)
         arguments = bytes(params.arguments)
-        identity = digest("tools/call", params.name, arguments) if asking.modern else ""
+        identity = Identity("tools/call", params.name, arguments)
         work = self._resumed(asking, offered, params, identity, TOOL, params.name)
         if work is None:
             check_metadata(asking)
+            if asking.streams and (asking.token or asking.level):
+                self.operations.streams.check(asking.principal)  # Before there is a run that nobody hears of.
             as_task = not asking.modern and isinstance(params.task, dict)
             shown = as_task or bool(asking.token or asking.level or offered.task or asking.client.tasks)
             try:
@@ -152,7 +154,7 @@ class Methods:
         asking: Asking,
         offered: Offered,
         params: CallParams | PromptParams | UriParams,
-        identity: str,
+        identity: Identity,
         purpose: str,
         name: str,
     ) -> Work | None:
@@ -233,7 +235,7 @@ class Methods:
                 info={"field": "name"},
             )
         given: Json = dict(params.arguments) if isinstance(params.arguments, dict) else {}
-        identity = digest("prompts/get", params.name, encode(given))
+        identity = Identity("prompts/get", params.name, encode(given))
         work = self._resumed(asking, offered, params, identity, PROMPT, params.name)
         if work is None:
             work = await begin(
@@ -260,7 +262,7 @@ class Methods:
             body = await self.resources.read(asking, params.uri)
             return await asking.answer(asking.cached(body, 0))
         offered, given = found[0].offered, found[1]
-        identity = digest("resources/read", params.uri, b"")
+        identity = Identity("resources/read", params.uri, b"")
         work = self._resumed(asking, offered, params, identity, RESOURCE, params.uri)
         if work is None:
             work = await begin(

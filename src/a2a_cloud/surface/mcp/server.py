@@ -34,7 +34,7 @@ from a2a_cloud.surface.links import AgentLinks
 from a2a_cloud.surface.mcp import headers as mcp_headers
 from a2a_cloud.surface.mcp.asking import Asking
 from a2a_cloud.surface.mcp.catalogue import Catalogue
-from a2a_cloud.surface.mcp.following import Following
+from a2a_cloud.surface.mcp.following import NOBODY, Following
 from a2a_cloud.surface.mcp.headers import McpHeaders
 from a2a_cloud.surface.mcp.listening import Listening
 from a2a_cloud.surface.mcp.methods import LIST_MILLISECONDS, Methods
@@ -171,7 +171,7 @@ class Mcp:
             return await self._get(asking, found)
         if request.method == "DELETE" and not modern:
             return await self._delete(asking, found)
-        request.allow("POST") if modern else request.allow("POST", "GET", "DELETE")
+        request.allow(*(("POST",) if modern else ("POST", "GET", "DELETE")))
         request.expect_json()
         body = await request.body(self._services.limits.body)
         check_text(body)
@@ -456,6 +456,7 @@ class Mcp:
                 kept.listening = None
 
     async def _take_up(self, asking: Asking, last: str) -> None:
+        assert asking.session is not None
         place, position = read_event_id(last)
         work = self.methods.tasks.find(asking, place.task_id, place.purpose)
         work.name = place.name
@@ -463,7 +464,8 @@ class Mcp:
         asking.id = bytes(place.id)
         asking.level = place.level if place.level in LEVELS else ""
         asking.meta = mcp.Meta(progress_token=place.token)
-        await self.calls.stream(asking, work, "", position)
+        with self.calls.pending(asking.session.nonce, asking.id, work):
+            await self.calls.stream(asking, work, NOBODY, position)
 
     async def _delete(self, asking: Asking, found: McpHeaders) -> None:
         self._join(asking, found)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import msgspec
@@ -29,7 +31,7 @@ from a2a_cloud.model.task import INTERRUPTED, TERMINAL
 from a2a_cloud.surface.framing import Framing
 from a2a_cloud.surface.mcp import questions
 from a2a_cloud.surface.mcp.asking import Asking
-from a2a_cloud.surface.mcp.following import Following
+from a2a_cloud.surface.mcp.following import Following, Identity
 from a2a_cloud.surface.mcp.questions import Declined
 from a2a_cloud.surface.mcp.work import Look, Work
 from a2a_cloud.surface.streams import Stream
@@ -186,7 +188,9 @@ class CallStream(Stream):
     #: Log lines are wanted too, which other subscribers don't see.
     logs = True
 
-    def __init__(self, calls: Calls, asking: Asking, work: Work, framing: McpFraming, identity: str) -> None:
+    def __init__(
+        self, calls: Calls, asking: Asking, work: Work, framing: McpFraming, identity: Identity
+    ) -> None:
         request = asking.request
         super().__init__(
             calls.streams, request.principal, request.receive, request.send, framing, work.caller.links
@@ -273,27 +277,37 @@ class _Open:
 
 
 class Calls:
-    """The streams that are open, by their requests and tasks."""
+    """The calls that are under way, by session and request; and the open streams, by their tasks."""
 
-    __slots__ = ("_by_task", "_open", "following", "operations", "streams")
+    __slots__ = ("_by_task", "_pending", "following", "operations", "streams")
 
     def __init__(self, following: Following) -> None:
         self.following = following
         self.operations = following.operations
         self.streams = following.operations.streams
-        self._open: dict[tuple[str, bytes], CallStream] = {}
+        self._pending: dict[tuple[str, bytes], Work] = {}
         self._by_task: dict[str, CallStream] = {}
 
+    @contextmanager
+    def pending(self, nonce: str, request_id: bytes, work: Work) -> Generator[None]:
+        """While it lasts, the session can take the call back."""
+        key = (nonce, request_id)
+        self._pending[key] = work
+        try:
+            yield
+        finally:
+            if self._pending.get(key) is work:
+                del self._pending[key]
+
     async def stream(
-        self, asking: Asking, work: Work, identity: str, after: tuple[int, int] | None = None
+        self, asking: Asking, work: Work, identity: Identity, after: tuple[int, int] | None = None
     ) -> None:
         """Answers with a stream; returns when it is over. Raises Busy."""
         self.streams.check(asking.principal)
         framing = McpFraming(asking, work)
         stream = CallStream(self, asking, work, framing, identity)
         position = (work.ordinal, 0) if after is None else after
-        key = (asking.session.nonce if asking.session is not None else "", asking.id)
-        self._open[key] = self._by_task[work.task_id] = stream
+        self._by_task[work.task_id] = stream
         asking.request.started = True
         asking.request.status = 200
         try:
@@ -306,8 +320,6 @@ class Calls:
             finally:
                 await stream.wait()
         finally:
-            if self._open.get(key) is stream:
-                del self._open[key]
             if self._by_task.get(work.task_id) is stream:
                 del self._by_task[work.task_id]
         if asking.modern and stream.reason != "ended" and self.operations.services.ready():
@@ -331,10 +343,13 @@ class Calls:
 
     async def canceled(self, nonce: str, request_id: bytes) -> None:
         """notifications/cancelled: the call with that id, of that session, if it is under way."""
-        stream = self._open.get((nonce, request_id))
-        if stream is not None:
+        work = self._pending.get((nonce, request_id))
+        if work is None:
+            return
+        stream = self._by_task.get(work.task_id)
+        if stream is not None and stream.asking.id == request_id:
             stream.canceled = True
-            await self.cancel(stream.work)
+        await self.cancel(work)
 
     async def answered(self, work: Work, seq: int, name: str, given: Json) -> bool:
         """What a client answered to the request `name` of the question at `seq`. False: it doesn't fit, and

@@ -69,10 +69,11 @@ class Context(Protocol):
 
 
 class Servicer:
-    """A2A's operations for calls by gRPC."""
+    """A2A's operations for calls by gRPC. `usual` is the agent of requests that name none, "" for none."""
 
-    def __init__(self, admission: Admission, operations: Operations, links: Links) -> None:
+    def __init__(self, admission: Admission, operations: Operations, links: Links, usual: str = "") -> None:
         self._admission = admission
+        self._usual = usual
         self._operations = operations
         self._services = operations.services
         self._links = links
@@ -173,7 +174,7 @@ class Servicer:
         if "message" in params:
             params["message"] = {"messageId": "", "parts": [], **params["message"]}
         # The tenant has done its work with this: no operation looks at it again.
-        name = params.pop("tenant", "") or self._only_agent(caller)
+        name = params.pop("tenant", "") or self._usual or self._only_agent(caller)
         release = caller.release = admission.release(name, principal, caller.wanted)
         if private(release, principal):
             raise refusal(name, principal)
