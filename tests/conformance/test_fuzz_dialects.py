@@ -206,3 +206,21 @@ def test_the_platform_goes_on(http: httpx.Client, desk: Running) -> None:
     body = {"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": params}
     assert http.post(desk.agent("desk"), json=body).json()["result"]["status"]["state"] == "completed"
     assert "failed" not in desk.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "value", ["[]", '["a2a-cloud/grant"]', '["a2a-cloud/priority"]', '"a2a-cloud/grant"', "5"]
+)
+def test_metadata_of_an_answer_has_to_be_an_object(desk: Running, value: str) -> None:
+    """An answer needs no skill, so nobody looks into the metadata for one."""
+    said = {
+        "messageId": "asks",
+        "role": "ROLE_USER",
+        "parts": [{"data": {"skill": "advise", "arguments": {"topic": "x"}}}],
+    }
+    call: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": said}}
+    task = httpx.post(desk.agent("desk"), json=call, headers=desk.auth).json()["result"]["task"]
+    said = {"messageId": "answers", "role": "ROLE_USER", "taskId": task["id"], "parts": [{"text": "England"}]}
+    call["params"] = {"message": said, "metadata": json.loads(value)}
+    answer = httpx.post(desk.agent("desk"), json=call, headers=desk.auth).json()
+    assert answer["error"]["code"] == -32602

@@ -158,3 +158,13 @@ def test_what_is_not_there_has_the_revisions_own_code(seen: list[tuple[str, Any]
     fault = of(seen, "unknown resource")
     assert fault["code"] == (-32602 if modern else -32002)
     assert fault["data"]["uri"] == "gone://x"
+
+
+def test_fastmcps_client_gets_along(toolkit: Running) -> None:
+    command = [outside.python("mcp"), outside.PROGRAMS / "mcp_fast_client.py"]
+    [found] = outside.lines([*command, toolkit.agent("toolkit") + "/mcp"], TOKEN=toolkit.key)
+    assert {"add", "ask_name", "fail"} <= set(found["tools"])
+    assert found["added"] == {"total": 3, "odd": True}
+    assert (found["greeted"], found["failed"]) == ("Hello, Ada", True)
+    assert found["prompt"] == "Review this in long style, at most 3 lines."
+    assert found["note"] == "one in red"

@@ -584,8 +584,7 @@ def test_more_than_are_taken_up_together_are_all_taken_up(platform: Start, recei
     running.kill()
     receiver.answers = lambda _n, _told: (200, {})
     running.restart()
-    done = {"completed"}
-    receiver.until(lambda got: {each.id.split(".")[0] for each in got if each.state in done} == tasks)
+    receiver.until(lambda got: {each.id.split(".")[0] for each in got if ended([each])} == tasks)
 
 
 def test_a_crash_before_anything_was_delivered_loses_nothing(platform: Start, receiver: Receiver) -> None:

@@ -43,7 +43,7 @@ def test_of_two_that_make_it_the_first_one_stays(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_leaves_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(IsADirectoryError):
         private_file.replace(tmp_path / "folder", b"x", ENTROPY)
     assert [each.name for each in tmp_path.iterdir()] == ["folder"]
 
@@ -58,7 +58,7 @@ def test_what_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "key"
     private_file.create(path, b"x", ENTROPY)
     path.chmod(mode)
-    with pytest.raises(Unavailable, match="Others may read .*, a key") as caught:
+    with pytest.raises(Unavailable, match=r"Others may read .*, a key") as caught:
         read(path)
     assert "make another." in caught.value.remedy
 
@@ -71,5 +71,5 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
         with pytest.raises(Unavailable, match="no plain file"):
             read(tmp_path / name)
     for name in ("link", "nothing"):
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match=name):
             read(tmp_path / name)

@@ -106,7 +106,7 @@ def _restore(runs: Runs, row: RunRow) -> tuple[Run, list[tuple[int, RunEvent]]]:
     run.events = [(seq, event) for seq, event in events if event.visible and not isinstance(event, LogEvent)]
     runs.granted.restore(run)
     run.approvals = approvals_of(events) or None
-    run.salts = runs.draw_salts()
+    run.salts = runs.acceptance.draw_salts()
     run.request_sha256 = runs.request_hash(run)
     for _, event in events:
         if isinstance(event, UsageEvent):

@@ -21,13 +21,10 @@ import msgspec
 from a2a_cloud.model.ports import Clock, Entropy, Ids
 from a2a_cloud.model.problem import (
     Busy,
-    Internal,
     InvalidParams,
-    NameTaken,
     Problem,
     ReplayDiffers,
     SkillFailed,
-    SkillNotFound,
     StorageFull,
     TimedOut,
     Unavailable,
@@ -45,6 +42,7 @@ from a2a_cloud.model.run import (
 )
 from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.model.task import TaskState
+from a2a_cloud.runtime.acceptance import Acceptance
 from a2a_cloud.runtime.bus import Bus
 from a2a_cloud.runtime.commits import Commits
 from a2a_cloud.runtime.effects import Record
@@ -61,14 +59,11 @@ from a2a_cloud.runtime.process import Worker
 from a2a_cloud.runtime.references import references
 from a2a_cloud.runtime.sandbox.port import Sandbox
 from a2a_cloud.runtime.sites import Egress, Secrets, Sites
-from a2a_cloud.runtime.stored import store_call
 from a2a_cloud.runtime.talk import Talk
 from a2a_cloud.runtime.workfiles import Workfiles
 from a2a_cloud.runtime.workspace.service import Workspaces
-from a2a_cloud.storage.journal.port import Journal, Op, Refusal, Write
+from a2a_cloud.storage.journal.port import Journal
 from a2a_cloud.storage.objects.port import ObjectStore
-from a2a_cloud.storage.sql import statements as sql
-from a2a_cloud.storage.sql.names import ADD_TASK_NAME, DROP_TASK_NAME
 from a2a_cloud.storage.sql.reader import Reader
 from a2a_cloud.wire.worker import Cancel, FileFrame, Result, Start, ToRuntime
 from a2a_cloud.wire.worker import Log as LogFrame
@@ -84,10 +79,6 @@ GRACE_SECONDS = 2.0
 MAX_LOST = 3
 #: Seconds between looks at deadlines.
 SWEEP_SECONDS = 0.25
-
-#: Bytes of one run's salts, and how many runs' are drawn at once.
-SALTS = 128
-SALTS_DRAWN = 64
 
 _encode_message = msgspec.json.Encoder().encode
 _CANCEL_REASONS = {TaskState.CANCELED: "canceled", TaskState.FAILED: "timed_out"}
@@ -150,14 +141,12 @@ class Runs:
         self.keys = Keys(self)
         #: Tells those who want to hear of a task; app.py sets it.
         self.push: Push | None = None
-        self._salts = b""
-        self._salts_at = 0
         #: No new work; then, when what runs has had its time: nothing begins any more.
         self.draining = False
         self.stopped = False
         self.started = 0
         self.finished: dict[str, int] = {}
-        self._next_run = reader.last(SYSTEM, "run")
+        self.acceptance = Acceptance(self)
         self._next_task = reader.last(SYSTEM, "task")
         self._loop = asyncio.get_running_loop()
         self.sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -214,168 +203,11 @@ class Runs:
             call.release.agent_no,
             call.context_id or self.ids.new("ctx"),
         )
-        return self.accept(call, task, digest)
-
-    def accept(self, call: Call, task: LiveTask, digest: bytes) -> Run:
-        """Queue the acceptance of a new run of `task`."""
-        now = self.clock.now()
-        release = call.release
-        spec = release.skill(call.skill) if call.skill else None
-        if spec is not None and spec.extended and call.principal.anonymous and call.parent is None:
-            raise SkillNotFound(f"The agent has no skill {call.skill}.")  # None that they know of.
-        self._next_run += 1
-        task.total += 1
-        run = Run(self._next_run, self.ids.new("run"), task, task.total, call, spec)
-        run.created = now
-        run.salts = self.draw_salts()
-        if not task.runs:  # The time of a follow-up counts from when it is its turn.
-            run.deadline = self.deadline(run)
-        if call.files:
-            run.objects = frozenset((one.object.sha256, one.object.size) for one in call.files if one.object)
-        body = store_call(call)
-        run.request_sha256 = hashlib.sha256(run.salts[:16] + body).hexdigest()
-        try:
-            granted = self.granted.at_acceptance(run)
-            if call.push is not None and self.push is not None:
-                granted = [*granted, *self.push.of_call(run, call, 0)]
-        except Problem:
-            task.total -= 1
-            raise
-        parent = call.parent.run_no if call.parent is not None else None
-        ops: list[Op] = [
-            (
-                sql.ADD_RUN,
-                (
-                    run.no,
-                    run.id,
-                    task.org_no,
-                    task.owner_no,
-                    task.agent_no,
-                    release.no,
-                    task.no,
-                    task.id,
-                    run.ordinal,
-                    task.context_id,
-                    call.skill,
-                    TaskState.SUBMITTED.value,
-                    1,
-                    now,
-                    body,
-                    parent,
-                ),
-            )
-        ]
-        if run.ordinal == 1:
-            ops.append(
-                (
-                    sql.ADD_TASK,
-                    (
-                        task.no,
-                        task.id,
-                        task.org_no,
-                        task.owner_no,
-                        task.agent_no,
-                        task.context_id,
-                        TaskState.SUBMITTED.value,
-                        now,
-                    ),
-                )
-            )
-            if call.name:
-                named = (task.org_no, task.owner_no, task.agent_no, call.name)
-                if call.name_before:
-                    ops.append((DROP_TASK_NAME, (*named, call.name_before)))
-                ops.append((ADD_TASK_NAME, (*named, task.id)))
-        ops += granted
-        if digest:
-            ops.append((sql.ADD_IDEMPOTENCY, (digest, task.org_no, run.no, call.fingerprint)))
-            self.keys.remember(run, digest, call.fingerprint)
-        task.runs.append(run)
-        self.tasks[task.id] = task
-        self.live[run.no] = run
-        self.by_id[run.id] = run
-        pool = self.pool(release)
-        pool.accepting += 1
-        self.started += 1
-
-        def accepted(error: BaseException | None) -> None:
-            self._accepted(run, pool, digest, error)
-
-        self.journal.submit(Write(ops, accepted, must=call.parent is not None))
-        # An idempotent skill may begin while its acceptance is being committed: if that fails, it
-        # may have run for nothing, and by its own word that does no harm.
-        if spec is not None and spec.idempotent and run is task.current and not pool.waiting:
-            pool.begin(run)
-        return run
-
-    def _accepted(self, run: Run, pool: Pool, digest: bytes, error: BaseException | None) -> None:
-        pool.accepting -= 1
-        if error is not None:
-            run.accept_error = error if isinstance(error, Problem) else Internal(operator=str(error))
-            earlier: Run | None = None
-            if digest:
-                try:
-                    earlier = self.keys.repeat(run, digest)
-                except Problem as problem:
-                    run.accept_error = problem
-            if run.call.name and isinstance(error, Refusal) and type(run.accept_error) is Internal:
-                run.accept_error = NameTaken(f"A task {run.call.name[:80]!r} has just begun.")
-            run.ending = run.ending or Outcome(TaskState.FAILED)
-            # What an idempotent skill did in the meantime must not be stored without its run.
-            run.void = True
-            if run.write is not None:
-                run.write.ops = ()
-            self.stop_worker(run)
-            self.forget(run)
-            if run.ordinal == run.task.total:
-                run.task.total -= 1
-            self._close_after(run.task)
-            if run.on_end is not None:
-                run.state = TaskState.FAILED
-                run.on_end(run)
-            if earlier is not None:
-                run.become(earlier)
-                return
-            run.wake(run.accept_error)
-            return
-        run.is_accepted = True
-        if run.call.push is not None and self.push is not None:
-            self.push.stored(run, run.call.push)
-        if run.waiters:
-            run.wake()
-        # One that began early has been started already, and may have lost its worker since.
-        if run.ending is None and run.started is None and run is run.task.current:
-            pool.enqueue(run)
-
-    def _close_after(self, task: LiveTask) -> None:
-        """A follow-up was not stored after all: if the run before it has just ended, so has the task."""
-        if task.closing or len(task.runs) > 1 or (task.last is None and not task.runs):
-            return
-        last = task.last
-        if task.runs:
-            (run,) = task.runs
-            if not run.sealed or run.ending is None:
-                return
-            run.closes = True
-            last = run.ending.state
-        assert last is not None
-        task.closing = True
-        self.journal.submit(
-            Write([(sql.SET_TASK, (last.value, self.clock.now(), task.no, task.org_no))], must=True)
-        )
+        return self.acceptance.accept(call, task, digest)
 
     def _eager(self, call: Call) -> bool:
         spec = call.release.skill(call.skill) if call.skill else None
         return spec is not None and spec.idempotent
-
-    def draw_salts(self) -> bytes:
-        """New salts for a run. Drawn for many at once: each draw is a system call."""
-        at = self._salts_at
-        if at >= len(self._salts):
-            self._salts = self.entropy.bytes(SALTS * SALTS_DRAWN)
-            at = 0
-        self._salts_at = at + SALTS
-        return self._salts[at : at + SALTS]
 
     def deadline(self, run: Run) -> float:
         """When the run's time is up, in monotonic seconds, if it began now."""

@@ -89,7 +89,7 @@ class Talk:
         # A run of a task goes on with the release that the task began with.
         if current is not None and current.call.release.no != call.release.no:
             call.release = current.call.release
-        return runs.accept(call, task, digest)
+        return runs.acceptance.accept(call, task, digest)
 
     def _same_context(self, call: Call, context_id: str) -> None:
         if call.context_id and call.context_id != context_id:

@@ -286,7 +286,7 @@ def decode(body: bytes) -> Asked | Told | Answered | Undecodable:
     request_id = b""
     if raw is not UNSET:
         request_id = bytes(raw)
-        if len(request_id) > _MAX_ID or (request_id[:1] != b'"' and not _INTEGER.match(request_id)):
+        if not is_id(request_id):
             return Undecodable(
                 b"", InvalidRequest("The id has to be a string or an integer, at most 256 bytes long.")
             )
@@ -303,6 +303,11 @@ def decode(body: bytes) -> Asked | Told | Answered | Undecodable:
             return Undecodable(request_id, InvalidParams("params have to be an object."))
         params = b"{}"
     return Told(method, params) if raw is UNSET else Asked(request_id, method, params)
+
+
+def is_id(raw: bytes) -> bool:
+    """Whether JSON is a string or an integer, and short enough."""
+    return len(raw) <= _MAX_ID and (raw[:1] == b'"' or _INTEGER.match(raw) is not None)
 
 
 def _answer(found: _Envelope, request_id: bytes) -> Answered | Undecodable:

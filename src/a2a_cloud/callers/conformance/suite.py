@@ -91,7 +91,7 @@ async def agent_at(
             try:
                 agent.speakers[binding] = _speaker(binding, http, where, tenant, url)
             except ValueError:
-                raise NoAgent(f"The card's {binding} interface is at {where!r}, which is no address.") from None
+                raise NoAgent(f"The card's {binding} interface {where!r} is no address.") from None
         if not agent.speakers:
             raise NoAgent(
                 "The card lists no interface of A2A 1.0 that is asked for.",

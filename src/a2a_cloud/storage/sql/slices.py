@@ -122,8 +122,40 @@ PEOPLE = ""
 #: control/oauth/rows.py
 OAUTH = ""
 
-#: control/orgs/rows.py
-ORGS = ""
+#: control/orgs/rows.py, control/orgs/scim_rows.py; changes in the audit log (storage/sql/audit.py)
+ORGS = """
+    CREATE TABLE membership(
+        org INTEGER NOT NULL, account TEXT NOT NULL, principal INTEGER NOT NULL UNIQUE, role TEXT NOT NULL,
+        active INTEGER NOT NULL, created REAL NOT NULL, added_by TEXT NOT NULL, PRIMARY KEY(org, account))
+        WITHOUT ROWID;
+    CREATE INDEX membership_account ON membership(account);
+
+    CREATE TABLE org_role(
+        org INTEGER NOT NULL, name TEXT NOT NULL, description TEXT NOT NULL, permissions TEXT NOT NULL,
+        created REAL NOT NULL, made_by TEXT NOT NULL, PRIMARY KEY(org, name)) WITHOUT ROWID;
+
+    CREATE TABLE team(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL,
+        external TEXT NOT NULL, created REAL NOT NULL, changed REAL NOT NULL, made_by TEXT NOT NULL,
+        UNIQUE(org, name)) WITHOUT ROWID;
+    CREATE TABLE team_member(
+        org INTEGER NOT NULL, team TEXT NOT NULL, account TEXT NOT NULL, PRIMARY KEY(org, team, account))
+        WITHOUT ROWID;
+
+    CREATE TABLE scim_token(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, hash BLOB NOT NULL UNIQUE, role TEXT NOT NULL,
+        created REAL NOT NULL, made_by TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX scim_token_org ON scim_token(org);
+    CREATE TABLE scim_user(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, account TEXT NOT NULL, name TEXT NOT NULL,
+        external TEXT NOT NULL, body TEXT NOT NULL, created REAL NOT NULL, changed REAL NOT NULL,
+        UNIQUE(org, name), UNIQUE(org, account)) WITHOUT ROWID;
+    CREATE INDEX scim_user_external ON scim_user(org, external);
+
+    ALTER TABLE audit_event ADD COLUMN detail TEXT NOT NULL DEFAULT '';
+    CREATE INDEX audit_event_change ON audit_event(org, no) WHERE run='';
+    """
+
 
 #: control/limits/rows.py
 LIMITS = ""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from a2a_cloud.model.problem import CapabilityRequired, Forbidden, InvalidParams, Problem, Refused
+from a2a_cloud.model.problem import Busy, CapabilityRequired, Forbidden, InvalidParams, Problem, Refused
 from a2a_cloud.model.task import INTERRUPTED, TERMINAL
 from a2a_cloud.surface.a2a.operations import Operations
 from a2a_cloud.surface.mcp import questions, tasks
@@ -99,14 +99,19 @@ class Following:
             return await self._task(asking, work)
         if asking.streams and work.purpose != RESULT and (asking.token or asking.level):
             return await self.calls.stream(asking, work, identity)
+        patience = PATIENCE if asking.streams else None
         while True:
             try:
-                async with asyncio.timeout(PATIENCE if asking.streams else None):
+                async with asyncio.timeout(patience):
                     await work.settled()
             except TimeoutError:
                 if asking.modern and asking.client.tasks and work.purpose == TOOL:
                     return await self._task(asking, work)
-                return await self.calls.stream(asking, work, identity)
+                try:
+                    return await self.calls.stream(asking, work, identity)
+                except Busy:  # Too many streams are open: this one is waited for without.
+                    patience = None
+                    continue
             look = work.look()
             by_stream = interrupted(look) and not asking.modern and asking.streams
             if by_stream and questions.for_client(questions.opened(look), asking.client):
@@ -164,12 +169,11 @@ class Following:
                 return None
             if answered:  # One of several who have to decide: others are waited for.
                 return asking.whole(_unanswered(work, look, found))
-        release = work.caller.release
         until = int(self.operations.services.clock.now()) + STATE_SECONDS
         state = State(
             asking.toolbox.id,
             asking.principal.no,
-            f"{release.agent_no}.{identity.text}",
+            identity.text,
             work.task_id,
             work.ordinal,
             look.seq,
@@ -198,7 +202,7 @@ class Following:
             said is None
             or said.server != asking.toolbox.id
             or said.principal != asking.principal.no
-            or said.digest.partition(".")[2] != identity.text
+            or said.digest != identity.text
         ):
             raise InvalidParams(
                 "requestState is not what this server gave out for this request.",

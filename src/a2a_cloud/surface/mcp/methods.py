@@ -17,6 +17,7 @@ from a2a_cloud.model.problem import (
     ContentTypeNotSupported,
     IdempotencyConflict,
     InvalidParams,
+    MethodNotFound,
     Problem,
     ResourceNotFound,
 )
@@ -48,11 +49,27 @@ from a2a_cloud.wire.mcp import (
     Filter,
     ListenParams,
     PageParams,
+    Params,
     PromptParams,
+    TaskParams,
     UriParams,
     encode,
 )
 from a2a_cloud.wire.mcp_schema import Json, input_schema
+
+#: Methods that both kinds of revision have.
+BOTH: dict[str, type[Params]] = {
+    "tools/list": PageParams,
+    "tools/call": CallParams,
+    "prompts/list": PageParams,
+    "prompts/get": PromptParams,
+    "resources/list": PageParams,
+    "resources/templates/list": PageParams,
+    "resources/read": UriParams,
+    "completion/complete": CompleteParams,
+    "tasks/get": TaskParams,
+    "tasks/cancel": TaskParams,
+}
 
 PAGE = 100
 LIST_MILLISECONDS = 60_000
@@ -81,6 +98,29 @@ class Methods:
         self.operations = following.operations
         self.tasks = Tasks(self.operations, following.collected)
         self.resources = Resources(self.operations)
+
+    async def serve(self, asking: Asking, method: str, params: Any) -> None:
+        """Answers one of `BOTH`."""
+        if method == "tools/call":
+            return await self.call_tool(asking, params)
+        if method == "tools/list":
+            return await self.list_tools(asking, params)
+        if method == "prompts/list":
+            return await self.list_prompts(asking, params)
+        if method == "prompts/get":
+            return await self.get_prompt(asking, params)
+        if method == "resources/list":
+            return await self.list_resources(asking, params)
+        if method == "resources/templates/list":
+            return await self.list_templates(asking, params)
+        if method == "resources/read":
+            return await self.read_resource(asking, params)
+        if method == "completion/complete":
+            return await self.complete(asking, params)
+        if method == "tasks/get":
+            return await asking.answer(await self.tasks.get(asking, params.task_id))
+        assert method == "tasks/cancel"
+        return await asking.answer(await self.tasks.cancel(asking, params.task_id))
 
     # --- tools ------------------------------------------------------------------------------------------
 
@@ -324,6 +364,13 @@ class Methods:
             task_ids=[one for one in ids if listening.watch_task(one)] or None,
         )
         await listening.serve(listening.acknowledgement(agreed))
+
+
+def no_method(method: str, known: dict[str, type[Params]]) -> MethodNotFound:
+    """The problem of a method that is not among those known."""
+    return MethodNotFound(
+        f"There is no method {readable(method)}.", remedy=f"The methods are: {', '.join(known)}."
+    )
 
 
 def _page(items: Sequence[Any], cursor: str) -> tuple[Sequence[Any], str]:

@@ -8,13 +8,14 @@ those requests (elicitation, sampling, roots) as the agent wrote them, and its a
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
 import msgspec
 from msgspec import Raw
 
 from a2a_cloud.model.approval import Verdict
-from a2a_cloud.model.problem import InvalidParams, UnsupportedOperation
+from a2a_cloud.model.problem import ApprovalClosed, InvalidParams, UnsupportedOperation
 from a2a_cloud.model.task import INTERRUPTED, Message, Part, Role, TaskState
 from a2a_cloud.surface.mcp.work import Look, Work
 from a2a_cloud.wire import sse
@@ -208,9 +209,10 @@ async def _decide(work: Work, found: Open, action: Any, content: Json) -> bool:
         return False
     verdict = Verdict.APPROVE if decision == "approve" else Verdict.DENY
     note = content.get("note")
-    await approvals.vote(
-        found.approval, work.caller.principal, verdict, note=note if isinstance(note, str) else ""
-    )
+    with suppress(ApprovalClosed):  # Somebody else was faster.
+        await approvals.vote(
+            found.approval, work.caller.principal, verdict, note=note if isinstance(note, str) else ""
+        )
     return True
 
 
