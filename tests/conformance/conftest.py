@@ -17,11 +17,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
 @pytest.fixture(scope="session")
 def tester(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Agents of the examples and of tests/agents; push notifications may go to this machine."""
+    """Agents of the examples and of tests/agents; push notifications may go to this machine, and who names no
+    agent by gRPC means the tester."""
     running = start_platform(
         [EXAMPLES / "tester", *(AGENTS / name for name in ("mcp_suite", "ticker", "desk", "demanding"))],
         tmp_path_factory.mktemp("tester"),
         A2A_PUSH_PRIVATE="127.0.0.0/8",
+        A2A_GRPC_AGENT="tester",
     )
     yield running
     running.stop()

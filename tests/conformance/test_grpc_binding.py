@@ -337,6 +337,22 @@ def test_who_reads_nothing_is_cut_off_and_may_go_on(desk: Running, tmp_path: Pat
     run(desk, test)
 
 
+def test_the_agent_of_those_who_name_none(tester: Running, desk: Running) -> None:
+    """A2A_GRPC_AGENT; without it, nothing says which of many is meant."""
+    auth = [("authorization", f"Bearer {tester.key}")]
+    body = message("text_artifact", tenant="").SerializeToString()
+    with grpc.insecure_channel(tester.grpc) as channel:
+        answer = channel.unary_unary(PREFIX + "SendMessage")(body, metadata=auth, timeout=20)
+    assert pb.SendMessageResponse.FromString(answer).task.status.state == pb.TASK_STATE_COMPLETED
+    with grpc.insecure_channel(desk.grpc) as channel:
+
+        def call(method: str, body: bytes) -> bytes:
+            auth = [("authorization", f"Bearer {desk.key}")]
+            return channel.unary_unary(PREFIX + method)(body, metadata=auth, timeout=20)
+
+        assert refused(call, "SendMessage", body) == ("INVALID_ARGUMENT", "INVALID_PARAMS")
+
+
 # --- the port, and the end --------------------------------------------------------------------------------
 
 

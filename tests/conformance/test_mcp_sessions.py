@@ -141,6 +141,9 @@ def test_what_is_no_message_is_refused_in_json_rpc(
     [
         ("Origin", "http://evil.example.com", 403),
         ("Origin", "null", 403),
+        ("Origin", "http://[", 403),
+        ("Origin", "http://user@localhost", 403),
+        ("Origin", "file://localhost", 403),
         ("Host", "evil.example.com", 400),
         ("Accept", "text/html", 406),
         ("Content-Type", "text/plain", 415),

@@ -283,14 +283,46 @@ def test_a_server_that_asks_for_no_key(lying: Liar) -> None:
     assert (outcome, "UNAUTHENTICATED was expected" in why) == ("failed", True)
 
 
-def test_the_key_goes_to_the_cards_own_host_alone(lying: Liar, keys: dict[str, Path]) -> None:
-    sent: list[str] = []
+@pytest.mark.parametrize("where", ["host", "port"])
+def test_the_key_goes_to_the_cards_own_origin_alone(
+    lying: Liar, tester: Running, keys: dict[str, Path], where: str
+) -> None:
     key = keys["ann"].read_text().strip()
+    with liar(tester.agent("tester")) as other:
+        sent: list[str] = []
+        moved = other.url if where == "port" else lying.url.replace("127.0.0.1", "localhost")
+
+        def move(card: Json) -> None:
+            next(one for one in card["supportedInterfaces"] if one["protocolBinding"] == "JSONRPC")["url"] = (
+                moved
+            )
+
+        def seen(headers: dict[str, str]) -> None:
+            sent.append(headers.get("Authorization", ""))
+
+        lying.lie, other.lie = Lie(headers=seen, card=move), Lie(headers=seen)
+        outcomes(lying.url, "send.task", key=key, bindings=("JSONRPC",))
+    assert sent == [f"Bearer {key}", ""]  # the card, and its interface elsewhere
+
+
+def test_a_key_for_ones_own_platform_goes_nowhere_else(lying: Liar, tester: Running) -> None:
+    sent: list[str] = []
     lying.lie = Lie(headers=lambda headers: sent.append(headers.get("Authorization", "")))
-    elsewhere = lying.url.replace("127.0.0.1", "localhost")
-    outcomes(elsewhere, "send.task", key=key, bindings=("JSONRPC",))
-    assert sent[0] == f"Bearer {key}"  # the card
-    assert sent[1:] == [""]  # its interface is at 127.0.0.1
+    done = a2a("conformance", lying.url, "--only=send.task", "--binding=jsonrpc", A2A_KEY=tester.key)
+    assert (done.returncode, set(sent)) == (0, {""}), done.stderr
+
+
+@pytest.mark.parametrize("binding", ["JSONRPC", "HTTP+JSON", "GRPC"])
+def test_an_interface_that_is_at_no_address(lying: Liar, binding: str) -> None:
+    def nowhere(card: Json) -> None:
+        for one in card["supportedInterfaces"]:
+            one["url"] = "http://[oh"
+
+    lying.lie = Lie(card=nowhere)
+    done = a2a("conformance", lying.url, "--only=send.task", f"--binding={binding}")
+    assert done.returncode in (1, 3)
+    assert "Traceback" not in done.stderr
+    assert "http://[oh" in done.stdout + done.stderr
 
 
 def test_ids_of_cases_are_unique() -> None:

@@ -157,6 +157,17 @@ def test_a_key_of_the_senders_own_does_no_harm(site: Running, http: httpx.Client
     assert result(site, http, answer) == "1 tea"
 
 
+def test_a_sender_chooses_no_release(site: Running, http: httpx.Client) -> None:
+    made = a2a(site, "hooks", "create", "receiver", "order", "--scheme", "none")
+    numbered = made["url"].replace("/agents/receiver/", "/agents/1--receiver/")
+    assert http.post(numbered, json={"item": "x"}).status_code == 404
+    host = {"Host": f"1--receiver.localhost:{site.port}"}
+    below = site.url + made["url"].partition("/agents/receiver")[2]
+    assert http.post(below, json={"item": "x"}, headers=host).status_code == 404
+    other = http.post(made["url"], json={"item": "x"}, headers={"A2A-Release": "99"})
+    assert other.status_code == 202, other.text
+
+
 def test_the_same_body_without_an_id_is_one_delivery(site: Running, http: httpx.Client) -> None:
     made = a2a(site, "hooks", "create", "receiver", "order", "--scheme", "none", "--window", "86400")
     one, two = (http.post(made["url"], json={"item": "tea", "count": 2}).json() for _ in range(2))
@@ -302,6 +313,7 @@ def test_rotated_listed_and_removed(site: Running, http: httpx.Client) -> None:
         pytest.param({"agent": "nobody", "skill": "x", "scheme": "none"}, 404, id="agent"),
         pytest.param({"agent": "receiver", "skill": "x", "scheme": "none"}, 404, id="skill"),
         pytest.param({"agent": "receiver", "skill": "keep", "scheme": "rot13"}, 400, id="scheme"),
+        pytest.param({"agent": "1--receiver", "skill": "keep", "scheme": "none"}, 400, id="release"),
         pytest.param({"agent": "receiver", "skill": "keep", "scheme": "stripe"}, 400, id="secret"),
         pytest.param({"agent": "desk", "skill": "measure", "scheme": "none"}, 400, id="file"),
         pytest.param(

@@ -32,7 +32,7 @@ def test_all_places_tell_the_same(platform: Start, tmp_path: Path, sandbox: str)
     release = request(running, "GET", "/api/v1/agents/greeter/releases/1").json
     card = request(running, "GET", "/agents/greeter/.well-known/agent-card.json").json
     copy = request(running, "GET", "/api/v1/agents/greeter/releases/1/card").json
-    found = {each["uri"]: each["params"] for each in card["capabilities"]["extensions"]}
+    found = {each["uri"]: each.get("params") for each in card["capabilities"]["extensions"]}
     params = found["urn:a2a-cloud:isolation:v1"]
 
     assert release["sandbox"]["name"] == params["sandbox"] == sandbox

@@ -248,7 +248,7 @@ def test_an_address_is_fetched_for_a_skill_that_takes_files() -> None:
     with pytest.raises(InvalidParams, match="fetches none"):  # A platform without a way out.
         make({"parts": [{"data": {"skill": "read"}}, {"url": "http://x.example/"}]}, principal=ANONYMOUS)
     part = {"url": "https://files.example/a.txt", "mediaType": "text/plain"}
-    with pytest.raises(InvalidParams, match="takes no files|no parameter left"):
+    with pytest.raises(InvalidParams, match=r"takes no files|no parameter left"):
         make({"parts": [{"data": {"skill": "add", "arguments": {"a": 1}}}, part]})
     call = make({"parts": [{"text": "look"}, part]}, release(SHOUT, handler=True))
     assert call.message.parts[1].url == part["url"]  # A message handler gets it as it was said.

@@ -18,6 +18,7 @@ from a2a_cloud.model.release import FileParam, Manifest, Release, SandboxSpec, S
 from a2a_cloud.surface.a2a.card import card_of
 from a2a_cloud.surface.a2a.cards import Cards, check_extended
 from a2a_cloud.surface.hosts import Host, Hosts
+from a2a_cloud.surface.limits import Declared
 from a2a_cloud.surface.links import AgentLinks, Links
 from a2a_cloud.surface.ports import CardKey, Sandbox
 from a2a_cloud.wire.openapi import document
@@ -49,6 +50,7 @@ class About:
     sandbox: Sandbox = JAIL
     grpc_url: str = ""
     card_key: CardKey | None = None
+    declared: Declared | None = None
 
 
 def read(card: object) -> dict[str, Any]:

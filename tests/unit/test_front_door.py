@@ -104,7 +104,7 @@ def test_what_nobody_expected_is_internal_and_has_an_id(caplog: pytest.LogCaptur
         status, _, body = ask("GET", b"/api/v1/whoami", [HOST, (b"x-api-key", b"crash")])
     problem = msgspec.json.decode(body)
     assert (status, problem["code"]) == (500, "internal")
-    assert problem["incident"].startswith("err_")
+    assert problem["incident"].startswith("req_")
     assert b"secret" not in body
     assert b"Traceback" not in body
     assert problem["incident"] in caplog.text

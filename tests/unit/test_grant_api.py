@@ -48,6 +48,7 @@ class Door:
             ids=site.ids,
             link_key=b"k" * 32,
             grants=site.office,
+            audit=site.audit,
         )
         self._door = FrontDoor(services)
 

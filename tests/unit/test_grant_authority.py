@@ -19,7 +19,10 @@ from a2a_cloud.control.grants.mint import LONGEST, Issued
 from a2a_cloud.control.grants.office import GrantOffice
 from a2a_cloud.control.grants.reader import GrantRows
 from a2a_cloud.control.grants.revocation import GRACE
+from a2a_cloud.control.orgs.audit import Audit
+from a2a_cloud.control.orgs.rows import OrgRows
 from a2a_cloud.model.grant import AuditEntry, GrantSpec, LaterBlock, Narrowing, Operation, Widening
+from a2a_cloud.model.org import Change
 from a2a_cloud.model.problem import Forbidden, InvalidParams, NotFound, Problem
 from a2a_cloud.ops.system import SystemEntropy
 from a2a_cloud.storage.journal.port import Op, Write
@@ -56,6 +59,7 @@ class Site:
         )
         self.authority.restore()
         self.office = GrantOffice(self.authority, rows, self.journal, clock)
+        self.audit = Audit(OrgRows(self.reader.connection), self.journal, clock)
 
     async def close(self) -> None:
         if self.closed:
@@ -128,9 +132,9 @@ class Site:
             return problem.info["reason"]
         return ""
 
-    async def events(self, **where: Any) -> list[AuditEntry]:
+    async def events(self, **where: Any) -> list[Change]:
         await self.journal.write([])
-        return [each.entry for each in self.office.audit(1, **where)]
+        return self.audit.events(1, **where)
 
     async def open_run(self, number: int) -> None:
         """A row of a run that has not ended."""
@@ -196,7 +200,7 @@ def test_an_attackers_attempts_are_refused_and_in_the_audit_log(tmp_path: Path) 
         assert refused[8].target == "contracts/\\u202ex\\ud800"
         assert [each.reason for each in site.authority.refusals("run_7")] == ["run"]
         assert {each.kind for each in await site.events(grant=own.grant.id)} == {"check"}
-        assert site.office.audit(2) == []
+        assert site.audit.events(2) == []
 
     tell(tmp_path, story)
 
@@ -430,7 +434,7 @@ def test_a_run_that_goes_on_trying_fills_no_disk(tmp_path: Path, monkeypatch: py
         for number in range(4):
             site.uses("g1", agent(1), f"run_x{number}")
         assert site.authority.refusals("run_1") == []
-        numbers = [each.no for each in site.office.audit(1, after=5, limit=3)]
+        numbers = [each.no for each in site.audit.events(1, after=5, limit=3)]
         assert numbers == [6, 7, 8]
 
     tell(tmp_path, story)

@@ -16,10 +16,10 @@ from a2a_cloud.model.problem import InvalidParams, McpSessionNotFound
 from a2a_cloud.model.release import Manifest, Release, SkillSpec
 from a2a_cloud.surface.mcp import catalogue, headers
 from a2a_cloud.surface.mcp.catalogue import Catalogue
+from a2a_cloud.surface.mcp.events import Place, read_event_id
 from a2a_cloud.surface.mcp.offer import Offer, Offers, prompt_document, tool_document
 from a2a_cloud.surface.mcp.sealed import Sealer
 from a2a_cloud.surface.mcp.sessions import SESSION_SECONDS, Sessions
-from a2a_cloud.surface.mcp.events import Place, read_event_id
 from a2a_cloud.wire.mcp import Client
 
 

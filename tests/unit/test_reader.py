@@ -85,6 +85,7 @@ FOR_THE_SYSTEM: dict[str, list[Call]] = {
     "orgs": [lambda r, s: r.orgs(s)],
     "principals": [lambda r, s: r.principals(s)],
     "key_by_hash": [lambda r, s: r.key_by_hash(s, b"hash1")],
+    "hash_of_key": [lambda r, s: r.hash_of_key(s, "key1")],
     "last": [
         lambda r, s, t=t: r.last(s, t)
         for t in ("org", "principal", "agent", "release", "task", "run", "log", "receipt")
@@ -148,7 +149,7 @@ def path(tmp_path: Path) -> Path:
     for no, org in ((1, 1), (2, 1), (3, 2)):
         ops.append((sql.ADD_PRINCIPAL, (no, org, f"p{no}", 0.0)))
     ops += [
-        (sql.ADD_KEY, ("key1", 1, 1, "member", "", b"hash1", 0.0, "p1@default", 0)),
+        (sql.ADD_KEY, ("key1", 1, 1, "member", "", b"hash1", 0.0, "p1@default", 0, "", None, "")),
         (sql.ADD_AGENT, (1, 1, "echo", 0.0)),
         (
             sql.ADD_RELEASE,

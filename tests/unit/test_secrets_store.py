@@ -83,12 +83,12 @@ def test_set_rotate_list_remove_and_a_restart(tmp_path: Path) -> None:
     async def second(site: Site) -> None:
         assert site.secrets.value(1, "KEY") == VALUE + "2"
         assert site.secrets.value(2, "KEY") == "of another organisation"
-        await site.secrets.drop(1, "KEY")
+        await site.secrets.drop(1, "KEY", by="ada@default")
         for missing in (lambda: site.secrets.value(1, "KEY"), lambda: site.secrets.value(3, "A")):
             with pytest.raises(NotFound):
                 missing()
         with pytest.raises(NotFound):
-            await site.secrets.drop(1, "KEY")
+            await site.secrets.drop(1, "KEY", by="ada@default")
         with pytest.raises(NotFound):
             await site.secrets.put(1, "KEY", "x", by="x", rotate=True)
         assert site.secrets.value(2, "KEY") == "of another organisation"

@@ -141,25 +141,26 @@ def test_suites_that_are_made_are_left_alone(machine: Path) -> None:
     for name, said in (("uv", "exit 1"), ("python", "echo Python 3.12.0")):
         (machine / ".venv/bin" / name).write_text(f"#!/bin/sh\n{said}\n")
         (machine / ".venv/bin" / name).chmod(0o755)
+    locks = "requirements/conformance"
     parts = {
-        "a2a-0.3": ["a2a-0.3.lock"],
-        "mcp": ["mcp.lock"],
-        "node": ["package.json", "package-lock.json"],
+        "a2a-0.3": [f"{locks}/a2a-0.3.lock"],
+        "mcp": [f"{locks}/mcp.lock"],
+        "generator": ["src/a2a_cloud/callers/cli/client.py"],
+        "node": [f"{locks}/package.json", f"{locks}/package-lock.json"],
     }
-    source = machine / "requirements/conformance"
-    source.mkdir()
     for part, names in parts.items():
         for name in names:
-            (source / name).write_text(name)
+            (machine / name).parent.mkdir(parents=True, exist_ok=True)
+            (machine / name).write_text(name)
         made = machine / ".conformance" / part / "made"
         made.parent.mkdir(parents=True)
-        files = [*(f"requirements/conformance/{name}" for name in names), "scripts/setup-conformance"]
+        files = [*names, "scripts/setup-conformance"]
         sums = subprocess.run(
             ["cksum", *files], cwd=machine, capture_output=True, text=True, check=True
         ).stdout
         made.write_text(f"{os.path.realpath(machine)}\nPython 3.12.0\n{sums}")
     assert run(machine, "scripts/setup-conformance").returncode == 0
-    (source / "mcp.lock").write_text("another")
+    (machine / locks / "mcp.lock").write_text("another")
     done = run(machine, "scripts/setup-conformance")
     assert done.returncode == 1  # it began, and uv is a stand-in
     assert "making .conformance/mcp" in done.stderr

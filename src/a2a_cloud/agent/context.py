@@ -63,7 +63,7 @@ class Context:
     def caller(self) -> Caller:
         """Who called."""
         start = self._execution.start
-        return Caller(start.caller, start.org, start.parent_agent)
+        return Caller(start.caller, start.org, start.parent_agent, tuple(start.actors))
 
     @property
     def message(self) -> Message:

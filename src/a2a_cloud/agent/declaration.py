@@ -101,6 +101,7 @@ class Declaration:
             "concurrency": options.concurrency,
             "streams": self.is_generator,
             "extended": options.extended,
+            "scopes": options.scopes,
         }
 
     # -- arguments

@@ -38,11 +38,13 @@ class Message(Struct, rename="camel", omit_defaults=True):
 
 
 class Caller(Struct, frozen=True):
-    """Who called: a principal of an organisation; `agent` when an agent called on their behalf."""
+    """Who called: a principal of an organisation; `agent` when an agent called on their behalf. `actors` are
+    all who act for them, nearest first: service identities of agents (`spiffe://…`)."""
 
     name: str
     org: str
     agent: str = ""
+    actors: tuple[str, ...] = ()
 
     @property
     def anonymous(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from a2a_cloud.agent.problem import BadDeclaration
 
 SKILL_ID = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
+SCOPE = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 MEDIA_TYPE = re.compile(r"[A-Za-z0-9][\w.+!#$&^-]*/(?:\*|[A-Za-z0-9][\w.+!#$&^-]*)|\*/\*")
 
 LONGEST = 7 * 24 * 3600.0
@@ -33,6 +34,7 @@ class Options:
     replayable: bool = True
     concurrency: int = 0
     extended: bool = False
+    scopes: tuple[str, ...] = ()
 
 
 def checked(
@@ -51,6 +53,7 @@ def checked(
     replayable: bool | None,
     concurrency: int | None,
     extended: bool,
+    scopes: Sequence[str],
 ) -> Options:
     """The options as a value; BadDeclaration with what to write for the first that is wrong."""
     if durable and replayable is False:
@@ -73,6 +76,7 @@ def checked(
         replayable=True if replayable is None else _flag("replayable", replayable),
         concurrency=0 if concurrency is None else _count("concurrency", concurrency, 1024, least=1),
         extended=_flag("extended", extended),
+        scopes=_scopes(scopes),
     )
 
 
@@ -107,6 +111,13 @@ def _modes(option: str, value: object) -> tuple[str, ...]:
     items = _items(value)
     if items is None or not all(isinstance(item, str) and MEDIA_TYPE.fullmatch(item) for item in items):
         raise _wrong(option, value, f'a list of media types: {option}=["text/plain"]')
+    return tuple(str(item) for item in items)
+
+
+def _scopes(value: object) -> tuple[str, ...]:
+    items = _items(value)
+    if items is None or not all(isinstance(item, str) and SCOPE.fullmatch(item) for item in items):
+        raise _wrong("scopes", value, 'a list of small letters and `._-`: scopes=["invoices.pay"]')
     return tuple(str(item) for item in items)
 
 

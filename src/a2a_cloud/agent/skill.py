@@ -64,6 +64,7 @@ def skill(
     replayable: bool | None = None,
     concurrency: int | None = None,
     extended: bool = False,
+    scopes: Sequence[str] = (),
 ) -> Callable[[F], F]: ...
 def skill(function: Any = None, /, **given: Any) -> Any:
     """Declare a function of this module as a skill. The function itself is returned unchanged.
@@ -73,7 +74,8 @@ def skill(function: Any = None, /, **given: Any) -> Any:
     attempt; `retries` further attempts after a `Problem(retry=True)`; `concurrency` runs at once in one
     worker. `idempotent`: after a crash it may be started again. `durable`: after a crash it goes on by
     replay. `replayable=False`: never run it again, not even to go on after a question. `extended`: only
-    callers with a key see it, in the extended card, and may call it.
+    callers with a key see it, in the extended card, and may call it. `scopes`: what a caller has to hold, all
+    of them: permissions of the platform or words of the organisation's own.
 
     Raises BadDeclaration for a value that can't be used.
     """
@@ -112,6 +114,7 @@ class Agent:
         replayable: bool | None = None,
         concurrency: int | None = None,
         extended: bool = False,
+        scopes: Sequence[str] = (),
     ) -> Callable[[F], F]: ...
     def skill(self, function: Any = None, **given: Any) -> Any:
         """Declare a skill of this agent. The options are those of the module's `skill`."""
@@ -165,6 +168,7 @@ _DEFAULTS: dict[str, Any] = {
     "replayable": None,
     "concurrency": None,
     "extended": False,
+    "scopes": (),
 }
 
 

@@ -17,15 +17,18 @@ from a2a_cloud.app.dev import Watch
 from a2a_cloud.app.platform import Platform
 from a2a_cloud.client.profile import NotConfigured, write_local_profile
 from a2a_cloud.model.problem import Problem
-from a2a_cloud.settings import Settings
+from a2a_cloud.ops.logs import knowing, set_up
+from a2a_cloud.settings import load
 
 log = logging.getLogger("a2a_cloud")
 
 
 async def serve(folders: list[Path]) -> None:
     """Run until a signal says stop."""
-    settings = Settings.from_env(os.environ)
+    settings = load(os.environ)
+    handler = set_up(settings.logs)
     plat = Platform(settings)
+    knowing(handler, plat.about_run)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -39,7 +42,7 @@ async def serve(folders: list[Path]) -> None:
     if plat.settings.dev:
         watch = asyncio.create_task(Watch(plat, folders).run())
     else:
-        print(banner(plat, recovered), flush=True)
+        print(banner(plat, recovered, await plat.first_link()), flush=True)
     await stop.wait()
     if watch is not None:
         watch.cancel()
@@ -48,9 +51,14 @@ async def serve(folders: list[Path]) -> None:
     await plat.stop()
 
 
+def _own_address(plat: Platform) -> str:
+    """Where commands of this machine reach it: by TLS under the name that its certificate has."""
+    return plat.url if plat.tls is None else plat.settings.public_url or plat.url
+
+
 def _write_profile(plat: Platform) -> None:
     try:
-        write_local_profile(plat.url, plat.key_path)
+        write_local_profile(_own_address(plat), plat.key_path)
     except (OSError, NotConfigured) as error:
         log.warning("The profile `local` could not be written: %s", error)
 

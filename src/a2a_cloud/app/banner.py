@@ -15,14 +15,16 @@ from a2a_cloud.app.platform import Platform
 from a2a_cloud.model.release import Release, SkillSpec
 
 
-def banner(plat: Platform, recovered: dict[str, int]) -> str:
-    """What the terminal shows: where it is, and three commands to paste."""
+def banner(plat: Platform, recovered: dict[str, int], first: str = "") -> str:
+    """What the terminal shows: where it is, and three commands to paste. `first`: the address at which the
+    first admin makes an account, once."""
     a2a = shlex.quote(str(Path(sys.executable).with_name("a2a")))
     lines = [
         f"a2a cloud {a2a_cloud.__version__} is up at {plat.url}",
         *([f"  gRPC       {plat.grpc_at}"] if plat.grpc_at else []),
         f"  data       {plat.data}",
         f"  admin key  {plat.key_path}",
+        *([f"  sign in    {first} (the first admin; good once, for a day)"] if first else []),
     ]
     if any(recovered.values()):
         lines.append(

@@ -15,10 +15,14 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any
+from urllib.parse import unquote
 
 from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.settings import HttpLimits
 from a2a_cloud.surface.a2a.grpc.servicer import Metadata, Servicer
+from a2a_cloud.surface.http_shared import loopback
+from a2a_cloud.surface.proxies import Proxies
+from a2a_cloud.surface.tls import Tls
 from a2a_cloud.wire.a2a_proto import SERVICE
 
 _CONNECTIONS = 1_000
@@ -39,6 +43,10 @@ class _Context:
     def invocation_metadata(self) -> Metadata | None:
         """See servicer.Context."""
         return self._context.invocation_metadata()
+
+    def address(self) -> str:
+        """See servicer.Context."""
+        return _peer(self._context)
 
     async def send_initial_metadata(self, initial_metadata: Metadata) -> None:
         """See servicer.Context."""
@@ -66,10 +74,20 @@ class GrpcServing:
         self._server: Any = None
 
     async def start(
-        self, servicer: Servicer, host: str, port: int, *, exact: bool, limits: HttpLimits, body: int
+        self,
+        servicer: Servicer,
+        host: str,
+        port: int,
+        *,
+        exact: bool,
+        limits: HttpLimits,
+        body: int,
+        tls: Tls | None = None,
+        proxies: Proxies | None = None,
     ) -> int:
         """Serves on `port` of `host` and returns it: a free one for 0, and for one that another program has
-        unless it has to be `exact`. `body`: bytes of the largest message. Raises Unavailable."""
+        unless it has to be `exact`. `body`: bytes of the largest message. Without TLS and with `proxies`,
+        only they and this machine itself are served. Raises Unavailable."""
         port = _free(host, port, exact)
         # Not REUSEPORT: two platforms must not share a port without knowing it.
         options: Sequence[tuple[str, int]] = (
@@ -92,10 +110,14 @@ class GrpcServing:
         grpc = import_module("grpc")
         server = import_module("grpc.aio").server(options=options, maximum_concurrent_rpcs=limits.connections)
         try:
-            taken: int = server.add_insecure_port(_address(host, port))
+            if tls is None:
+                taken: int = server.add_insecure_port(_address(host, port))
+            else:
+                taken = server.add_secure_port(_address(host, port), _credentials(grpc, tls))
         except RuntimeError as error:
             raise _unusable(host, port, str(error)) from error
-        server.add_generic_rpc_handlers((_handler(grpc, servicer),))
+        guard = proxies if tls is None else None
+        server.add_generic_rpc_handlers((_handler(grpc, servicer, guard),))
         self._server = server
         await server.start()
         return taken
@@ -113,14 +135,54 @@ def _ours(record: logging.LogRecord) -> bool:
     return type(error).__name__ != "ExecuteBatchError"
 
 
-def _handler(grpc: Any, servicer: Servicer) -> Any:
+def _credentials(grpc: Any, tls: Tls) -> Any:
+    """The certificate, which is asked for at each handshake: that of the files' present state."""
+    told: list[tuple[bytes, bytes]] = [tls.pair()]
+
+    def configuration() -> Any:
+        return grpc.ssl_server_certificate_configuration([told[0]])
+
+    def fetch() -> Any:
+        """None: what was said last still holds."""
+        try:
+            pair = tls.pair()
+        except OSError:
+            return None
+        if pair == told[0] or not tls.holds(pair):
+            return None
+        told[0] = pair
+        return configuration()
+
+    return grpc.dynamic_ssl_server_credentials(configuration(), fetch)
+
+
+def _peer(context: Any) -> str:
+    """The address behind `ipv4:127.0.0.1:5000` or `ipv6:%5B::1%5D:5000`, "" for something else."""
+    kind, _, rest = str(context.peer()).partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return ""
+    return unquote(rest).rpartition(":")[0].strip("[]").removeprefix("::ffff:")
+
+
+async def _guard(context: Any, codes: Any, proxies: Proxies | None) -> None:
+    """Ends calls of strangers where only proxies are served."""
+    if proxies is None:
+        return
+    address = _peer(context)
+    if not address or not (loopback(address) or proxies.trusts(address)):
+        await context.abort(codes["PERMISSION_DENIED"], "This port is for the platform's proxies.")
+
+
+def _handler(grpc: Any, servicer: Servicer, proxies: Proxies | None) -> Any:
     """The servicer's methods, as grpcio calls them."""
     codes = grpc.StatusCode.__members__
 
     async def answer(method: str, body: bytes, context: Any) -> bytes:
+        await _guard(context, codes, proxies)
         return await servicer.answer(method, body, _Context(context, codes))
 
     async def stream(method: str, body: bytes, context: Any) -> None:
+        await _guard(context, codes, proxies)
         await servicer.stream(method, body, _Context(context, codes))
 
     methods: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import logging
@@ -13,8 +14,15 @@ from functools import partial
 from pathlib import Path
 
 from a2a_cloud.app.grpc import GrpcServing
+from a2a_cloud.app.issuers import OutsideIssuers
 from a2a_cloud.app.launches import Launches, cage_of, environment_facts, provenance_of, sbom_of, uv_program
+from a2a_cloud.app.limits import limiting
+from a2a_cloud.app.oauth import Documents, oauth_of
+from a2a_cloud.app.orgs import tie
+from a2a_cloud.app.people import accounts_of, people_of
 from a2a_cloud.app.pushes import pushes
+from a2a_cloud.app.registry import Finding, Standing
+from a2a_cloud.app.upkeep import Upkeep
 from a2a_cloud.control.approvals.approvals import Approvals
 from a2a_cloud.control.approvals.notices import Notices
 from a2a_cloud.control.approvals.rows import ApprovalRows
@@ -27,8 +35,11 @@ from a2a_cloud.control.grants.reader import GrantRows
 from a2a_cloud.control.hooks.rows import SqliteHookRows
 from a2a_cloud.control.hooks.store import Hooks
 from a2a_cloud.control.identity.card_key import CardKey
+from a2a_cloud.control.identity.issuers import check_named
 from a2a_cloud.control.identity.keys import Identity
 from a2a_cloud.control.identity.signing import SigningKeys
+from a2a_cloud.control.orgs.audit import Audit
+from a2a_cloud.control.orgs.rows import OrgRows
 from a2a_cloud.control.registry.registry import Registry
 from a2a_cloud.control.registry.variables import Variables
 from a2a_cloud.control.secrets.rows import SqliteSecretRows
@@ -67,7 +78,9 @@ from a2a_cloud.surface.front_door import FrontDoor
 from a2a_cloud.surface.links import Links
 from a2a_cloud.surface.ports import Check, Services
 from a2a_cloud.surface.ports import Sandbox as SandboxFacts
-from a2a_cloud.surface.serve import Serving
+from a2a_cloud.surface.proxies import Proxies
+from a2a_cloud.surface.serve import Serving, check_exposure
+from a2a_cloud.surface.tls import Tls
 
 log = logging.getLogger("a2a_cloud")
 
@@ -111,6 +124,11 @@ class Platform:
         Raises Problems that name what is missing and its remedy.
         """
         settings = self.settings
+        transport = settings.transport
+        await check_exposure(settings.host, transport)
+        tls = Tls(transport.cert, transport.key) if transport.cert and transport.key else None
+        self.tls = tls
+        self.proxies = Proxies(transport) if transport.proxies else None
         await self._open_data()
         database = self.data / "journal.db"
         keys = SigningKeys.open(self.data / "keys", self.entropy)
@@ -123,7 +141,7 @@ class Platform:
         self.reader = SqliteReader(database)
         self.identity = Identity(self.reader, self.journal, self.clock, self.entropy)
         self.key_path = self.data / "admin.key"
-        await self.identity.admin_key(self.key_path)
+        admin_key = await self.identity.admin_key(self.key_path)
         self.objects = open_objects(settings.objects, self.data, self.ids)
         org_no = self.identity.org_no(DEFAULT_ORG)
         assert org_no is not None
@@ -135,6 +153,7 @@ class Platform:
             self.data / "releases",
             self.identity.org_name,
         )
+        self.finding = Finding(self.registry, self.data)
         self.variables = Variables(self.reader, self.journal, self.clock)
         self.sandbox = await asyncio.to_thread(strongest, self.data, settings.sandbox)
         rows = self.reader.connection
@@ -171,6 +190,9 @@ class Platform:
             self.entropy,
             needed=hook_rows.any(SYSTEM),
         )
+        self.accounts = accounts_of(rows, self.journal, self.clock, self.entropy, self.ids)
+        tied = tie(rows, self.journal, self.clock, self.entropy, self.ids, self.identity, self.accounts)
+        self.members = tied.members
         self.hooks = Hooks(
             hook_rows,
             self.journal,
@@ -178,7 +200,7 @@ class Platform:
             self.clock,
             self.ids,
             self.entropy,
-            self.identity.by_no,
+            tied.rights,
         )
         egress = Egress(
             context=tls_context(settings.egress_ca) if settings.egress_ca else None,
@@ -193,12 +215,44 @@ class Platform:
         self.workspaces = Workspaces(SqliteRows(rows), self.journal, self.objects, self.clock)
         # There from the start, so that files can be put where agents look before one has run.
         await self.workspaces.create(org_no, DEFAULT_WORKSPACE, f"admin@{DEFAULT_ORG}")
+        link_key = self._link_key()
+        self.people = people_of(
+            settings,
+            self.accounts,
+            self.members,
+            connection=rows,
+            journal=self.journal,
+            clock=self.clock,
+            entropy=self.entropy,
+            ids=self.ids,
+            link_key=link_key,
+            org_no=self.identity.org_no,
+            operator=admin_key.split("_")[1],
+        )
+        self.documents = Documents(settings)
+        self.oauth = oauth_of(
+            settings,
+            self.identity,
+            folder=self.data / "keys",
+            connection=rows,
+            journal=self.journal,
+            clock=steady,
+            entropy=self.entropy,
+            ids=self.ids,
+            issuer=lambda: settings.public_url or self.url,
+            local=lambda: self.url,
+            person=self.members.principal,
+            account=self.accounts.by_id,
+            documents=self.documents,
+        )
+        self.members.on_change.append(self.oauth.tokens.changed)
+        self.limiting = limiting(rows, self.journal, steady, org_no, link_key, on=settings.limits)
         self.runs = Runs(
             journal=self.journal,
             reader=self.reader,
             objects=self.objects,
             releases=self.registry,
-            principals=self.identity,
+            principals=tied,
             notary=Notary(keys.signer, self.reader, partial(environment_facts, self.sandbox.name)),
             clock=self.clock,
             ids=self.ids,
@@ -212,8 +266,8 @@ class Platform:
             workspaces=self.workspaces,
             egress=egress,
             secrets=self.secrets,
+            limits=self.limiting.limits,
         )
-        link_key = self._link_key()
         self.push = pushes(
             settings,
             self.runs,
@@ -234,6 +288,12 @@ class Platform:
         self.deploys = Deploys(
             self.registry, self.environments, starts, self.clock, self.data / "staging", self._hear
         )
+        self.deploys.check = partial(check_named, settings.issuers)
+        self.issuers = (
+            OutsideIssuers(settings, self.identity, lambda: settings.public_url or self.url, self.clock)
+            if settings.issuers
+            else None
+        )
         await self.deploys.recover()
         await self._mend_environments()
         recovered = recover(self.runs)
@@ -243,6 +303,7 @@ class Platform:
         for release in self.registry.pointed():
             pool = self.runs.pool(release)
             pool.ensure()
+        self.upkeep = Upkeep(self, self._gauges)
         services = Services(
             runs=self.service,
             identity=self.identity,
@@ -265,6 +326,8 @@ class Platform:
             gauges=self._gauges,
             checks=self._checks,
             dev=settings.dev,
+            operator=self.upkeep,
+            traces=self.upkeep.telemetry,
             workspaces=self.workspaces,
             approvals=self.approvals,
             grants=self.grants,
@@ -272,11 +335,23 @@ class Platform:
             names=Names(NameRows(rows)),
             sessions=Sessions(NameRows(rows), self.journal, self.clock, self.ids),
             hooks=self.hooks,
+            search=self.finding.search,
+            standing=Standing(self.runs, rows),
+            issuers=self.issuers,
+            orgs=tied.all,
+            audit=Audit(OrgRows(rows), self.journal, self.clock),
+            people=self.people,
+            oauth=self.oauth,
+            quotas=self.limiting.limits,
+            declared=self.limiting.shown,
             sandbox=SandboxFacts(self.sandbox.name, tuple(self.sandbox.layers), tuple(self.sandbox.missing)),
         )
         self.door = FrontDoor(services)
-        host, port = await self.serving.start(self.door, settings.host, settings.port, settings.http)
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        host, port = await self.serving.start(
+            self.door, settings.host, settings.port, settings.http, tls=tls, proxies=self.proxies
+        )
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
         services.base_url = settings.public_url or self.url
         await self._serve_grpc(services)
         self.push.restore()
@@ -286,6 +361,11 @@ class Platform:
         private_file.replace(self.data / "server.json", json.dumps(told).encode(), self.entropy)
         return recovered
 
+    async def first_link(self) -> str:
+        """Where the first admin makes an account; "" when somebody has one."""
+        token = await self.people.first()
+        return f"{self.settings.public_url or self.url}/invite/{token}" if token else ""
+
     async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
         """Drain and close everything."""
         self.ready = False
@@ -293,9 +373,17 @@ class Platform:
         self._house.cancel()
         await self.deploys.close()
         await drain(self.runs, seconds)
-        await asyncio.gather(self.push.close(), self.files.close())
+        await asyncio.gather(self.push.close(), self.files.close(), self.documents.close())
         await self.approvals.close()
+        await self.finding.close()
+        await self.people.close()
         await asyncio.gather(self.serving.drain(1.0), self.grpc.stop(1.0))
+        await self.upkeep.close()
+        self.limiting.close()
+        if self.issuers is not None:
+            await self.issuers.close()
+        with contextlib.suppress(Problem):
+            await self.identity.flush()
         await self.journal.close()
         self.reader.close()
         os.close(self._lock)
@@ -312,6 +400,8 @@ class Platform:
             exact=settings.grpc_exact,
             limits=settings.http,
             body=services.limits.body,
+            tls=self.tls,
+            proxies=self.proxies,
         )
         self.grpc_at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         services.grpc_url = settings.grpc_url or f":{port}"
@@ -366,6 +456,9 @@ class Platform:
             await asyncio.sleep(HOUSE_SECONDS)
             try:
                 self.authority.sweep()
+                await self.oauth.tend()
+                self.people.sweep()
+                await self.identity.flush()
                 for digest in await self.registry.purge():
                     await self.environments.remove(digest)
             except (Problem, OSError) as error:
@@ -391,6 +484,11 @@ class Platform:
             raise Internal(f"{path} is damaged.", remedy="Delete it: signed links that are out will end.")
         return key
 
+    def about_run(self, run_id: str) -> tuple[str, str] | None:
+        """(task, trace) of a run that lives, for the log."""
+        run = self.runs.by_id.get(run_id) if self.ready else None
+        return None if run is None else (run.task_id, run.call.trace_id)
+
     async def _checks(self) -> list[Check]:
         health = [
             Health(
@@ -408,7 +506,7 @@ class Platform:
         why = await self.environments.uncaged()
         if why is not None:
             found.append(builds(why))
-        return [Check(*one) for one in found]
+        return [*(Check(*one) for one in (*found, *self.upkeep.checks())), self.finding.check()]
 
     def _gauges(self) -> list[tuple[str, str, float]]:
         runs, journal = self.runs, self.journal

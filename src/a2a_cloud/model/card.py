@@ -17,10 +17,12 @@ SKILL_SCHEMAS = "urn:a2a-cloud:skill-schemas:v1"
 ISOLATION = "urn:a2a-cloud:isolation:v1"
 #: A message that a caller with a key sends again under its messageId is answered as it was the first time.
 IDEMPOTENCY = "urn:a2a-cloud:idempotency:v1"
+#: What is enforced on calls, and how long skills take, as params of this one.
+LIMITS = "urn:a2a-cloud:limits:v1"
 #: Questions and approvals in a form that clients of kagent's public extension know.
 HITL = "https://kagent.dev/extensions/hitl/v1"
 #: Extensions of every agent here, which a caller may name in A2A-Extensions.
-EXTENSIONS = (SKILL_SCHEMAS.encode(), ISOLATION.encode(), IDEMPOTENCY.encode(), HITL.encode())
+EXTENSIONS = tuple(uri.encode() for uri in (SKILL_SCHEMAS, ISOLATION, LIMITS, IDEMPOTENCY, HITL))
 
 
 class AgentInterface(Struct, rename="camel", omit_defaults=True):
@@ -127,6 +129,20 @@ class HttpAuthScheme(Struct, rename="camel", omit_defaults=True):
 
     scheme: str
     description: str = ""
+    bearer_format: str = ""
+
+
+class OpenIdConnectScheme(Struct, rename="camel", omit_defaults=True):
+    """A token of an issuer that describes itself there."""
+
+    open_id_connect_url: str
+    description: str = ""
+
+
+class MutualTlsScheme(Struct, omit_defaults=True):
+    """A certificate in TLS."""
+
+    description: str = ""
 
 
 class SecurityScheme(Struct, rename="camel", omit_defaults=True):
@@ -135,10 +151,14 @@ class SecurityScheme(Struct, rename="camel", omit_defaults=True):
 
     http_auth_security_scheme: HttpAuthScheme | UnsetType = UNSET
     api_key_security_scheme: ApiKeyScheme | UnsetType = UNSET
+    open_id_connect_security_scheme: OpenIdConnectScheme | UnsetType = UNSET
+    mtls_security_scheme: MutualTlsScheme | UnsetType = UNSET
     type: str = ""
     scheme: str = ""
     name: str = ""
     location: str = field(default="", name="in")
+    bearer_format: str = ""
+    open_id_connect_url: str = ""
     description: str = ""
 
 

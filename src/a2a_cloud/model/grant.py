@@ -260,10 +260,3 @@ class GrantBranch(Struct, frozen=True):
 
     facts: GrantFacts
     children: tuple[GrantBranch, ...]
-
-
-class AuditEvent(Struct, frozen=True):
-    """A stored event; `no` is the cursor."""
-
-    no: int
-    entry: AuditEntry

@@ -74,10 +74,11 @@ class Principal(Struct, frozen=True):
     is the highest that they may give a call.
 
     `role` is a Role's value or the name of one of the organisation's own. `permissions`: None for those of
-    the role. `scopes`: what a key or token is narrowed to, `agent:NAME`, `agent:NAME/SKILL` or a
-    permission; None for no narrowing. `actors` are those who act for this principal, nearest first, as
-    `name@org` or the service identity of an agent. `client` is the OAuth client behind a token, `key_id`
-    the key or the token that was shown.
+    the role; else Permissions, and words of the organisation's own that its skills ask for. `scopes`: what a
+    key or token is narrowed to, `agent:NAME`, `agent:NAME/SKILL` or a permission; None for no narrowing.
+    `actors` are those who act for this principal, nearest first, as `name@org` or the service identity of an
+    agent. `client` is the OAuth client behind a token, `key_id` the key or the token that was shown, `address`
+    where a request without either came from.
     """
 
     no: int
@@ -87,10 +88,11 @@ class Principal(Struct, frozen=True):
     role: str = Role.MEMBER
     key_id: str = ""
     priority: int = 0
-    permissions: frozenset[Permission] | None = None
+    permissions: frozenset[str] | None = None
     scopes: frozenset[str] | None = None
     actors: tuple[str, ...] = ()
     client: str = ""
+    address: str = ""
 
     @property
     def anonymous(self) -> bool:
@@ -106,6 +108,10 @@ class Principal(Struct, frozen=True):
         """Whether they have it in their own organisation."""
         if self.scopes is not None and permission not in self.scopes:
             return False
+        return self.has(permission)
+
+    def has(self, permission: Permission) -> bool:
+        """As `may`, whatever the key or token is narrowed to."""
         if permission is Permission.MANAGE_PLATFORM and self.org != DEFAULT_ORG:
             return False
         if self.permissions is not None:
@@ -122,6 +128,16 @@ class Principal(Struct, frozen=True):
             or f"agent:{agent}" in scopes
             or f"agent:{agent}/{skill}" in scopes
         )
+
+
+    def holds(self, scope: str) -> bool:
+        """Whether they have a scope that a skill asks for: a Permission or a word of their organisation's
+        own. Who gives out roles has every word."""
+        if self.scopes is not None and scope not in self.scopes:
+            return False
+        if scope in _ALL:
+            return self.has(Permission(scope))
+        return scope in (self.permissions or ()) or self.has(Permission.MANAGE_MEMBERS)
 
 
 ANONYMOUS_NO = 0

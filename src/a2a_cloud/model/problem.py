@@ -20,6 +20,7 @@
     │  ContentTypeNotSupported · InvalidAgentResponse · ExtendedAgentCardNotConfigured
     │  ExtensionSupportRequired · VersionNotSupported          (A2A 1.0, section 5.4)
     ├─ Busy · Unavailable · StorageFull · ReceiptPending
+    ├─ RateLimited · BudgetSpent                              (limits of callers, docs/limits.md)
     ├─ Refused · SkillFailed · TimedOut · WorkerLost · ReplayDiffers · LimitExceeded
     │                                                        (how a run may end)
     ├─ EgressRefused · UpstreamFailed · UpstreamTimeout     (what an agent's connections may meet)
@@ -149,6 +150,10 @@ class Unauthenticated(Problem):
     code, title, http, rpc = "unauthenticated", "A valid key is needed", 401, -32041
     grpc = "UNAUTHENTICATED"
 
+    #: What the challenge says (RFC 6750, section 3): the scheme to come back with, why what was shown is no
+    #: good, and a nonce for the next proof (RFC 9449).
+    scheme, error, nonce = "Bearer", "", ""
+
 
 class Forbidden(Problem):
     code, title, http, rpc = "forbidden", "This key may not do that", 403, -32043
@@ -204,6 +209,13 @@ class NameTaken(Problem):
     """A task that the caller began a moment ago has this name."""
 
     code, title, http, rpc, retry = "name_taken", "Another task was given this name", 409, -32083, True
+    grpc = "ALREADY_EXISTS"
+
+
+class AlreadyExists(Problem):
+    """Something of that name, or that somebody, is there already."""
+
+    code, title, http, rpc = "already_exists", "There is one already", 409, -32084
     grpc = "ALREADY_EXISTS"
 
 
@@ -289,6 +301,20 @@ class VersionNotSupported(Problem):
 class Busy(Problem):
     code, title, http, rpc, retry = "busy", "Too much is waiting already", 429, -32029, True
     grpc = "RESOURCE_EXHAUSTED"
+
+
+class RateLimited(Problem):
+    """More than a limit allows for now. `info`: `limit` is its name, `policy` an item of RateLimit-Policy,
+    `again` when there is more, where that is known."""
+
+    code, title, http, rpc, retry = "rate_limited", "That was too much at once", 429, -32030, True
+    grpc = "RESOURCE_EXHAUSTED"
+
+
+class BudgetSpent(RateLimited):
+    """As often in a day or a month as a caller may call a skill."""
+
+    code, title, rpc = "budget_spent", "The budget is spent", -32031
 
 
 class Unavailable(Problem):

@@ -36,11 +36,15 @@ def is_decimal(text: str) -> bool:
 
 
 class AgentFacts(Struct, frozen=True, kw_only=True):
-    """Which agent ran. `image_digest` is the release's digest (`sha256:<hex>`), `version` its author's."""
+    """Which agent ran. `image_digest` is the release's digest (`sha256:<hex>`), `version` its author's.
+    `service_id` is its service identity (`spiffe://…`), `service_kid` the thumbprint of the key that signs
+    for it."""
 
     card_sha256: Sha256 | UnsetType = UNSET
     id: str
     image_digest: str
+    service_id: str | UnsetType = UNSET
+    service_kid: str | UnsetType = UNSET
     version: str
 
 
@@ -82,12 +86,14 @@ class SectionHashes(Struct, frozen=True, kw_only=True):
 class ReceiptBody(Struct, frozen=True, kw_only=True):
     """What the platform states and signs about one run that has ended.
 
-    `caller` is `name@org` or `anonymous`; `status` the short form of the task state.
+    `caller` is `name@org` or `anonymous`; `actors` are those who acted for the caller, nearest first: the
+    service identities of agents. `status` is the short form of the task state.
     `idempotency_key` is the salted hash of the key. `parent_run` is the run that made this call: a
     child is sealed before its parent, so it can name the run and not the receipt; the parent's
     receipt names the child's in its `children` section. Absent facts are left out, never null.
     """
 
+    actors: list[str] | UnsetType = UNSET
     agent: AgentFacts
     attempts: Count
     caller: str
@@ -195,6 +201,15 @@ class Signature(Struct, frozen=True, forbid_unknown_fields=True):
     signature: str
 
 
+class Countersignature(Struct, frozen=True, forbid_unknown_fields=True):
+    """A detached JWS by the agent's service identity over the same bytes: `key` is its public key (32 bytes,
+    base64url), whose thumbprint the body names."""
+
+    key: str
+    protected: str
+    signature: str
+
+
 class LogEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the receipt stands in its organisation's audit log; `index` counts from 0 without gaps.
 
@@ -251,6 +266,7 @@ class ReceiptDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     body: ReceiptBody
     id: ReceiptId
     signatures: list[Signature]
+    countersignature: Countersignature | UnsetType = UNSET
     log: LogEntry | UnsetType = UNSET
     sections: DisclosedSections | UnsetType = UNSET
     disclosed: DisclosedPayloads | UnsetType = UNSET

@@ -9,12 +9,18 @@ import msgspec
 from msgspec import Struct
 
 from a2a_cloud.model.grant import GrantSpec
+from a2a_cloud.model.principal import Principal
+
+
+#: The platform itself, as an agent (surface/platform_agent.py); no other has the name.
+PLATFORM = "a2a-cloud"
 
 
 class Visibility(StrEnum):
-    """Who may call: any key of the agent's organisation, or anyone, a key or none."""
+    """Who sees an agent: its own organisation and those that it lists, whoever says who they are, anyone."""
 
     ORG = "org"
+    SIGNED_IN = "signed-in"
     PUBLIC = "public"
 
 
@@ -24,7 +30,8 @@ class SkillSpec(Struct, frozen=True, omit_defaults=True):
     `input_schema` is an object schema of the parameters (JSON Schema 2020-12); file parameters are
     in `files`, not in the schema. `text_param` names the one string parameter that free text fills
     when the skill is the default. `timeout` in seconds; `concurrency` = runs of this skill at once
-    in one worker (0: the release's limit). `extended`: only callers with a key see and call it.
+    in one worker (0: the release's limit). `extended`: only callers with a key see and call it. `scopes`:
+    what a caller has to hold (`Principal.holds`), all of them.
     """
 
     id: str
@@ -46,6 +53,7 @@ class SkillSpec(Struct, frozen=True, omit_defaults=True):
     concurrency: int = 0
     streams: bool = False
     extended: bool = False
+    scopes: list[str] = []
 
 
 class FileParam(Struct, frozen=True, omit_defaults=True):
@@ -64,6 +72,9 @@ class Limits(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     Of one run: `artifact_bytes` of text and artifacts; `upload_bytes` that it stores as objects, whatever
     becomes of them. Of one worker: `memory`, `cpu` (cores, 0: no limit), `pids` (processes and threads),
     `tmp_bytes` (what lies in /tmp). `open_files` is per process.
+
+    Of its callers: `rate` (such as "100/s") of calls by all together, `caller_rate` by each; `caller_runs` at
+    one time; `caller_day`, `caller_month`: calls of each skill by each. "" and 0: the platform's own.
     """
 
     concurrency: int = 16
@@ -82,6 +93,11 @@ class Limits(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     pids: int = 512
     tmp_bytes: int = 64 << 20
     upload_bytes: int = 32 << 30
+    rate: str = ""
+    caller_rate: str = ""
+    caller_runs: int = 0
+    caller_day: int = 0
+    caller_month: int = 0
 
 
 class SandboxSpec(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -124,8 +140,20 @@ class ExtensionSpec(Struct, frozen=True, omit_defaults=True):
     params: dict[str, Any] = {}
 
 
+class SkillRules(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A table `[skills.NAME]`: what the operator adds to what the code declares. `require`: scopes that a
+    caller has to hold; the others as in Limits, of calls of this skill."""
+
+    require: tuple[str, ...] = ()
+    rate: str = ""
+    caller_rate: str = ""
+    caller_day: int = 0
+    caller_month: int = 0
+
+
 class Manifest(Struct, frozen=True, omit_defaults=True):
-    """The folder's `a2a.toml`, read and checked."""
+    """The folder's `a2a.toml`, read and checked. `visible_to`: other organisations that see the agent, where
+    `visibility` is ORG. `issuers`: the operator's names of outside issuers whose tokens it takes."""
 
     name: str
     entry: str
@@ -144,6 +172,9 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     secrets: tuple[SecretBinding, ...] = ()
     merge: Literal["refuse", "last-writer"] = "refuse"
     extensions: tuple[ExtensionSpec, ...] = ()
+    visible_to: tuple[str, ...] = ()
+    skills: dict[str, SkillRules] = {}
+    issuers: tuple[str, ...] = ()
 
 
 class ReleaseState(StrEnum):
@@ -203,6 +234,24 @@ class Release(Struct, frozen=True):
     def extended(self) -> bool:
         """Whether some of its skills are for callers with a key alone."""
         return any(spec.extended for spec in self.skills)
+
+    def open_to(self, principal: Principal) -> bool:
+        """Whether the agent is any of a caller's business: the one place that says who sees what."""
+        if principal.org_no == self.org_no:
+            return True
+        manifest = self.manifest
+        match manifest.visibility:
+            case Visibility.PUBLIC:
+                return True
+            case Visibility.SIGNED_IN:
+                return not principal.anonymous
+            case Visibility.ORG:
+                return principal.org in manifest.visible_to
+
+    @property
+    def public(self) -> bool:
+        """Whether a caller needs to say who they are for none of its plain skills."""
+        return self.manifest.visibility is Visibility.PUBLIC
 
     def seen_by(self, anonymous: bool) -> Release:
         """The release as a caller sees it: without a key, without the skills that need one."""

@@ -28,7 +28,14 @@ def owner_scope(principal: Principal, org_no: int) -> Scope:
 
 
 def reader_scope(principal: Principal, org_no: int) -> Scope:
-    """What `principal` may see in organisation `org_no`: all of it for its admins, else their own."""
+    """What `principal` may see in organisation `org_no`: all of it with READ_RUNS, else their own."""
     if principal.may(Permission.READ_RUNS) and principal.org_no == org_no:
+        return Scope(org=org_no)
+    return owner_scope(principal, org_no)
+
+
+def manager_scope(principal: Principal, org_no: int) -> Scope:
+    """What `principal` may change in organisation `org_no`: all of it with MANAGE_RUNS, else their own."""
+    if principal.may(Permission.MANAGE_RUNS) and principal.org_no == org_no:
         return Scope(org=org_no)
     return owner_scope(principal, org_no)

@@ -7,9 +7,10 @@ most often its idempotency key was used before, and the caller gets the run that
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from a2a_cloud.model.problem import Internal, NameTaken, Problem, SkillNotFound
+from a2a_cloud.model.access import check_call
+from a2a_cloud.model.problem import Internal, NameTaken, Problem, RateLimited
 from a2a_cloud.model.run import Call
 from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.model.task import TaskState
@@ -45,12 +46,22 @@ class Acceptance:
         now = runs.clock.now()
         release = call.release
         spec = release.skill(call.skill) if call.skill else None
-        if spec is not None and spec.extended and call.principal.anonymous and call.parent is None:
-            raise SkillNotFound(f"The agent has no skill {call.skill}.")  # None that they know of.
+        check_call(release, call.principal, spec, child=call.parent is not None)
+        lane: Any = None
+        if runs.limits is not None:
+            try:
+                lane = runs.limits.take(call)
+            except RateLimited:
+                # The repeat of a call that was taken gets its run, whatever is left.
+                known = runs.keys.known(call, digest, look=True) if digest else None
+                if known is None:
+                    raise
+                return known
         self._last += 1
         task.total += 1
         run = Run(self._last, runs.ids.new("run"), task, task.total, call, spec)
         run.created = now
+        run.lane, run.since = lane, runs.clock.monotonic()
         run.salts = self.draw_salts()
         if not task.runs:  # The time of a follow-up counts from when it is its turn.
             run.deadline = runs.deadline(run)
@@ -64,6 +75,9 @@ class Acceptance:
                 granted = [*granted, *runs.push.of_call(run, call, 0)]
         except Problem:
             task.total -= 1
+            if runs.limits is not None:
+                runs.limits.undo(lane)
+                runs.limits.leave(lane, None)
             raise
         parent = call.parent.run_no if call.parent is not None else None
         ops: list[Op] = [
@@ -151,6 +165,8 @@ class Acceptance:
             if run.write is not None:
                 run.write.ops = ()
             runs.stop_worker(run)
+            if runs.limits is not None:
+                runs.limits.undo(run.lane)
             runs.forget(run)
             if run.ordinal == run.task.total:
                 run.task.total -= 1

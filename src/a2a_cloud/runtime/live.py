@@ -122,6 +122,7 @@ class Run:
         "idle",
         "is_accepted",
         "keys",
+        "lane",
         "lost",
         "no",
         "objects",
@@ -142,6 +143,7 @@ class Run:
         "sealed",
         "sealing",
         "seq",
+        "since",
         "slot",
         "spec",
         "started",
@@ -174,6 +176,9 @@ class Run:
         self.created = 0.0
         self.started: float | None = None
         self.ended: float | None = None
+        #: What counts it among its caller's (Limits), and since when it runs (monotonic).
+        self.lane: Any = None
+        self.since = 0.0
         self.deadline = float("inf")
         self.parked_left = 0.0
         self.seq = 0

@@ -231,10 +231,12 @@ class Outward:
             return Answered(response.status, response.headers.get("Retry-After", ""))
 
     @asynccontextmanager
-    async def get(self, where: Place, seconds: float) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """The answer to a GET, after redirects, its body unread and as it was sent. Raises EgressRefused,
-        UpstreamFailed, InvalidParams for a redirect to what is no address."""
-        for _ in range(MAX_HOPS + 1):
+    async def get(
+        self, where: Place, seconds: float, *, hops: int = MAX_HOPS
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        """The answer to a GET, after redirects, `hops` at most, its body unread and as it was sent. Raises
+        EgressRefused, UpstreamFailed, InvalidParams for a redirect to what is no address."""
+        for _ in range(hops + 1):
             async with self._ask("GET", where, {"Accept-Encoding": "identity"}, seconds) as response:
                 if response.status not in _REDIRECTS or "Location" not in response.headers:
                     yield response
@@ -243,7 +245,7 @@ class Outward:
             if where.secure and not onward.secure:
                 raise EgressRefused("It redirects from https to http.", remedy="Name the file's own address.")
             where = onward
-        raise UpstreamFailed(f"It redirects more than {MAX_HOPS} times.", remedy="Name the file's address.")
+        raise UpstreamFailed(f"It redirects more than {hops} times.", remedy="Name the file's address.")
 
     @asynccontextmanager
     async def _ask(

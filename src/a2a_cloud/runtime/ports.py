@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from a2a_cloud.model.approval import Approval, Ask
 from a2a_cloud.model.grant import GrantSpec, Narrowing, Operation, Widening
 from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.release import Release
+from a2a_cloud.model.run import Call
 from a2a_cloud.storage.journal.port import Op
 from a2a_cloud.wire.grant import Grant
+from a2a_cloud.wire.jws import Signer
+
+if TYPE_CHECKING:
+    from a2a_cloud.runtime.live import Run
 
 
 class Releases(Protocol):
@@ -27,6 +32,26 @@ class Releases(Protocol):
 
     def number(self, no: int) -> int:
         """What people call the release with that `no`, ready or not; 0 when there is none."""
+        ...
+
+
+class Helper(Protocol):
+    """The platform's own skills, for agents that call them."""
+
+    async def call(self, principal: Principal, skill: str, arguments: bytes) -> bytes:
+        """The result as JSON, of what `principal` may see. Raises SkillNotFound, InvalidParams, …"""
+        ...
+
+
+class ServiceIdentity(Protocol):
+    """Agents' own identities (control/services)."""
+
+    def name(self, release: Release) -> str:
+        """The one of the release's agent, `spiffe://…`."""
+        ...
+
+    def signer(self, agent_no: int) -> Signer:
+        """What signs for an agent, by its number."""
         ...
 
 
@@ -46,11 +71,47 @@ class Launch(Protocol):
         ...
 
 
+class Limits(Protocol):
+    """Limits of callers (control/limits). What `take` gives stands for the run until `leave`."""
+
+    def take(self, call: Call) -> Any:
+        """Count a new run. Raises RateLimited, BudgetSpent; then nothing was counted."""
+        ...
+
+    def resume(self, call: Call) -> Any:
+        """The same for a run from before the platform was started: it is one of its caller's at this time."""
+        ...
+
+    def undo(self, lane: Any) -> None:
+        """The run was not accepted after all."""
+        ...
+
+    def leave(self, lane: Any, seconds: float | None) -> None:
+        """The run is over; `seconds`: how long it took, None where that says nothing of the skill."""
+        ...
+
+
+class Watch(Protocol):
+    """Is told of runs, for traces."""
+
+    def accepted(self, run: Run) -> None:
+        """A run begins; it may still fail to be stored."""
+        ...
+
+    def ended(self, run: Run) -> None:
+        """A run has ended, and that is on disk."""
+        ...
+
+
 class Principals(Protocol):
     """Identity: who a stored number is."""
 
     def by_no(self, no: int) -> Principal | None:
-        """The principal with that number."""
+        """The principal with that number, whatever they may do."""
+        ...
+
+    def rights(self, no: int) -> Principal | None:
+        """The principal with that number, with the rights that they have now."""
         ...
 
 

@@ -117,6 +117,8 @@ def _restore(runs: Runs, row: RunRow) -> tuple[Run, list[tuple[int, RunEvent]]]:
         run.objects = frozenset((one.object.sha256, one.object.size) for one in run.call.files if one.object)
     if run is task.current:
         run.deadline = runs.deadline(run)
+    if runs.limits is not None:
+        run.lane = runs.limits.resume(run.call)
     runs.live[run.no] = run
     runs.by_id[run.id] = run
     runs.keys.restore(run)

@@ -54,7 +54,7 @@ from a2a_cloud.runtime.logs import Logs
 from a2a_cloud.runtime.notary import Notary
 from a2a_cloud.runtime.outcomes import outcome_of, reply_of
 from a2a_cloud.runtime.pool import IDLE, Pool, Turns
-from a2a_cloud.runtime.ports import Approvals, Authority, Launch, Principals, Releases
+from a2a_cloud.runtime.ports import Approvals, Authority, Launch, Limits, Principals, Releases, Watch
 from a2a_cloud.runtime.process import Worker
 from a2a_cloud.runtime.references import references
 from a2a_cloud.runtime.sandbox.port import Sandbox
@@ -108,6 +108,7 @@ class Runs:
         egress: Egress | None = None,
         secrets: Secrets | None = None,
         idle: float = IDLE,
+        limits: Limits | None = None,
     ) -> None:
         self.journal = journal
         self.reader = reader
@@ -122,6 +123,8 @@ class Runs:
         self.launch = launch
         self.sandbox = sandbox
         self.idle = idle
+        self.limits = limits
+        self.helper: Helper | None = None
         self.turns = Turns()
         self.authority = authority
         self.approvals = approvals
@@ -147,6 +150,8 @@ class Runs:
         self.started = 0
         self.finished: dict[str, int] = {}
         self.acceptance = Acceptance(self)
+        #: Who is told of runs' beginnings and ends, for traces; None: nobody.
+        self.watch: Watch | None = None
         self._next_task = reader.last(SYSTEM, "task")
         self._loop = asyncio.get_running_loop()
         self.sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -203,7 +208,10 @@ class Runs:
             call.release.agent_no,
             call.context_id or self.ids.new("ctx"),
         )
-        return self.acceptance.accept(call, task, digest)
+        run = self.acceptance.accept(call, task, digest)
+        if self.watch is not None:
+            self.watch.accepted(run)
+        return run
 
     def _eager(self, call: Call) -> bool:
         spec = call.release.skill(call.skill) if call.skill else None
@@ -277,6 +285,7 @@ class Runs:
                 output_modes=call.output_modes,
                 references=references(self, run) if call.message.reference_task_ids else b"",
                 extensions=call.extensions,
+                actors=list(call.principal.actors),
             )
         )
 
@@ -528,6 +537,8 @@ class Runs:
     def ended(self, run: Run) -> None:
         short = run.state.short
         self.finished[short] = self.finished.get(short, 0) + 1
+        if self.watch is not None:
+            self.watch.ended(run)
         run.task.last = run.state
         self.forget(run)
         if run.on_end is not None:
@@ -544,6 +555,11 @@ class Runs:
     def forget(self, run: Run) -> None:
         task = run.task
         self.live.pop(run.no, None)
+        if self.limits is not None and run.lane is not None:
+            plain = run.since and not run.parked_left and run.attempt == 1
+            took = self.clock.monotonic() - run.since if plain and run.state is TaskState.COMPLETED else None
+            self.limits.leave(run.lane, took)
+            run.lane = None
         self.by_id.pop(run.id, None)
         self.keys.forget(run)
         self.frames.transfers.forget(run)

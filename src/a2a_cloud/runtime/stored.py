@@ -29,6 +29,7 @@ class StoredCall(Struct, omit_defaults=True):
     narrow: Narrowing | None = None
     priority: int = 0
     extensions: list[str] = []
+    actors: tuple[str, ...] = ()
 
 
 _encoder = msgspec.json.Encoder()
@@ -52,6 +53,7 @@ def store_call(call: Call) -> bytes:
             narrow=call.narrow,
             priority=call.priority,
             extensions=call.extensions,
+            actors=call.principal.actors,
         )
     )
 
@@ -61,6 +63,8 @@ def load_call(
 ) -> Call:
     """The call that `store_call` stored."""
     stored = _decoder.decode(body)
+    if stored.actors:
+        principal = msgspec.structs.replace(principal, actors=stored.actors)
     return Call(
         release=release,
         principal=principal,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from msgspec import UNSET
 
+from a2a_cloud.model.access import check_call
 from a2a_cloud.model.card import HITL
 from a2a_cloud.model.problem import Internal, InvalidParams, TaskNotFound, UnsupportedOperation
 from a2a_cloud.model.run import (
@@ -73,6 +74,7 @@ class Talk:
             ending = task.runs[-1].ending if task.runs else None
             raise _ended((ending.state if ending is not None else TaskState.COMPLETED).value)
         if current is not None and current.question is not None and current.state is TaskState.INPUT_REQUIRED:
+            check_call(current.call.release, call.principal, current.spec)
             return self._answer(current, current.question, call, digest)
         if call.answer and current is not None and current.question is not None:
             raise UnsupportedOperation(
@@ -259,7 +261,9 @@ class Talk:
         """The Run of a stored row, with its visible events; not registered as live."""
         runs = self._runs
         release = runs.releases.by_no(row.release)
-        principal = runs.principals.by_no(row.owner)
+        # A run that goes on acts with the rights that its owner has now.
+        known = runs.principals.rights if task is not None else runs.principals.by_no
+        principal = known(row.owner)
         body = runs.reader.call(Scope(org=row.org), row.no)
         if release is None or principal is None or body is None:
             raise Internal(f"Run {row.id} refers to a release or principal that is not stored.")

@@ -5,7 +5,9 @@ whatever carries names and keys there.
 from __future__ import annotations
 
 from email.utils import formatdate
+from typing import Protocol
 
+from a2a_cloud.model.access import address
 from a2a_cloud.model.principal import ANONYMOUS, Principal
 from a2a_cloud.model.problem import (
     AgentNotFound,
@@ -15,29 +17,50 @@ from a2a_cloud.model.problem import (
     Unauthenticated,
     VersionEnded,
 )
-from a2a_cloud.model.release import Release, Visibility
+from a2a_cloud.model.release import Release
+from a2a_cloud.surface.came import Came
 from a2a_cloud.surface.front_names import numbered
 from a2a_cloud.surface.ports import Identity, Registry
 from a2a_cloud.surface.request import Headers
 
 
+class Tokens(Protocol):
+    """Access tokens (control/oauth)."""
+
+    def authenticate(self, token: str, shown: Came) -> Principal:
+        """Who shows it. Raises Unauthenticated."""
+        ...
+
+
+class Shows(Protocol):
+    """What came with a token in it."""
+
+    def came(self, scheme: str) -> Came:
+        """How it was shown."""
+        ...
+
+
 class Admission:
     """Admits callers to agents."""
 
-    __slots__ = ("_identity", "_registry")
+    __slots__ = ("_identity", "_registry", "_tokens")
 
-    def __init__(self, identity: Identity, registry: Registry) -> None:
+    def __init__(self, identity: Identity, registry: Registry, tokens: Tokens | None = None) -> None:
         self._identity = identity
         self._registry = registry
+        self._tokens = tokens
 
-    def principal(self, authorization: bytes, api_key: bytes) -> Principal:
-        """Who calls. Raises Unauthenticated for a key that isn't good, InvalidRequest for two that differ."""
+    def principal(self, authorization: bytes, api_key: bytes, shown: Shows | None = None) -> Principal:
+        """Who calls, with a key or with a token that was `shown`. Raises Unauthenticated for one that isn't
+        good, InvalidRequest for two that differ."""
         if not authorization:
             if not api_key:
                 return ANONYMOUS
             return self._identity.authenticate(api_key.decode("latin-1").strip())
         scheme, _, token = authorization.partition(b" ")
         token = token.strip()
+        if (token[:3] == b"eyJ" or scheme.lower() == b"dpop") and shown is not None:
+            return self._by_token(scheme.lower(), token, api_key, shown)
         if scheme.lower() != b"bearer" or not token:
             raise Unauthenticated(
                 "The Authorization header is not a bearer token.", remedy="Send Authorization: Bearer KEY."
@@ -47,6 +70,14 @@ class Admission:
                 "Authorization and X-API-Key hold different keys.", remedy="Send one of the two."
             )
         return self._identity.authenticate(token.decode("latin-1"))
+
+    def _by_token(self, scheme: bytes, token: bytes, api_key: bytes, shown: Shows) -> Principal:
+        """Who shows a JWT. Raises Unauthenticated, InvalidRequest."""
+        if api_key:
+            raise InvalidRequest("There are a token and a key.", remedy="Send one of the two.")
+        if self._tokens is None or scheme not in (b"bearer", b"dpop"):
+            raise Unauthenticated("Tokens are not taken like this.", remedy="Send Authorization: Bearer TOKEN.")
+        return self._tokens.authenticate(token.decode("latin-1"), shown.came(scheme.decode()))
 
     def release(self, name: str, principal: Principal, wanted: bytes = b"") -> Release:
         """The release that takes a call to `name`; `wanted` is what `A2A-Release` says.
@@ -82,7 +113,7 @@ class Admission:
         if not wanted and not by_number:
             return release  # A name may have `--` in it.
         if principal.org_no != release.org_no:
-            if release.manifest.visibility is not Visibility.PUBLIC:
+            if not release.open_to(principal):
                 if principal.anonymous:
                     return release  # Who comes without a key is asked for one below.
                 raise AgentNotFound.of(name)
@@ -101,9 +132,28 @@ class Admission:
         return self._registry.release(agent, int(text))
 
 
+def reached(release: Release, principal: Principal) -> bool:
+    """Whether a key or token is good for the agent, or for one skill of it at least."""
+    if principal.scopes is None:
+        return True
+    name = address(release, principal)
+    return principal.reaches(name, "") or any(principal.reaches(name, spec.id) for spec in release.skills)
+
+
+def check_reached(release: Release, principal: Principal) -> None:
+    """Raises Forbidden for a narrowed key that is good for other agents: it reads nothing of this one."""
+    if not reached(release, principal):
+        name = address(release, principal)
+        raise Forbidden(
+            "This key or token is good for other agents alone.",
+            remedy=f"Use one whose scopes have agent:{name}, or agent:{name}/SKILL.",
+            info={"scope": f"agent:{name}"},
+        )
+
+
 def private(release: Release, principal: Principal) -> bool:
-    """Whether the agent is none of the caller's business: not public, and of another organisation."""
-    return release.manifest.visibility is not Visibility.PUBLIC and principal.org_no != release.org_no
+    """Whether the agent is none of the caller's business."""
+    return principal.org_no != release.org_no and not release.open_to(principal)
 
 
 def refusal(name: str, principal: Principal) -> Unauthenticated | AgentNotFound:

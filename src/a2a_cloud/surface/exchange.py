@@ -221,8 +221,9 @@ class Exchange:
 
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         connection = self.connection
-        parts = [STATUS_LINES[status], connection.date()]
-        lines = 3  # status, date, the empty line
+        date = connection.date()
+        parts = [STATUS_LINES[status], date]
+        lines = 2 + date.count(b"\n")  # status, what comes with the date, the empty line
         left: int | None = None
         closing = False
         for name, value in headers:

@@ -16,7 +16,7 @@ from a2a_cloud.model.run import AttemptEvent, StatusEvent, TextEvent
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import INTERRUPTED
 from a2a_cloud.surface.ports import Subscription
-from a2a_cloud.surface.streams import Streams
+from a2a_cloud.surface.streams import Streams, whose
 from a2a_cloud.wire.views import Delivered
 
 _MOST = 64
@@ -46,8 +46,8 @@ class Feed:
         "_until_input",
         "_waiter",
         "_waits",
-        "principal_no",
         "reason",
+        "whose",
     )
 
     def __init__(
@@ -63,7 +63,7 @@ class Feed:
         until_input: bool = False,
     ) -> None:
         self._streams = streams
-        self.principal_no = principal.no
+        self.whose = whose(principal)
         self._scope = scope
         self._agent_no = agent_no
         self._task_id = task_id

@@ -45,6 +45,7 @@ class NarrowedProtocol(HttpToolsProtocol):
     __slots__ = (
         "admitted",
         "begun",
+        "certificate",
         "chunked",
         "declared",
         "expects",
@@ -54,6 +55,7 @@ class NarrowedProtocol(HttpToolsProtocol):
         "moved",
         "newest",
         "phase",
+        "proxied",
         "queue",
         "read_paused",
         "refusal",
@@ -98,6 +100,8 @@ class NarrowedProtocol(HttpToolsProtocol):
         self.expects = False
         self.upgrade = False
         self.hosts = 0
+        self.proxied = False  # what the other side says of callers is believed
+        self.certificate = b""
 
     # Connection
 
@@ -112,7 +116,12 @@ class NarrowedProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         address = self.client[0].removeprefix("::ffff:") or "?"
-        problem = shared.admit(address)
+        proxies = shared.proxies
+        self.proxied = proxies is not None and proxies.trusts(address)
+        if shared.tls:
+            shown = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            self.certificate = shown or b""
+        problem = shared.admit(address, many=self.proxied)
         if problem is None:
             self.admitted = address
         elif shared.lingering >= REFUSED_AT_ONCE:
@@ -312,7 +321,7 @@ class NarrowedProtocol(HttpToolsProtocol):
             "http_version": version,
             "server": self.shared.server,
             "client": self.client,
-            "scheme": "http",
+            "scheme": "https" if self.shared.tls else "http",
             "root_path": "",
             "method": method.decode("ascii"),
             "path": unquote(path.decode("ascii")) if b"%" in path else path.decode("ascii"),
@@ -320,6 +329,10 @@ class NarrowedProtocol(HttpToolsProtocol):
             "query_string": query,
             "headers": self.headers,
         }
+        if self.proxied:
+            self._behind(scope)
+        if self.certificate:
+            scope["a2a.certificate"] = self.certificate
         exchange = Exchange(
             self,
             scope,
@@ -338,6 +351,21 @@ class NarrowedProtocol(HttpToolsProtocol):
                 self.queue = deque()
             self.queue.append(exchange)
             self._pause_reading()
+
+    def _behind(self, scope: dict[str, Any]) -> None:
+        """Puts who called the proxy, and how, in the place of the proxy."""
+        proxies = self.shared.proxies
+        assert proxies is not None
+        assert self.client is not None
+        peer = self.client[0].removeprefix("::ffff:")
+        caller = proxies.caller(peer, self.headers)
+        if caller.address != peer:
+            scope["client"] = (caller.address, 0)
+        if caller.scheme:
+            scope["scheme"] = caller.scheme
+        if caller.host:
+            host = (b"host", caller.host.encode("latin-1"))
+            scope["headers"] = [host, *(field for field in self.headers if field[0] != b"host")]
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -458,10 +486,11 @@ class NarrowedProtocol(HttpToolsProtocol):
         self.since = self.loop.time()
         self.fed_bytes = 0
         self._resume_reading()
-        transport.write_eof()
+        if transport.can_write_eof():  # TLS has no half-closed connection: it ends with the linger.
+            transport.write_eof()
 
     def date(self) -> bytes:
-        """The Date field with its line end, renewed once a second."""
+        """The Date field, renewed once a second, and those that every answer has, with their line ends."""
         return self.shared.date
 
     # Writing

@@ -7,6 +7,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from a2a_cloud.model.problem import (
+    Forbidden,
     InvalidRequest,
     MethodNotAllowed,
     Problem,
@@ -24,6 +25,13 @@ def malformed(error: Exception) -> Problem:
     said = str(error)
     why = f": {said}" if said.isprintable() and len(said) < 120 else ""
     return InvalidRequest(f"This is not a well-formed HTTP/1.1 request{why}.", remedy="Check the client.")
+
+
+def not_by_proxy() -> Problem:
+    """A stranger reached the port that is the proxies'."""
+    return Forbidden(
+        "This port is for the platform's proxies.", remedy="Use the address that the proxy serves, by https."
+    )
 
 
 def url_too_long(limits: HttpLimits) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 
 from uvicorn.server import ServerState
 
@@ -10,6 +11,15 @@ from a2a_cloud.model.problem import Problem
 from a2a_cloud.settings import HttpLimits
 from a2a_cloud.surface import http_refusals
 from a2a_cloud.surface.exchange import App, Exchange
+from a2a_cloud.surface.proxies import Proxies
+
+
+def loopback(address: str) -> bool:
+    """Whether the address is one of this machine alone."""
+    try:
+        return ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
 
 
 class Shared(ServerState):
@@ -25,16 +35,22 @@ class Shared(ServerState):
         self.lingering = 0
         self.running: set[Exchange] = set()
         self.draining = False
-        self.date = b""
+        self.date = b""  # with the fields that every answer has
+        self.proxies: Proxies | None = None
+        self.tls = False
+        self.guarded = False  # plain HTTP, for proxies and this machine alone
         self.changed: Callable[[], None] | None = None  # told while draining that somebody left
 
-    def admit(self, client: str) -> Problem | None:
-        """Counts a new connection in, or says why not."""
+    def admit(self, client: str, many: bool = False) -> Problem | None:
+        """Counts a new connection in, or says why not. `many`: it is a proxy's, and one address may have
+        any number."""
         limits = self.limits
+        if self.guarded and not many and not loopback(client):
+            return http_refusals.not_by_proxy()
         if self.counted >= limits.connections:
             return http_refusals.server_full(limits)
         held = self.clients.get(client, 0)
-        if held >= limits.connections_per_client:
+        if held >= limits.connections_per_client and not many:
             return http_refusals.client_full(limits)
         self.clients[client] = held + 1
         self.counted += 1

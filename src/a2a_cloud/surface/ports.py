@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
+from a2a_cloud.model.issuer import Issuer
 from a2a_cloud.model.ports import Clock, Ids
-from a2a_cloud.model.principal import Principal, Role
+from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.release import Cause, Release, ReleaseState
 from a2a_cloud.model.run import Call, RunEvent
 from a2a_cloud.model.scope import Scope
@@ -21,12 +22,21 @@ from a2a_cloud.surface.api.approvals_port import Approvals
 from a2a_cloud.surface.api.grants_port import GrantOffice
 from a2a_cloud.surface.api.secrets_port import Secrets
 from a2a_cloud.surface.hooks_port import Hooks
+from a2a_cloud.surface.limits import Declared, Quotas
 from a2a_cloud.surface.metrics import Metrics
 from a2a_cloud.surface.names_port import Names, Sessions
+from a2a_cloud.surface.operator_port import Operator, Traces
+from a2a_cloud.surface.orgs_port import Audit, Organisations
+from a2a_cloud.surface.people.port import People
 from a2a_cloud.surface.push_port import Files, Push
+from a2a_cloud.surface.search_port import Search, Standing
 from a2a_cloud.surface.uploads import Uploads
 from a2a_cloud.surface.workspace_ports import Workspaces
+from a2a_cloud.wire.api_key import Found
 from a2a_cloud.wire.views import Delivered, RunView, TaskView
+
+if TYPE_CHECKING:
+    from a2a_cloud.control.oauth.server import OAuth
 
 
 class Run(Protocol):
@@ -245,7 +255,7 @@ class Runs(Protocol):
 
 
 class KeyRow(Protocol):
-    """A key, without its secret. `created` and `revoked` are wall seconds."""
+    """A key, without its secret. Times are wall seconds."""
 
     @property
     def id(self) -> str: ...
@@ -254,7 +264,7 @@ class KeyRow(Protocol):
     @property
     def org(self) -> str: ...
     @property
-    def role(self) -> Role: ...
+    def role(self) -> str: ...
     @property
     def label(self) -> str: ...
     @property
@@ -263,6 +273,28 @@ class KeyRow(Protocol):
     def revoked(self) -> float | None: ...
     @property
     def priority(self) -> int: ...
+    @property
+    def scopes(self) -> Sequence[str] | None: ...
+    @property
+    def expires(self) -> float | None: ...
+    @property
+    def used(self) -> float | None: ...
+    @property
+    def prior(self) -> str: ...
+
+
+class Leak(Protocol):
+    """What a key that turned up somewhere is: "active", "expired", "revoked" or "unknown"; `row` for who may
+    know more; `ended` by the report."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def row(self) -> KeyRow | None: ...
+    @property
+    def ended(self) -> bool: ...
 
 
 class Identity(Protocol):
@@ -272,15 +304,21 @@ class Identity(Protocol):
         """Raises Unauthenticated."""
         ...
 
+    def org_no(self, name: str) -> int | None:
+        """The number of an organisation."""
+        ...
+
     async def create_key(
         self,
         by: Principal,
         *,
         principal: str,
         org: str,
-        role: Role,
+        role: str,
         label: str,
         priority: int | None = None,
+        scopes: Sequence[str] | None = None,
+        seconds: int | None = None,
     ) -> tuple[KeyRow, str]:
         """The key and its secret, which nobody sees again. Raises Forbidden, InvalidParams."""
         ...
@@ -289,8 +327,32 @@ class Identity(Protocol):
         """Raises Forbidden."""
         ...
 
+    async def rotate(self, by: Principal, key_id: str, overlap: float) -> tuple[KeyRow, str]:
+        """The key in its place, and its secret. Raises NotFound, Forbidden, InvalidParams."""
+        ...
+
     async def revoke(self, by: Principal, key_id: str) -> KeyRow:
         """Raises NotFound, Forbidden."""
+        ...
+
+    async def leaked(self, by: Principal, found: Sequence[Found], *, revoke: bool) -> Sequence[Leak]:
+        """What became of keys that turned up. Raises InvalidParams."""
+        ...
+
+
+class Issuers(Protocol):
+    """Outside issuers whose tokens agents may take."""
+
+    def token_of(self, authorization: bytes) -> str:
+        """The token of an Authorization header that says that it comes from one of them, else ""."""
+        ...
+
+    async def authenticate(self, token: str, release: Release) -> Principal:
+        """Who calls `release` with it. Raises Unauthenticated, UpstreamFailed."""
+        ...
+
+    def taken(self, release: Release) -> Sequence[Issuer]:
+        """Those whose tokens an agent takes."""
         ...
 
 
@@ -422,23 +484,27 @@ class Registry(Protocol):
         """Where a rollback goes. Raises ReleaseNotFound."""
         ...
 
-    async def serve(self, release: Release) -> None:
+    async def serve(self, release: Release, *, by: str = ...) -> None:
         """All new calls go there."""
         ...
 
-    async def share(self, agent: Any, release: Release | None, weight: int) -> None:
+    async def share(
+        self, agent: Any, release: Release | None, weight: int, *, by: str = ...
+    ) -> None:
         """`weight` percent of the new calls go there. Raises InvalidRequest."""
         ...
 
-    async def deprecate(self, agent: Any, number: int, until: float | None) -> None:
+    async def deprecate(
+        self, agent: Any, number: int, until: float | None, *, by: str = ...
+    ) -> None:
         """A major version ends at a time, or doesn't. Raises InvalidParams."""
         ...
 
-    async def delete(self, agent: Any, grace: float) -> None:
+    async def delete(self, agent: Any, grace: float, *, by: str = ...) -> None:
         """No new calls; gone for good after `grace` seconds."""
         ...
 
-    async def restore(self, agent: Any) -> None:
+    async def restore(self, agent: Any, *, by: str = ...) -> None:
         """Takes a deletion back."""
         ...
 
@@ -507,11 +573,11 @@ class Variables(Protocol):
         """By name."""
         ...
 
-    async def put(self, agent: Any, name: str, value: str) -> None:
+    async def put(self, agent: Any, name: str, value: str, *, by: str) -> None:
         """Raises InvalidParams."""
         ...
 
-    async def drop(self, agent: Any, name: str) -> None:
+    async def drop(self, agent: Any, name: str, *, by: str) -> None:
         """Raises NotFound."""
         ...
 
@@ -614,7 +680,9 @@ class Services:
     `renew` gives an agent, by its number, fresh workers. `dev`: `/_dev` is served.
     `gauges` are asked at each scrape of /metrics for (name, help, value). `sandbox` is the one in force.
     `grpc_url` is where gRPC is served ("": nowhere; `:8081`: that port of whatever host an agent is reached
-    at), set once it is; `card_key` signs cards.
+    at), set once it is; `card_key` signs cards. `quotas` are the limits of callers, `declared` what cards say
+    of them. `services` are agents' own identities, `sigv4` keys of AWS signatures; `schemes` are the ways to
+    say who calls besides keys and tokens.
     """
 
     runs: Runs
@@ -637,6 +705,8 @@ class Services:
     gauges: Callable[[], Iterable[tuple[str, str, float]]] = lambda: ()
     checks: Callable[[], Awaitable[Sequence[Check]]] = no_checks
     dev: bool = False
+    operator: Operator | None = None
+    traces: Traces | None = None
     workspaces: Workspaces | None = None
     uploads: Uploads = field(default_factory=Uploads)
     push: Push | None = None
@@ -647,6 +717,18 @@ class Services:
     names: Names | None = None
     sessions: Sessions | None = None
     hooks: Hooks | None = None
+    orgs: Organisations | None = None
+    audit: Audit | None = None
+    issuers: Issuers | None = None
+    search: Search | None = None
+    standing: Standing | None = None
+    quotas: Quotas | None = None
+    declared: Declared | None = None
+    people: People | None = None
+    oauth: OAuth | None = None
+    services: AgentIdentities | None = None
+    sigv4: SigV4Keys | None = None
+    schemes: Sequence[Scheme] = ()
     sandbox: Sandbox = UNTOLD
     grpc_url: str = ""
     card_key: CardKey | None = None

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from a2a_cloud.model.card import EXTENSIONS
+from a2a_cloud.model.ports import Ids
 from a2a_cloud.model.principal import ANONYMOUS, Principal
 from a2a_cloud.model.problem import (
     ContentTypeNotSupported,
@@ -20,6 +21,7 @@ from a2a_cloud.model.problem import (
     TooLarge,
 )
 from a2a_cloud.model.release import Release
+from a2a_cloud.surface.came import Came, thumbprint
 from a2a_cloud.surface.links import AgentLinks
 from a2a_cloud.wire.json_text import readable
 from a2a_cloud.wire.problem_json import problem_headers
@@ -42,6 +44,7 @@ _READ = {
     b"a2a-extensions": "extensions",
     b"x-a2a-extensions": "extensions",  # Its name in 0.3.
     b"accept": "accept",
+    b"cookie": "cookie",
     b"idempotency-key": "idempotency_key",
     b"a2a-grant": "grant",
     b"a2a-priority": "priority",
@@ -82,6 +85,7 @@ class Request:
     """A request and the way to answer it. `path` is undecoded; `rest` is what follows the agent's base."""
 
     __slots__ = (
+        "_id",
         "accept",
         "api_key",
         "authorization",
@@ -89,16 +93,19 @@ class Request:
         "content_disposition",
         "content_length",
         "content_type",
+        "cookie",
         "dialect",
         "extensions",
         "grant",
         "host",
         "idempotency_key",
+        "ids",
         "if_modified_since",
         "if_none_match",
         "last_event_id",
         "links",
         "method",
+        "over",
         "path",
         "principal",
         "priority",
@@ -110,6 +117,7 @@ class Request:
         "rpc_id",
         "scope",
         "send",
+        "span",
         "speaks",
         "started",
         "status",
@@ -120,6 +128,8 @@ class Request:
 
     release: Release
     links: AgentLinks
+    ids: Ids
+    span: Any
 
     def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -136,6 +146,8 @@ class Request:
         self.rpc_id = b"null"
         self.principal: Principal = ANONYMOUS
         self.started = False
+        self.over = False
+        self._id = ""
         self.status = 0
         self.host = b""
         self.authorization = b""
@@ -145,6 +157,7 @@ class Request:
         self.version = b""
         self.extensions = b""
         self.accept = b""
+        self.cookie = b""
         self.idempotency_key = b""
         self.grant = b""
         self.priority = b""
@@ -171,6 +184,46 @@ class Request:
             setattr(self, attribute, value)
 
     # --- what was asked -----------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """Its id in the log, made when somebody asks."""
+        if not self._id:
+            self._id = self.ids.new("req")
+        return self._id
+
+    @property
+    def address(self) -> str:
+        """The caller's address, "" when it is not known."""
+        client = self.scope.get("client")
+        return str(client[0]).removeprefix("::ffff:") if client else ""
+
+    @property
+    def secure(self) -> bool:
+        """Whether the caller uses https, here or at the proxy."""
+        return self.scope.get("scheme") == "https"
+
+    @property
+    def certificate(self) -> bytes:
+        """The certificate that the caller showed (DER), checked against our roots; b"" for none."""
+        return self.scope.get("a2a.certificate", b"")
+
+    def came(self, scheme: str) -> Came:
+        """How a token was shown."""
+        origin = self.base.partition("/agents/")[0]
+        proof = b"".join(value for name, value in self.scope["headers"] if name == b"dpop")
+        x5t = thumbprint(self.certificate)
+        return Came(scheme, self.method, origin + self.path, proof.decode("latin-1"), x5t)
+
+    @property
+    def metadata(self) -> str:
+        """Where it is said how to get a token for what was asked for (RFC 9728, section 3.1); "" before the
+        host is known."""
+        if not self.base:
+            return ""
+        origin, agents, name = self.base.partition("/agents/")
+        place = agents + name + ("/mcp" if self.route == "mcp" else "")
+        return f"{origin}/.well-known/oauth-protected-resource{place}"
 
     def query(self) -> dict[str, str]:
         """Query parameters by name, the last one winning. Raises InvalidParams when they can't be read."""
@@ -267,7 +320,7 @@ class Request:
 
     async def refuse(self, problem: Problem, body: bytes, content_type: bytes, status: int) -> None:
         """Sends a problem that was rendered, with the headers that go with it."""
-        headers = problem_headers(problem)
+        headers = problem_headers(problem, self.metadata if status in (401, 403) else "")
         if "allow" in problem.info:
             headers.append((b"allow", problem.info["allow"].encode()))
         headers.append((b"cache-control", b"no-store"))

@@ -20,13 +20,22 @@ from email.utils import formatdate
 from uvicorn.config import Config
 
 from a2a_cloud.model.ports import Clock
-from a2a_cloud.model.problem import Unavailable
-from a2a_cloud.settings import HttpLimits
+from a2a_cloud.model.problem import BadSetting, Unavailable
+from a2a_cloud.settings import HttpLimits, Transport
 from a2a_cloud.surface.exchange import App
 from a2a_cloud.surface.http_protocol import NarrowedProtocol
-from a2a_cloud.surface.http_shared import Shared
+from a2a_cloud.surface.http_shared import Shared, loopback
+from a2a_cloud.surface.proxies import Proxies
+from a2a_cloud.surface.tls import Tls
 
 log = logging.getLogger("a2a_cloud.http")
+
+#: What every answer says besides: no guessing of media types, no addresses told to other sites.
+_ALWAYS = "x-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\n"
+#: What it says by TLS: for a year, this name is asked by https alone.
+_BY_TLS = "strict-transport-security: max-age=31536000\r\n"
+#: Seconds between two looks at the files of TLS.
+_REFRESH = 5.0
 
 SPARE_FILES = 256  # descriptors that are not connections: databases, workers, logs
 
@@ -40,6 +49,8 @@ class Serving:
         self._shared: Shared | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._every = 1.0
+        self._tls: Tls | None = None
+        self._refreshed = 0.0
 
     @property
     def connections(self) -> int:
@@ -52,9 +63,17 @@ class Serving:
         return self._shared.total_requests if self._shared else 0
 
     async def start(
-        self, app: App, host: str, port: int, limits: HttpLimits | None = None
+        self,
+        app: App,
+        host: str,
+        port: int,
+        limits: HttpLimits | None = None,
+        *,
+        tls: Tls | None = None,
+        proxies: Proxies | None = None,
     ) -> tuple[str, int]:
-        """Listens on `host`:`port` and serves `app`; port 0 takes a free one.
+        """Listens on `host`:`port` and serves `app`; port 0 takes a free one. `proxies` are believed; on an
+        address that others reach, without TLS, only they and this machine itself are served.
 
         Returns the address and port that were really bound. Raises Unavailable, with the remedy,
         when the host has no address here, the port is taken, or the port needs a privilege.
@@ -65,6 +84,8 @@ class Serving:
         listener = await _listen(host, port, limits.backlog)
         address: tuple[str, int] = listener.getsockname()[:2]
         shared = Shared(app, limits, address)
+        shared.proxies, shared.tls = proxies, tls is not None
+        shared.guarded = proxies is not None and tls is None and not loopback(address[0])
         config = Config(
             app,  # type: ignore[arg-type]  # the same shape; uvicorn spells each message as a TypedDict
             http=NarrowedProtocol,
@@ -81,11 +102,17 @@ class Serving:
         def connection() -> NarrowedProtocol:
             return NarrowedProtocol(config, shared, {}, loop)
 
-        self._shared = shared
+        self._shared, self._tls = shared, tls
         shortest = min(limits.head_seconds, limits.body_idle_seconds, limits.write_idle_seconds)
         self._every = min(1.0, shortest / 4, limits.idle_seconds / 4, limits.linger_seconds / 4)
         self._sweep()
-        self._server = await loop.create_server(connection, sock=listener, backlog=limits.backlog)
+        self._server = await loop.create_server(
+            connection,
+            sock=listener,
+            backlog=limits.backlog,
+            ssl=None if tls is None else tls.context,
+            ssl_handshake_timeout=None if tls is None else limits.head_seconds,
+        )
         return address
 
     async def drain(self, seconds: float) -> int:
@@ -132,11 +159,32 @@ class Serving:
         shared = self._shared
         assert shared is not None
         loop = asyncio.get_running_loop()
-        shared.date = f"date: {formatdate(self._clock.now(), usegmt=True)}\r\n".encode()
+        always = _ALWAYS + _BY_TLS if shared.tls else _ALWAYS
+        shared.date = f"date: {formatdate(self._clock.now(), usegmt=True)}\r\n{always}".encode()
         now = loop.time()
+        if self._tls is not None and now - self._refreshed > _REFRESH:
+            self._refreshed = now
+            self._tls.refresh()
         for connection in list(shared.connections):
             connection.sweep(now)  # type: ignore[union-attr]  # all are NarrowedProtocol
         self._sweeper = loop.call_later(self._every, self._sweep)
+
+
+async def check_exposure(host: str, transport: Transport) -> None:
+    """Raises BadSetting where keys would travel in the clear on an address that others reach."""
+    if transport.cert is not None or transport.proxies or transport.insecure:
+        return
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError, OverflowError):
+        return  # It can't be listened on either, and that says why.
+    if not all(loopback(str(entry[4][0])) for entry in found):
+        raise BadSetting(
+            f"A2A_HOST is {host[:200]}, which others reach, and nothing keeps what they send secret.",
+            remedy="Set A2A_TLS_CERT and A2A_TLS_KEY, or A2A_TRUSTED_PROXIES to the address of the proxy "
+            "that speaks TLS (docs/tls.md). Without either: A2A_INSECURE_HTTP=yes-i-know.",
+            info={"setting": "A2A_HOST"},
+        )
 
 
 async def _listen(host: str, port: int, backlog: int) -> socket.socket:

@@ -43,11 +43,16 @@ class Counted(Protocol):
     """An open stream, as `Streams` knows it: whose it is, and how its connection is kept."""
 
     @property
-    def principal_no(self) -> int: ...
+    def whose(self) -> int | str: ...
 
     def keep_alive(self) -> None:
         """Called every 15 s."""
         ...
+
+
+def whose(principal: Principal) -> int | str:
+    """Among whose streams one is counted: strangers' go by their address."""
+    return principal.no or principal.address
 
 
 class Streams:
@@ -59,7 +64,7 @@ class Streams:
         self.runs = runs
         self.metrics = metrics
         self._limits = limits
-        self._by_principal: defaultdict[int, int] = defaultdict(int)
+        self._by_principal: defaultdict[int | str, int] = defaultdict(int)
         self._slices: list[set[Counted]] = [set() for _ in range(_SLICES)]
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -74,7 +79,7 @@ class Streams:
         """Raises Busy when `principal` has as many streams open as they may."""
         limits = self._limits
         most = limits.streams_admin if principal.may(Permission.MANAGE_RUNS) else limits.streams
-        if self._by_principal[principal.no] >= most:
+        if self._by_principal[whose(principal)] >= most:
             raise Busy(
                 f"{most} streams of yours are open already.",
                 remedy="Close some, or follow tasks with GetTask.",
@@ -83,7 +88,7 @@ class Streams:
 
     def add(self, stream: Counted) -> None:
         """Counts a stream in."""
-        self._by_principal[stream.principal_no] += 1
+        self._by_principal[stream.whose] += 1
         self.metrics.streams_opened += 1
         self.metrics.streams_open += 1
         self._slices[self.metrics.streams_opened % _SLICES].add(stream)
@@ -92,11 +97,11 @@ class Streams:
 
     def remove(self, stream: Counted, reason: str) -> None:
         """Counts a stream out."""
-        left = self._by_principal[stream.principal_no] - 1
+        left = self._by_principal[stream.whose] - 1
         if left:
-            self._by_principal[stream.principal_no] = left
+            self._by_principal[stream.whose] = left
         else:
-            del self._by_principal[stream.principal_no]
+            del self._by_principal[stream.whose]
         self.metrics.streams_open -= 1
         self.metrics.streams_closed[reason] += 1
         for part in self._slices:
@@ -147,8 +152,8 @@ class Stream:
         "_waits",
         "over",
         "position",
-        "principal_no",
         "reason",
+        "whose",
     )
 
     def __init__(
@@ -164,7 +169,7 @@ class Stream:
         text_begun: int = 0,
     ) -> None:
         self._streams = streams
-        self.principal_no = principal.no
+        self.whose = whose(principal)
         self._receive = receive
         self._send = send
         self._framing = framing

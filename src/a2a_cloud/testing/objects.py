@@ -36,6 +36,14 @@ BAD_NAMES = (
 )
 
 
+async def _missing(store: ObjectStore, ref: ObjectRef) -> bool:
+    try:
+        await store.read(ref)
+    except NotFound:
+        return True
+    return False
+
+
 class ObjectsSuite:
     """What every driver does."""
 
@@ -62,6 +70,27 @@ class ObjectsSuite:
             assert refs[1] == ObjectRef(hashlib.sha256(b"a").hexdigest(), 1)
             again = self.open(tmp_path)
             assert [await again.read(ref) for ref in refs] == [b"", b"a", bytes(300_000)]
+            assert self.left_behind(tmp_path) == 0
+
+        self.go(body)
+
+    def test_what_nobody_wants_any_more_is_deleted(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            store = self.open(tmp_path)
+            refs = [await store.put(bytes([number])) for number in range(8)]
+            wanted = {ref.sha256 for ref in refs[::2]}
+            for ref in refs:
+                prefix = ref.sha256[:2]
+                assert await store.prune(prefix, 0.0, lambda _: False) == 0  # None is that old.
+            counts = [await store.prune(f"{number:02x}", 1e12, wanted.__contains__) for number in range(256)]
+            assert sum(counts) == 4
+            for ref in refs:
+                if ref.sha256 in wanted:
+                    assert len(await store.read(ref)) == 1
+                else:
+                    assert await _missing(store, ref)
+            assert await store.put(b"\1") == refs[1]
+            assert await store.read(refs[1]) == b"\1"
             assert self.left_behind(tmp_path) == 0
 
         self.go(body)

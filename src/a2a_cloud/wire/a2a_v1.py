@@ -44,7 +44,7 @@ class SendMessageConfiguration(Struct, rename="camel", frozen=True):
     """What a caller wants of the answer."""
 
     accepted_output_modes: list[str] = []
-    task_push_notification_config: TaskPushNotificationConfig | None | UnsetType = UNSET
+    task_push_notification_config: TaskPushNotificationConfig | UnsetType | None = UNSET
     history_length: int | UnsetType = UNSET
     return_immediately: bool = False
 

@@ -35,7 +35,7 @@ _OLD = frozenset(
 )
 _OLD_CAPABILITIES = frozenset({"stateTransitionHistory"})
 _OLD_SKILL = frozenset({"security"})
-_NEW_SCHEMES = ("httpAuthSecurityScheme", "apiKeySecurityScheme")
+_NEW_SCHEMES = ("httpAuthSecurityScheme", "apiKeySecurityScheme", "openIdConnectSecurityScheme")
 
 #: Members that 0.3 knows, where it knows fewer than stand there.
 _OLD_CARD = frozenset(

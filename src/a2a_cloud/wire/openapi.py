@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import msgspec
 
-from a2a_cloud.model.release import Release, SkillSpec, Visibility
+from a2a_cloud.model.release import Release, SkillSpec
 from a2a_cloud.wire.openapi_components import components
 from a2a_cloud.wire.openapi_paths import paths
 from a2a_cloud.wire.openapi_shapes import KEYED, Json
@@ -33,7 +33,7 @@ def _nothing_fits(_spec: SkillSpec, _arguments: Any) -> bool:
 
 def document(release: Release, base: str, fits: Fits = _nothing_fits) -> dict[str, Any]:
     """The document of `release`, reached at `base`. Examples are those that fit."""
-    public = release.manifest.visibility is Visibility.PUBLIC
+    public = release.public
     fixed = paths(public=public)
     taken = {each["operationId"] for methods in fixed.values() for each in methods.values()}
     shared: Json = {}

@@ -93,7 +93,7 @@ def operation(spec: SkillSpec, operation_id: str, shared: Json, fits: Fits) -> J
             ),
             **problems("Invoke"),
         },
-        **({"security": KEYED} if spec.extended else {}),
+        **({"security": KEYED} if spec.extended or spec.scopes else {}),
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from a2a_cloud.model.problem import InvalidParams, Problem
+from a2a_cloud.model.problem import InvalidParams, Problem, RateLimited, Unauthenticated
 
 PROBLEM_JSON = b"application/problem+json"
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
@@ -75,11 +75,41 @@ def a2a_error(problem: Problem) -> bytes:
     )
 
 
-def problem_headers(problem: Problem) -> list[tuple[bytes, bytes]]:
-    """Headers that go with a problem in every dialect: the challenge of a 401, Retry-After."""
+def problem_headers(problem: Problem, resource: str = "") -> list[tuple[bytes, bytes]]:
+    """Headers that go with a problem in every dialect: the challenge of a 401, Retry-After, RateLimit.
+    `resource`: where it is said how to get a token (RFC 9728), "" for nowhere."""
     headers: list[tuple[bytes, bytes]] = []
     if problem.http == 401:
-        headers.append((b"www-authenticate", b'Bearer realm="a2a-cloud"'))
+        headers += _challenge(problem, resource)
+    elif problem.http == 403 and "scope" in problem.info:
+        scope = problem.info["scope"]
+        told = f'Bearer realm="a2a-cloud", error="insufficient_scope", scope="{scope}"{_metadata(resource)}'
+        headers.append((b"www-authenticate", told.encode("ascii", "replace")))
     if problem.retry_after is not None:
         headers.append((b"retry-after", str(max(1, math.ceil(problem.retry_after))).encode()))
+    policy = problem.info.get("policy", "")
+    if policy and isinstance(problem, RateLimited):
+        # draft-ietf-httpapi-ratelimit-headers-11: which policy is used up, and when there is some again.
+        name = policy.partition(";")[0]
+        seconds = max(1, math.ceil(problem.retry_after or 1))
+        headers.append((b"ratelimit-policy", policy.encode()))
+        headers.append((b"ratelimit", f"{name};r=0;t={seconds}".encode()))
     return headers
+
+
+def _challenge(problem: Problem, resource: str) -> list[tuple[bytes, bytes]]:
+    """What a caller without a good key or token is told (RFC 9110, section 11.6.1)."""
+    scheme, error, nonce = "Bearer", "", ""
+    if isinstance(problem, Unauthenticated):
+        scheme, error, nonce = problem.scheme, problem.error, problem.nonce
+    told = f'{scheme} realm="a2a-cloud"'
+    if error:
+        told += f', error="{error}"'
+    headers = [(b"www-authenticate", (told + _metadata(resource)).encode("ascii", "replace"))]
+    if nonce:
+        headers.append((b"dpop-nonce", nonce.encode()))
+    return headers
+
+
+def _metadata(resource: str) -> str:
+    return f', resource_metadata="{resource}"' if resource else ""

@@ -91,11 +91,13 @@ def _verify(document: bytes, keys: Mapping[str, bytes] | None) -> Verdict:
     if kid != facts.issuer_kid:
         raise _RefusedError(f"the body names the key {facts.issuer_kid}, but {kid} signed")
     checked.append("signature")
+    notes = _countersignature(receipt, data)
+    if receipt.countersignature is not UNSET:
+        checked.append("countersignature")
     if _log(receipt, digest.digest(), keys):
         checked.append("log" if keys is not None else "log.leaf")
     checked += _sections(receipt)
     checked += _payloads(receipt)
-    notes: list[str] = []
     if canonical(facts) != data:
         notes.append("The signed body has fields that this version does not know; they are not judged.")
     if keys is None:
@@ -143,6 +145,26 @@ def _signature(what: str, signatures: list[Signature], data: bytes, keys: Mappin
         return jws.read_header(signature.protected)
     except jws.SignatureError as refusal:
         raise _RefusedError(f"{what}: {refusal}") from None
+
+
+def _countersignature(receipt: ReceiptDocument, data: bytes) -> list[str]:
+    """What a reader should know of the agent's own signature. Its key needs no trust from elsewhere: the
+    body, which is signed, names it."""
+    agent, shown = receipt.body.agent, receipt.countersignature
+    if shown is UNSET:
+        if agent.service_kid is UNSET:
+            return []  # From before there were service identities.
+        return [f"{agent.service_id} has not countersigned this copy."]
+    if agent.service_kid is UNSET:
+        raise _RefusedError("there is a countersignature, and the body names no key for it")
+    try:
+        public = jws.b64url_decode(shown.key)
+        if len(public) != 32 or jws.thumbprint(public) != agent.service_kid:
+            raise ValueError("its key is not the one that the body names")
+        jws.verify(data, shown.protected, shown.signature, {agent.service_kid: public})
+    except ValueError as refusal:  # A SignatureError is one.
+        raise _RefusedError(f"the countersignature of {agent.service_id}: {refusal}") from None
+    return []
 
 
 def _log(receipt: ReceiptDocument, entry: bytes, keys: Mapping[str, bytes] | None) -> bool:

@@ -18,6 +18,7 @@ from a2a_cloud.model.receipt import (
     SALT,
     ApprovalEntry,
     ChildEntry,
+    Countersignature,
     DisclosedPayload,
     DisclosedPayloads,
     DisclosedSection,
@@ -256,6 +257,7 @@ class _Document(Struct, frozen=True, omit_defaults=True):
     id: str
     signatures: list[Signature]
     log: LogEntry
+    countersignature: Countersignature | None = None
     sections: DisclosedSections | None = None
     disclosed: DisclosedPayloads | None = None
 
@@ -268,9 +270,11 @@ def document(
     index: int,
     sections: DisclosedSections | None = None,
     disclosed: DisclosedPayloads | None = None,
+    agent: Signer | None = None,
 ) -> bytes:
     """The receipt as a file (docs/receipts.md): without `sections` the caller's view, with them the
-    whole view. Both carry the same signature. `signer` (any current key) signs the log index."""
+    whole view. Both carry the same signatures. `signer` (any current key) signs the log index, `agent` (the
+    service identity that the body names) countersigns the body."""
     leaf = sealed.leaf.hex()
     statement = log_statement(sealed.id, org, index, leaf)
     return _encode(
@@ -284,6 +288,9 @@ def document(
                 org=org,
                 signatures=[Signature(signer.protected, signer.sign(statement))],
             ),
+            countersignature=None
+            if agent is None
+            else Countersignature(b64url(agent.public).decode(), agent.protected, agent.sign(sealed.body)),
             sections=sections,
             disclosed=disclosed,
         )

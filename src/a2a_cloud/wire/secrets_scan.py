@@ -86,7 +86,7 @@ _AWS_PAIR = r"['\"]?\s{0,8}[=:]\s{0,8}['\"]?([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=]
 
 _TOKENS: tuple[_Token, ...] = (
     _token("-----BEGIN ", "a private key", _KEY, anywhere=True),
-    _token("a2a_", "a key of this platform", "[0-9a-f]{12}_(" + _W + "{43})" + _END),
+    _token("a2a_", "a key of this platform", "[0-9a-f]{12}_(" + _W + "{43}(?:[0-9A-Za-z]{6})?)" + _END),
     _token("AKIA", "an AWS access key", "([A-Z2-7]{16})" + _END),
     _token("ASIA", "an AWS access key", "([A-Z2-7]{16})" + _END),
     _token("aws_secret_access_key", "an AWS secret key", _AWS_PAIR, anywhere=True),

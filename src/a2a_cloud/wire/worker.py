@@ -73,7 +73,7 @@ class Start(Struct, array_like=True, tag="start"):
     """Run a skill ("" = the message handler). `timeout` in seconds; `now` are recorded clock values
     for a replay, in order; `history` is a JSON array of earlier messages of the task,
     `references` one of the ended tasks that the message refers to; `extensions` are the URIs of those
-    that are active."""
+    that are active; `actors` acted for the caller, nearest first."""
 
     run: int
     run_id: str
@@ -93,6 +93,7 @@ class Start(Struct, array_like=True, tag="start"):
     output_modes: list[str] = []
     references: bytes = b""
     extensions: list[str] = []
+    actors: list[str] = []
 
 
 class Answer(Struct, array_like=True, tag="answer"):
@@ -257,7 +258,7 @@ class Put(Struct, array_like=True, tag="put"):
 
 
 class Result(Struct, array_like=True, tag="result"):
-    """The run ended: `status` is ok, reply or said (value = JSON of a Message), refused, failed or canceled."""
+    """The run ended: `status` is ok, reply or said (value: a Message in JSON), refused, failed, canceled."""
 
     run: int
     status: str

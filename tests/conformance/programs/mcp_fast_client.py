@@ -1,4 +1,4 @@
-"""fastmcp's client: lists and calls at an address, a JSON object a line. `mcp_fast_client.py URL`, key in TOKEN."""
+"""fastmcp's client: what it sees at an address, as JSON. `mcp_fast_client.py URL`, the key in TOKEN."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import click
 
 from a2a_cloud.callers.cli.arguments import existing_file
+from a2a_cloud.callers.cli.card_history import show_history
 from a2a_cloud.callers.cli.exits import Exit
 from a2a_cloud.callers.cli.names import agent_names
 from a2a_cloud.callers.cli.options import Options, connected
@@ -37,12 +38,17 @@ class _Seen:
     "--keys", default="", metavar="FILE", help="The keys (JWKS) to believe, not those of its origin."
 )
 @click.option("--extended", is_flag=True, help="The card for those whom the agent knows.")
-def card_command(options: Options, agent: str, verify: bool, keys: str, extended: bool) -> int:
+@click.option("--history", is_flag=True, help="The cards of its releases here, and what changed.")
+def card_command(options: Options, agent: str, verify: bool, keys: str, extended: bool, history: bool) -> int:
     """Show the card of AGENT, or of the agent at URL.
 
     A signature is checked with the keys at the card's own origin; where another place is named, it is not
     asked.
     """
+    if history:
+        if is_url(agent) or verify or keys or extended:
+            raise click.UsageError("--history is of an agent of this platform, and stands alone.")
+        return show_history(options, agent)
     trust = Trust(require=verify)
     if keys:
         trust = Trust(require=verify, keys=read_jwks(existing_file(keys, "--keys").read_bytes()))

@@ -1,4 +1,4 @@
-"""`a2a delete` and `a2a restore`: an agent stops answering, and comes back within its grace time."""
+"""`a2a delete` and what brings back: an agent stops answering, and comes back within its grace time."""
 
 from __future__ import annotations
 
@@ -52,11 +52,8 @@ def delete_command(options: Options, agent: str, grace: str, yes: bool) -> int:
     return int(Exit.OK)
 
 
-@click.command("restore")
-@connected
-@click.argument("agent", required=False, default="")
-def restore_command(options: Options, agent: str) -> int:
-    """Bring back AGENT, deleted less than its grace time ago."""
+def bring_back(options: Options, agent: str) -> int:
+    """`a2a restore AGENT`: an agent that was deleted less than its grace time ago."""
     agent = agent_named(agent)
     answer = ask_agent(options, "POST", agent, "/restore", {})
     if options.json:

@@ -79,7 +79,10 @@ def check_folders(folders: tuple[str, ...]) -> list[Path]:
 )
 @click.option("--host", default="", metavar="ADDRESS", help="Address to listen on (A2A_HOST, 127.0.0.1).")
 @click.option("--data", default="", metavar="DIR", help="Folder for its data (A2A_DATA, ./.a2a).")
-def up_command(options: Options, folders: tuple[str, ...], port: int | None, host: str, data: str) -> int:
+@click.option("--config", default="", metavar="FILE", help="Its settings (A2A_CONFIG, ./a2a-cloud.toml).")
+def up_command(
+    options: Options, folders: tuple[str, ...], port: int | None, host: str, data: str, config: str
+) -> int:
     """Serve the agents in FOLDERs; without any, this folder's and its children's.
 
     Ctrl-C drains: no new work, running calls get 10 s.
@@ -98,6 +101,8 @@ def up_command(options: Options, folders: tuple[str, ...], port: int | None, hos
         environment["A2A_HOST"] = host
     if data:
         environment["A2A_DATA"] = data
+    if config:
+        environment["A2A_CONFIG"] = config
     words = [sys.executable, "-m", APP, *(str(folder.absolute()) for folder in agents)]
     sys.stdout.flush()
     sys.stderr.flush()

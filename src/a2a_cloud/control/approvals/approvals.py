@@ -36,6 +36,7 @@ from a2a_cloud.model.problem import ApprovalClosed, Busy, Forbidden, Unavailable
 from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.storage.journal.port import Journal, Op, Refusal
+from a2a_cloud.storage.sql.audit import change
 
 log = logging.getLogger("a2a_cloud.approvals")
 
@@ -229,10 +230,10 @@ class Approvals:
             votes = counted(before, vote)
             after = tally(before, votes, vote.by, self._clock.now())
             if not after.open:
-                return await self._end(before, after, [put_vote(after, vote)])
+                return await self._end(before, after, [put_vote(after, vote), _told(before, vote)])
             if votes == before.votes:
                 return before
-            await self._journal.write([put_vote(before, vote)])
+            await self._journal.write([put_vote(before, vote), _told(before, vote)])
             if ident not in self._open:
                 raise closed(self._stored(ident, org_no))
             self._open[ident] = after
@@ -354,3 +355,9 @@ def closed(found: Approval) -> ApprovalClosed:
         remedy=f"See `a2a approvals show {found.id}`.",
         info={"state": found.state.value, "by": found.ended_by},
     )
+
+
+def _told(approval: Approval, vote: Vote) -> Op:
+    what = {"run": approval.run, "agent": approval.agent, "note": vote.note}
+    kind = "approval.approved" if vote.verdict is Verdict.APPROVE else "approval.denied"
+    return change(approval.org_no, vote.at, vote.by, kind, approval.id, **what)

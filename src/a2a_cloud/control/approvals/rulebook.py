@@ -11,6 +11,7 @@ from a2a_cloud.model.ports import Clock
 from a2a_cloud.model.principal import Permission, Principal
 from a2a_cloud.model.problem import Forbidden
 from a2a_cloud.storage.journal.port import Journal
+from a2a_cloud.storage.sql.audit import change
 
 
 class Rulebook:
@@ -53,6 +54,7 @@ class Rulebook:
             if text == old.text:
                 return old
             new = Rules(by.org_no, old.version + 1, text, self._clock.now(), by.label)
-            await self._journal.write([add_rules(new)])
+            event = change(by.org_no, new.at, by.label, "policy.approvals", "rules", version=new.version)
+            await self._journal.write([add_rules(new), event])
             self._take(new)
             return new

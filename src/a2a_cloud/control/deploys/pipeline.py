@@ -71,6 +71,8 @@ class Deploys:
         self._turns: defaultdict[tuple[int, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._builds = asyncio.Semaphore(BUILDS)
         self._tasks: set[asyncio.Task[None]] = set()
+        #: What else has to hold for a release here. Raises Problem.
+        self.check: Callable[[Release], None] = lambda _release: None
 
     async def recover(self) -> int:
         """Deploys that a crash cut short have failed; returns how many."""
@@ -174,7 +176,7 @@ class Deploys:
         if built.digest != record.release.environment:
             return None  # The platform's kit or interpreter is another one by now.
         if wish.promote and agent.serving is not record.release:
-            await self._registry.serve(record.release)
+            await self._registry.serve(record.release, by=wish.by)
         return record
 
     async def _begin(self, source: Source, org_no: int, org: str, wish: Wish) -> Record:
@@ -197,6 +199,7 @@ class Deploys:
 
     async def _steps(self, record: Record, wish: Wish) -> None:
         draft = record.release
+        self.check(draft)
         built = await self._environment(record, wish)
         digest = _image(draft.source, built.lock_digest)
         draft = msgspec.structs.replace(draft, environment=built.digest, digest=digest)
@@ -205,6 +208,8 @@ class Deploys:
         raw, handler = await self._starter.start(draft)
         record.step = "skills"
         skills = check_skills(draft.manifest, raw, handler)
+        if draft.manifest.skills:
+            raw = _encode(skills)
         self._say(record, "skills", ", ".join(spec.id for spec in skills) or "a message handler")
         release = msgspec.structs.replace(draft, skills=skills, has_message_handler=handler)
         findings = lint(release.manifest, skills, handler)
@@ -216,7 +221,7 @@ class Deploys:
         await self._registry.ready(record, release, raw)
         self._starter.adopt(release)
         if wish.promote:
-            await self._registry.serve(release)
+            await self._registry.serve(release, by=wish.by)
             self._say(record, "switch", f"release {release.number} serves")
         else:
             self._say(record, "switch", f"release {release.number} is ready; promote it to let it serve")

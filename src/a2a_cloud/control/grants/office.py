@@ -17,8 +17,6 @@ from a2a_cloud.control.grants.explain import explain_rows
 from a2a_cloud.control.grants.reader import GrantRows
 from a2a_cloud.control.grants.rows import EndRow, GrantRow
 from a2a_cloud.model.grant import (
-    AuditEntry,
-    AuditEvent,
     BlockFacts,
     Explanation,
     GrantBranch,
@@ -162,31 +160,6 @@ class GrantOffice:
             await asyncio.sleep(0)
         verdicts.sort(key=lambda each: not each.allowed)
         return verdicts, len(found) < MOST_IN_USE
-
-    def audit(
-        self, org: int, *, run: str = "", grant: str = "", after: int = 0, limit: int = 100
-    ) -> list[AuditEvent]:
-        """Events in their order: those after the number `after`, else the newest."""
-        return [
-            AuditEvent(
-                row.no,
-                AuditEntry(
-                    row.grant,
-                    row.root,
-                    tuple(row.blocks.split()),
-                    row.caller,
-                    row.operation,
-                    row.target,
-                    bool(row.allowed),
-                    row.reason,
-                    row.kind,
-                    row.run,
-                    row.org,
-                    row.at,
-                ),
-            )
-            for row in self._rows.events(org, run=run, grant=grant, after=after, limit=limit)
-        ]
 
     # --- governing --------------------------------------------------------------------------------------
 

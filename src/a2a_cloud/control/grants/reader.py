@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from a2a_cloud.control.grants import rows as sql
-from a2a_cloud.control.grants.rows import AuditRow, EndRow, GrantRow, PolicyRow, UseRow
+from a2a_cloud.control.grants.rows import EndRow, GrantRow, PolicyRow, UseRow
 from a2a_cloud.model.problem import Internal
 
 
@@ -64,30 +64,6 @@ class GrantRows:
     def in_use(self, org: int, now: float, limit: int) -> list[GrantRow]:
         """Grants of runs that have not ended."""
         return [GrantRow(*row) for row in self._all(sql.GRANTS_OF_OPEN_RUNS, (org, now, org, now, limit))]
-
-    def events(
-        self, org: int, *, run: str = "", grant: str = "", after: int = 0, limit: int = 100
-    ) -> list[AuditRow]:
-        """Audit events in their order: those after `after`, else the newest."""
-        params: list[Any] = [org]
-        if grant:
-            query = sql.EVENTS_OF_GRANT
-            params.append(grant)
-        elif run:
-            query = sql.EVENTS_OF_RUN
-            params.append(run)
-        else:
-            query = sql.EVENTS
-        if grant and run:
-            query += " AND +run=?"
-            params.append(run)
-        if after:
-            query += " AND no>? ORDER BY no LIMIT ?"
-            params.append(after)
-        else:
-            query += " ORDER BY no DESC LIMIT ?"
-        found = [AuditRow(*row) for row in self._all(query, (*params, limit))]
-        return found if after else found[::-1]
 
     # --- the platform's own -----------------------------------------------------------------------------
 

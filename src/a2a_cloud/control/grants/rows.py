@@ -57,24 +57,6 @@ class PolicyRow(NamedTuple):
     by: str
 
 
-class AuditRow(NamedTuple):
-    """A row of `audit_event`; `no` is the cursor, `blocks` SHA-256 of the blocks in hex, a space between."""
-
-    no: int
-    org: int
-    at: float
-    kind: str
-    run: str
-    grant: str
-    root: str
-    blocks: str
-    caller: str
-    operation: str
-    target: str
-    allowed: int
-    reason: str
-
-
 class UseRow(NamedTuple):
     """A row of `grant_use`: totals so far, under the id of a Limit."""
 
@@ -141,7 +123,3 @@ GRANTS_OF_OPEN_RUNS = (
     f"SELECT {_OPEN_COLUMNS} {_OPEN} g.id='{PREFIX}_'||substr(r.id, 5) {_LIVES}"
     f" UNION ALL SELECT {_OPEN_COLUMNS} {_OPEN} g.run=r.id AND g.root<>g.id {_LIVES} LIMIT ?"
 )
-_EVENTS = f"SELECT no, {_AUDIT} FROM audit_event"  # noqa: S608
-EVENTS = f"{_EVENTS} INDEXED BY audit_event_org WHERE org=?"
-EVENTS_OF_RUN = f"{_EVENTS} INDEXED BY audit_event_run WHERE org=? AND run=?"
-EVENTS_OF_GRANT = f"{_EVENTS} INDEXED BY audit_event_grant WHERE org=? AND grant_id=?"

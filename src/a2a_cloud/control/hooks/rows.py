@@ -44,7 +44,10 @@ BY_OLD_KEY = (
     f"SELECT {_COLUMNS} FROM hook WHERE old_key=? AND org=? AND agent=? AND skill=? AND old_key_until>?"  # noqa: S608
 )
 SEALED = "SELECT version, sealed, old_sealed, old_sealed_until FROM hook WHERE id=? AND org=?"
-HAS_KEY = "SELECT 1 FROM api_key WHERE org=? AND principal=? AND revoked IS NULL LIMIT 1"
+HAS_KEY = (
+    "SELECT 1 FROM api_key WHERE org=?1 AND principal=?2 AND revoked IS NULL UNION ALL"
+    " SELECT 1 FROM membership WHERE org=?1 AND principal=?2 AND active=1 LIMIT 1"
+)
 ANY = "SELECT 1 FROM hook LIMIT 1"
 
 
@@ -77,7 +80,7 @@ class HookRows(Protocol):
         ...
 
     def has_key(self, scope: Scope) -> bool:
-        """Whether the owner has an API key that was not revoked."""
+        """Whether the owner has an API key that was not revoked, or is a member."""
         ...
 
     def any(self, scope: Scope) -> bool:

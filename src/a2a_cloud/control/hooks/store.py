@@ -2,8 +2,8 @@
 checked.
 
 The key is stored as its SHA-256, the secret sealed for the hook and its version; both are shown once, when
-they are made, and are in no log. A hook acts for the principal who made it, as a member, for as long as
-that principal has an API key that was not revoked.
+they are made, and are in no log. A hook acts for the principal who made it, with the rights that they have
+then, for as long as they have an API key that was not revoked or are a member of the organisation.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from a2a_cloud.model.hook import Checks, Hook, Scheme
 from a2a_cloud.model.ports import Clock, Entropy, Ids
 from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.problem import Forbidden, InvalidParams, NotFound, Unavailable
-from a2a_cloud.model.scope import Scope, owner_scope, reader_scope
+from a2a_cloud.model.scope import Scope, manager_scope, owner_scope, reader_scope
 from a2a_cloud.storage.journal.port import Op
+from a2a_cloud.storage.sql.audit import change
 
 #: Hooks of one principal.
 MAX_HOOKS = 100
@@ -137,7 +138,7 @@ class Hooks:
             1,
             sealed,
         )
-        await self._journal.write([(ADD_HOOK, row)])
+        await self._journal.write([(ADD_HOOK, row), self._told(by, "made", hook)])
         return Made(hook, key, ours)
 
     def listed(self, by: Principal) -> list[Hook]:
@@ -145,8 +146,8 @@ class Hooks:
         return self._rows.hooks(reader_scope(by, by.org_no))
 
     def one(self, by: Principal, hook_id: str) -> Hook:
-        """Raises NotFound."""
-        hook = self._rows.hook(reader_scope(by, by.org_no), hook_id)
+        """One that `by` may change. Raises NotFound."""
+        hook = self._rows.hook(manager_scope(by, by.org_no), hook_id)
         if hook is None:
             raise NotFound(f"There is no hook {hook_id[:80]!a}.", remedy="See `a2a hooks ls`.")
         return hook
@@ -154,7 +155,7 @@ class Hooks:
     async def drop(self, by: Principal, hook_id: str) -> Hook:
         """Deliveries to it are refused from now on. Raises NotFound."""
         hook = self.one(by, hook_id)
-        await self._journal.write([(DROP_HOOK, (hook.org_no, hook.id))])
+        await self._journal.write([(DROP_HOOK, (hook.org_no, hook.id)), self._told(by, "removed", hook)])
         return hook
 
     async def rotate_key(self, by: Principal, hook_id: str, grace: float) -> Made:
@@ -162,7 +163,8 @@ class Hooks:
         InvalidParams."""
         hook, until = self.one(by, hook_id), self._until(grace)
         key = self._new_key()
-        await self._journal.write([(SET_HOOK_KEY, (until, _digest(key), hook.org_no, hook.id))])
+        event = self._told(by, "key_rotated", hook)
+        await self._journal.write([(SET_HOOK_KEY, (until, _digest(key), hook.org_no, hook.id)), event])
         return Made(self.one(by, hook_id), key, "")
 
     async def rotate_secret(self, by: Principal, hook_id: str, secret: str, grace: float) -> Made:
@@ -179,7 +181,10 @@ class Hooks:
             )
         version = stored.version + 1
         sealed = self._seal.close((secret or ours).encode(), _place(hook, version))
-        await self._journal.write([(SET_HOOK_SECRET, (until, sealed, version, hook.org_no, hook.id))])
+        event = self._told(by, "secret_rotated", hook)
+        await self._journal.write(
+            [(SET_HOOK_SECRET, (until, sealed, version, hook.org_no, hook.id)), event]
+        )
         return Made(self.one(by, hook_id), "", ours)
 
     # --- a delivery -------------------------------------------------------------------------------------
@@ -224,6 +229,10 @@ class Hooks:
             ) from None
 
     # --- parts ------------------------------------------------------------------------------------------
+
+    def _told(self, by: Principal, what: str, hook: Hook) -> Op:
+        target = f"{hook.agent}/{hook.skill}"
+        return change(hook.org_no, self._clock.now(), by.label, f"hook.{what}", target, hook=hook.id)
 
     def _until(self, grace: float) -> float:
         if not 0 <= grace <= MAX_GRACE:

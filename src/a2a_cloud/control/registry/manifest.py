@@ -15,8 +15,10 @@ from typing import Any, cast
 
 from a2a_cloud.control.grants.declare import read_grant
 from a2a_cloud.control.registry.extensions import read_extensions
+from a2a_cloud.control.registry.skills import SCOPE
+from a2a_cloud.model.limits import WRITE_RATE, read_rate
 from a2a_cloud.model.problem import InvalidParams
-from a2a_cloud.model.release import Limits, Manifest, SandboxSpec, SecretBinding, Visibility
+from a2a_cloud.model.release import PLATFORM, Limits, Manifest, SandboxSpec, SecretBinding, SkillRules, Visibility
 from a2a_cloud.wire.glob import host_glob
 
 FILE = "a2a.toml"
@@ -24,7 +26,9 @@ FALLBACK = "pyproject.toml"
 ENTRY = "agent.py"
 
 #: First segments of an agent's paths, which A2A's `/{tenant}/…` must not meet.
-RESERVED = frozenset({"v1", "invoke", "runs", "sse", "app", "mcp", "hooks", "sessions", "tasks", "auth"})
+RESERVED = frozenset(
+    {"v1", "invoke", "runs", "sse", "app", "mcp", "hooks", "sessions", "tasks", "auth", PLATFORM}
+)
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _VERSION = re.compile(r"\d+(\.\d+){0,2}([-+.][0-9A-Za-z][0-9A-Za-z.+-]*)?")
@@ -50,6 +54,9 @@ _BOUNDS: dict[str, tuple[float, float, bool]] = {
     "cpu": (0, 1024, False),
     "pids": (8, 65_536, True),
     "tmp_bytes": (_MIB, 1 << 40, True),
+    "caller_runs": (1, 100_000, True),
+    "caller_day": (1, 10**9, True),
+    "caller_month": (1, 10**11, True),
 }
 
 REQUIRABLE = ("jail",)
@@ -59,7 +66,12 @@ MERGES = ("refuse", "last-writer")
 MOST_SPARES = 16
 _MOST_IDLE = 7 * 24 * 3600
 _MOST_SECRETS = 32
+#: Organisations that an agent may list.
+_MOST_ORGS = 100
+_ORG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
+_ISSUER = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_MOST_ISSUERS = 10
 _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 #: Header fields that say where a message goes or where it ends: none of an agent's business.
@@ -78,9 +90,13 @@ def read_manifest(folder: Path) -> Manifest:
     file, table = _table(folder)
     fields = _read(file, "", table, {**_KEYS, **dict.fromkeys(_SECTIONS, _section)})
     provider = _read(file, "provider.", fields.pop("provider", {}), {"name": _text, "url": _url})
-    limits = _read(file, "limits.", fields.pop("limits", {}), dict.fromkeys(_BOUNDS, _bounded))
+    limits = _read(file, "limits.", fields.pop("limits", {}), _LIMITS)
     sandbox = _read(file, "sandbox.", fields.pop("sandbox", {}), _SANDBOX)
     workspace = _read(file, "workspace.", fields.pop("workspace", {}), _WORKSPACE)
+    auth = _read(file, "auth.", fields.pop("auth", {}), _AUTH)
+    skills = _skills(file, fields.pop("skills", {}))
+    if isinstance(fields.get("visibility"), tuple):
+        fields["visible_to"] = fields.pop("visibility")
     extensions = read_extensions(file, fields.pop("extensions", []))
     if sandbox.get("isolation", "shared") != "shared":
         sandbox.setdefault("spares", 1)
@@ -100,6 +116,8 @@ def read_manifest(folder: Path) -> Manifest:
         secrets=_secrets(file, fields.pop("secrets", {})),
         merge=workspace.get("merge", "refuse"),
         extensions=extensions,
+        skills=skills,
+        issuers=auth.get("issuers", ()),
         **fields,
     )
 
@@ -207,12 +225,37 @@ def _version(file: str, key: str, value: Any) -> str:
     return value
 
 
-def _visibility(file: str, key: str, value: Any) -> Visibility:
-    if not isinstance(value, str) or value not in tuple(Visibility):
-        raise _wrong(
-            file, key, value, f'{key} = "org" (keys of the organisation) or {key} = "public" (anyone)'
+def _visibility(file: str, key: str, value: Any) -> Visibility | tuple[str, ...]:
+    if isinstance(value, list):
+        orgs = cast("list[Any]", value)
+        if 0 < len(orgs) <= _MOST_ORGS and all(isinstance(one, str) and _ORG.fullmatch(one) for one in orgs):
+            return tuple(dict.fromkeys(orgs))
+    elif isinstance(value, str) and value in tuple(Visibility):
+        return Visibility(value)
+    raise _wrong(
+        file,
+        key,
+        value,
+        f'{key} = "org" (people of the organisation), {key} = ["acme"] (and of these), {key} = "signed-in" '
+        f'(everybody who says who they are) or {key} = "public" (anyone)',
+    )
+
+
+def _require(file: str, key: str, value: Any) -> tuple[str, ...]:
+    scopes: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [None]
+    if len(scopes) > 20 or not all(isinstance(one, str) and SCOPE.fullmatch(one) for one in scopes):
+        write = 'a list of scopes, small letters and `._-`: require = ["invoices.pay"]'
+        raise _wrong(file, key, value, write)
+    return tuple(dict.fromkeys(scopes))
+
+
+def _skills(file: str, table: Mapping[str, Any]) -> dict[str, SkillRules]:
+    return {
+        name: SkillRules(
+            **_read(file, f"skills.{name}.", _section(file, f"skills.{name}", value), _SKILL)
         )
-    return Visibility(value)
+        for name, value in table.items()
+    }
 
 
 def _entry(file: str, key: str, value: Any) -> str:
@@ -235,14 +278,29 @@ def _bounded(file: str, key: str, value: Any) -> float:
     least, most, whole = _BOUNDS[_leaf(key)]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or (whole and not isinstance(value, int)) or not least <= value <= most:
+        usual = getattr(Limits(), _leaf(key)) or 100
         kind = "a whole number" if whole else "cores (0: no limit)" if _leaf(key) == "cpu" else "seconds"
         raise _wrong(
             file,
             key,
             value,
-            f"{kind} from {least} to {most}: {_leaf(key)} = {getattr(Limits(), _leaf(key))}",
+            f"{kind} from {least} to {most}: {_leaf(key)} = {usual}",
         )
     return value if whole else float(value)
+
+
+def _called(file: str, key: str, value: Any) -> str:
+    try:
+        return str(read_rate(value))
+    except (InvalidParams, AttributeError):
+        raise _wrong(file, key, value, f'{WRITE_RATE}: {_leaf(key)} = "10/s"') from None
+
+
+def _issuers(file: str, key: str, value: Any) -> tuple[str, ...]:
+    names: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [0]
+    if len(names) > _MOST_ISSUERS or not all(_ISSUER.fullmatch(str(one)) for one in names):
+        raise _wrong(file, key, value, 'a list of issuers that the operator named: issuers = ["corp"]')
+    return tuple(dict.fromkeys(names))
 
 
 def _one_of(*words: str) -> Check:
@@ -269,21 +327,36 @@ def _idle(file: str, key: str, value: Any) -> float:
     return float(value)
 
 
+_LIMITS: dict[str, Check] = {
+    **dict.fromkeys(_BOUNDS, _bounded),
+    "rate": _called,
+    "caller_rate": _called,
+}
+_SKILL: dict[str, Check] = {
+    "require": _require,
+    "rate": _called,
+    "caller_rate": _called,
+    "caller_day": _bounded,
+    "caller_month": _bounded,
+}
 _SANDBOX: dict[str, Check] = {
     "require": _one_of(*REQUIRABLE),
     "isolation": _one_of(*ISOLATIONS),
     "spares": _spares,
     "idle": _idle,
 }
+_AUTH: dict[str, Check] = {"issuers": _issuers}
 _WORKSPACE: dict[str, Check] = {"merge": _one_of(*MERGES)}
 #: Tables of the file, with keys that somebody might write above them.
 _SECTIONS: dict[str, Iterable[str]] = {
     "provider": ("url",),
-    "limits": _BOUNDS,
+    "limits": _LIMITS,
     "grant": ("read", "write", "deny", "egress"),
     "sandbox": _SANDBOX,
     "workspace": _WORKSPACE,
     "secrets": (),
+    "skills": (),
+    "auth": _AUTH,
 }
 
 

@@ -27,11 +27,12 @@ from a2a_cloud.model.problem import (
     ReleaseNotFound,
     VersionEnded,
 )
-from a2a_cloud.model.release import Cause, Manifest, Release, ReleaseState, Visibility
+from a2a_cloud.model.release import Cause, Manifest, Release, ReleaseState
 from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.storage.journal.port import Op
 from a2a_cloud.storage.sql import statements as sql
+from a2a_cloud.storage.sql.audit import change
 from a2a_cloud.storage.sql.reader import Reader, ReleaseRow
 
 
@@ -42,6 +43,9 @@ class Committer(Protocol):
         """Commit `ops`."""
         ...
 
+
+#: Who did what nobody else asked for.
+PLATFORM = "platform"
 
 #: Told when other releases than before take an agent's new calls: (agent's number, releases by `no`).
 Moved = Callable[[int, dict[int, Release]], None]
@@ -144,8 +148,7 @@ class Registry:
         if agent is None:
             return False
         serving = agent.serving
-        public = serving is not None and serving.manifest.visibility is Visibility.PUBLIC
-        return public or agent.org_no == principal.org_no
+        return agent.org_no == principal.org_no or (serving is not None and serving.open_to(principal))
 
     def _named(self, name: str) -> Agent | None:
         org, dot, rest = name.partition(".")
@@ -192,12 +195,8 @@ class Registry:
         return record.number if record is not None else 0
 
     def agents(self, principal: Principal) -> list[Release]:
-        """What `principal` may see: agents of their organisation, and public ones."""
-        return [
-            release
-            for release in self.everything()
-            if release.org_no == principal.org_no or release.manifest.visibility is Visibility.PUBLIC
-        ]
+        """What `principal` may see."""
+        return [release for release in self.everything() if release.open_to(principal)]
 
     def everything(self) -> list[Release]:
         """The releases that serve, by name."""
@@ -221,6 +220,10 @@ class Registry:
     def known(self, org: str, name: str) -> Agent | None:
         """The agent of that name, if there is one."""
         return self._agents.get((org, name))
+
+    def everyone(self) -> list[Agent]:
+        """All agents, deleted ones too; one whose time to come back is over has a `~` in its name."""
+        return list(self._agents.values())
 
     def unfinished(self) -> list[Record]:
         """Releases whose making was cut short."""
@@ -250,6 +253,7 @@ class Registry:
             if agent is None:
                 agent = Agent(self._reader.last(SYSTEM, "agent") + 1, org_no, org, manifest.name)
                 ops.append((sql.ADD_AGENT, (agent.no, org_no, manifest.name, now)))
+                ops.append(change(org_no, now, by, "agent.made", manifest.name))
             number = 1 + max(agent.records, default=0)
             no = self._reader.last(SYSTEM, "release") + 1
             draft = Release(
@@ -284,7 +288,10 @@ class Registry:
                 by,
                 msgspec.json.encode(notes),
             )
-            await self._journal.write([*ops, (sql.ADD_RELEASE, tuple(row))])
+            event = change(
+                org_no, now, by, "release.begun", manifest.name, release=number, version=manifest.version
+            )
+            await self._journal.write([*ops, (sql.ADD_RELEASE, tuple(row)), event])
             self._agents[org, manifest.name] = self._by_no[agent.no] = agent
             agent.records[number] = self._records[no] = record
             return record
@@ -310,11 +317,22 @@ class Registry:
         handler = int(release.has_message_handler)
         notes = msgspec.json.encode(record.notes)
         row = (state.value, record.step, release.digest, release.environment, skills, handler, ended, notes)
-        await self._journal.write([(sql.END_RELEASE, (*row, release.org_no, release.no))])
+        cause = record.notes.cause
+        event = change(
+            release.org_no,
+            ended,
+            record.by,
+            f"release.{state.value}",
+            release.name,
+            release=release.number,
+            visibility=list(release.manifest.visible_to) or release.manifest.visibility.value,
+            cause=cause.code if cause is not None else None,
+        )
+        await self._journal.write([(sql.END_RELEASE, (*row, release.org_no, release.no)), event])
 
     # --- pointers -----------------------------------------------------------------------------------
 
-    async def serve(self, release: Release) -> None:
+    async def serve(self, release: Release, *, by: str = PLATFORM) -> None:
         """All new calls go to `release`, and those that pin its major version."""
         agent = self._by_no[release.agent_no]
         async with self._lock:
@@ -324,20 +342,38 @@ class Registry:
                 [
                     (sql.SET_SERVING, (release.no, None, 0, agent.org_no, agent.no)),
                     self._put_major(agent, release.major, major),
+                    change(
+                        agent.org_no,
+                        self._clock.now(),
+                        by,
+                        "agent.promoted",
+                        agent.name,
+                        release=release.number,
+                        before=agent.serving.number if agent.serving is not None else None,
+                    ),
                 ]
             )
             agent.serving, agent.canary, agent.weight = release, None, 0
             agent.majors[release.major] = major
             self._changed(agent)
 
-    async def share(self, agent: Agent, release: Release | None, weight: int) -> None:
+    async def share(
+        self, agent: Agent, release: Release | None, weight: int, *, by: str = PLATFORM
+    ) -> None:
         """`weight` percent of the new calls go to `release`; None ends the share."""
         async with self._lock:
             if agent.serving is None:
                 raise InvalidRequest(f"{agent.name} serves nothing yet.", remedy="Promote a release whole.")
             no = release.no if release is not None else None
             serving = agent.serving.no
-            await self._journal.write([(sql.SET_SERVING, (serving, no, weight, agent.org_no, agent.no))])
+            number = release.number if release is not None else None
+            told = {"release": number, "weight": weight}
+            await self._journal.write(
+                [
+                    (sql.SET_SERVING, (serving, no, weight, agent.org_no, agent.no)),
+                    change(agent.org_no, self._clock.now(), by, "agent.shared", agent.name, **told),
+                ]
+            )
             agent.canary, agent.weight = release, weight
             self._changed(agent)
 
@@ -354,7 +390,9 @@ class Registry:
             )
         return max(older, key=lambda record: record.number).release
 
-    async def deprecate(self, agent: Agent, number: int, until: float | None) -> None:
+    async def deprecate(
+        self, agent: Agent, number: int, until: float | None, *, by: str = PLATFORM
+    ) -> None:
         """Version `number` ends at `until` (wall seconds); None: it doesn't. Raises InvalidParams."""
         async with self._lock:
             major = agent.majors.get(number)
@@ -369,7 +407,9 @@ class Registry:
             if until is not None and major.deprecated is not None:
                 since = major.deprecated
             changed = Major(major.release, since, until)
-            await self._journal.write([self._put_major(agent, number, changed)])
+            told = {"major": number, "until": stamp(until) if until is not None else None}
+            event = change(agent.org_no, self._clock.now(), by, "agent.deprecated", agent.name, **told)
+            await self._journal.write([self._put_major(agent, number, changed), event])
             agent.majors[number] = changed
             self._changed(agent)
 
@@ -383,19 +423,29 @@ class Registry:
 
     # --- the end of an agent ------------------------------------------------------------------------
 
-    async def delete(self, agent: Agent, grace: float) -> None:
+    async def delete(self, agent: Agent, grace: float, *, by: str = PLATFORM) -> None:
         """No new calls from now on; for good after `grace` seconds. What runs ends in peace."""
         async with self._lock:
             if agent.deleted is None:
                 now = self._clock.now()
-                await self._journal.write([(sql.SET_DELETED, (now, now + grace, agent.org_no, agent.no))])
+                await self._journal.write(
+                    [
+                        (sql.SET_DELETED, (now, now + grace, agent.org_no, agent.no)),
+                        change(agent.org_no, now, by, "agent.deleted", agent.name, until=stamp(now + grace)),
+                    ]
+                )
                 agent.deleted, agent.delete_at = now, now + grace
                 self._changed(agent)
 
-    async def restore(self, agent: Agent) -> None:
+    async def restore(self, agent: Agent, *, by: str = PLATFORM) -> None:
         """Takes a deletion back."""
         async with self._lock:
-            await self._journal.write([(sql.SET_DELETED, (None, None, agent.org_no, agent.no))])
+            await self._journal.write(
+                [
+                    (sql.SET_DELETED, (None, None, agent.org_no, agent.no)),
+                    change(agent.org_no, self._clock.now(), by, "agent.restored", agent.name),
+                ]
+            )
             agent.deleted = agent.delete_at = None
             self._changed(agent)
 
@@ -408,7 +458,12 @@ class Registry:
         for agent in due:
             async with self._lock:
                 name = f"{agent.name}~{agent.no}"
-                await self._journal.write([(sql.FREE_NAME, (name, agent.org_no, agent.no))])
+                await self._journal.write(
+                    [
+                        (sql.FREE_NAME, (name, agent.org_no, agent.no)),
+                        change(agent.org_no, now, PLATFORM, "agent.removed", agent.name),
+                    ]
+                )
                 del self._agents[agent.org, agent.name]
                 agent.name = name
                 self._agents[agent.org, name] = agent

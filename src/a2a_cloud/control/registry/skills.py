@@ -22,6 +22,9 @@ MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9.+!#$&^_-]{0,99}/(\*|[A-Za-z0-9][A-Za-z0-9.+!#$&^_-]{0,99})|\*/\*"
 )
 
+#: A permission of the platform (model/principal.py) or a word of the organisation's own.
+SCOPE = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
+
 #: Bytes of all skills of an agent as JSON, their number, and the length of lists and texts in each.
 MAX_BYTES = 4 << 20
 MAX_SKILLS = 500
@@ -73,7 +76,26 @@ def check_skills(manifest: Manifest, raw: bytes, handler: bool) -> tuple[SkillSp
             f"default_skill of {manifest.name} is {manifest.default_skill!r}, which is none of its skills.",
             remedy=f"Write one of: {', '.join(ids)}.",
         )
-    return skills
+    return _with_rules(manifest, skills)
+
+
+def _with_rules(manifest: Manifest, skills: tuple[SkillSpec, ...]) -> tuple[SkillSpec, ...]:
+    """The skills with what `[skills.NAME]` adds to them. Raises InvalidParams for a NAME that is none."""
+    rules = manifest.skills
+    unknown = [name for name in rules if name not in {one.id for one in skills}]
+    if unknown:
+        raise InvalidParams(
+            f"[skills.{unknown[0]}] of {manifest.name} is about none of its skills.",
+            remedy=f"It has: {', '.join(one.id for one in skills)}.",
+        )
+    return tuple(
+        msgspec.structs.replace(
+            one, scopes=sorted({*one.scopes, *(rules[one.id].require if one.id in rules else ())})
+        )
+        if one.id in rules or one.scopes
+        else one
+        for one in skills
+    )
 
 
 def _wrong(spec: SkillSpec) -> Iterator[str]:
@@ -81,6 +103,8 @@ def _wrong(spec: SkillSpec) -> Iterator[str]:
         yield f"its name is empty, or no line of {MAX_LINE} characters at most"
     if len(spec.description) > MAX_TEXT:
         yield f"its description is longer than {MAX_TEXT} characters"
+    if len(spec.scopes) > MAX_ITEMS or not all(SCOPE.fullmatch(one) for one in spec.scopes):
+        yield "its scopes are too many, or not small letters, digits and `._-` with a letter first"
     if not _short(spec.tags, MAX_LINE) or not _short(spec.examples, MAX_TEXT):
         yield "its tags or examples are empty, too long or too many"
     for what, kinds in (("input_modes", spec.input_modes), ("output_modes", spec.output_modes)):

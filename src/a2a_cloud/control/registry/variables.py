@@ -12,6 +12,7 @@ from a2a_cloud.model.ports import Clock
 from a2a_cloud.model.problem import InvalidParams, NotFound
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.storage.sql import statements as sql
+from a2a_cloud.storage.sql.audit import change
 from a2a_cloud.storage.sql.reader import Reader, SettingRow
 
 #: Variables of an agent, and bytes of a value.
@@ -46,7 +47,7 @@ class Variables:
             kept = self._kept[agent_no] = {row.name: row.value for row in rows}
         return kept
 
-    async def put(self, agent: Agent, name: str, value: str) -> None:
+    async def put(self, agent: Agent, name: str, value: str, *, by: str) -> None:
         """Set a variable. Raises InvalidParams."""
         if not _NAME.fullmatch(name):
             raise InvalidParams(
@@ -68,16 +69,21 @@ class Variables:
         known = self.of(agent.org_no, agent.no)
         if name not in known and len(known) >= MAX_VARIABLES:
             raise InvalidParams(f"An agent has {MAX_VARIABLES} variables at most.", remedy="Remove one.")
+        now = self._clock.now()
         await self._journal.write(
-            [(sql.PUT_SETTING, (agent.org_no, agent.no, name, value, self._clock.now()))]
+            [
+                (sql.PUT_SETTING, (agent.org_no, agent.no, name, value, now)),
+                change(agent.org_no, now, by, "variable.set", f"{agent.name}/{name}"),
+            ]
         )
         self._kept.pop(agent.no, None)
 
-    async def drop(self, agent: Agent, name: str) -> None:
+    async def drop(self, agent: Agent, name: str, *, by: str) -> None:
         """Remove a variable. Raises NotFound."""
         if name not in self.of(agent.org_no, agent.no):
             raise NotFound(
                 f"{agent.name} has no variable {name[:100]}.", remedy=f"See `a2a env {agent.name}`."
             )
-        await self._journal.write([(sql.DROP_SETTING, (agent.org_no, agent.no, name))])
+        event = change(agent.org_no, self._clock.now(), by, "variable.removed", f"{agent.name}/{name}")
+        await self._journal.write([(sql.DROP_SETTING, (agent.org_no, agent.no, name)), event])
         self._kept.pop(agent.no, None)

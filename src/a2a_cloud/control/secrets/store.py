@@ -20,6 +20,7 @@ from a2a_cloud.model.ports import Clock, Entropy
 from a2a_cloud.model.problem import InvalidParams, NotFound, Unavailable
 from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.storage.journal.port import Op
+from a2a_cloud.storage.sql.audit import change
 
 #: Secrets of an organisation, and bytes of a value.
 MAX_SECRETS = 500
@@ -93,15 +94,17 @@ class Secrets:
             row = SecretRow(name, version, now if old is None else old.created, now, by)
             sealed = self.seal.close(value.encode(), _bound_to(org_no, name, version))
             values = (org_no, name, version, sealed, row.created, row.at, by)
-            await self._journal.write([(PUT_SECRET, values)])
+            event = change(org_no, now, by, "secret.set", name, version=version)
+            await self._journal.write([(PUT_SECRET, values), event])
         return row
 
-    async def drop(self, org_no: int, name: str) -> None:
+    async def drop(self, org_no: int, name: str, *, by: str) -> None:
         """Remove it. Raises NotFound."""
         async with self._lock:
             if self._rows.secret(Scope(org=org_no), name) is None:
                 raise _unknown(name)
-            await self._journal.write([(DROP_SECRET, (org_no, name))])
+            event = change(org_no, self._clock.now(), by, "secret.removed", name)
+            await self._journal.write([(DROP_SECRET, (org_no, name)), event])
 
     def value(self, org_no: int, name: str) -> str:
         """The secret itself; for the egress proxy alone. Raises NotFound, Unavailable."""

@@ -29,6 +29,7 @@ from a2a_cloud.runtime.workspace.draft import Draft
 from a2a_cloud.runtime.workspace.preconditions import met, unexpected
 from a2a_cloud.storage.journal.port import Journal, Refusal
 from a2a_cloud.storage.objects.port import ObjectStore
+from a2a_cloud.storage.sql import audit
 from a2a_cloud.storage.workspaces.difference import difference
 from a2a_cloud.storage.workspaces.nodes import EMPTY
 from a2a_cloud.storage.workspaces.port import WorkspaceRow, WorkspaceRows
@@ -78,7 +79,9 @@ class Workspaces:
         if row is None:
             self._asked.pop((org_no, name), None)
             with contextlib.suppress(Refusal):  # Somebody made it at the same time.
-                await self._journal.write([add_workspace(org_no, name, self._clock.now(), by)])
+                now = self._clock.now()
+                event = audit.change(org_no, now, by, "workspace.made", name)
+                await self._journal.write([add_workspace(org_no, name, now, by), event])
             self._asked.pop((org_no, name), None)
             row = self._rows.workspace(Scope(org_no), name)
             if row is None:

@@ -7,11 +7,15 @@ import contextlib
 import errno
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from a2a_cloud.model.ports import Ids
 from a2a_cloud.model.problem import Internal, NotFound, Problem, StorageFull, Unavailable
 from a2a_cloud.model.task import ObjectRef
+
+#: What is being cleared away, until it is known that nobody has written it again meanwhile.
+_PRUNED = "prune-"
 
 
 class FolderObjects:
@@ -25,8 +29,11 @@ class FolderObjects:
             for folder in (self._aside, root / "sha256"):
                 folder.mkdir(parents=True, exist_ok=True)
             _sync(root)
-            for leftover in self._aside.iterdir():  # Of a crash amid a write: nobody refers to it.
-                leftover.unlink(missing_ok=True)
+            for leftover in self._aside.iterdir():
+                if leftover.name.startswith(_PRUNED):  # Of a crash amid a look at it: it may be wanted.
+                    leftover.replace(place(root, leftover.name.removeprefix(_PRUNED)))
+                else:  # Of a crash amid a write: nobody refers to it.
+                    leftover.unlink(missing_ok=True)
         except OSError as error:
             raise _problem(error) from error
 
@@ -47,6 +54,36 @@ class FolderObjects:
         """See the port."""
         path = place(self._root, ref.sha256)
         return await asyncio.to_thread(_read, path, offset, length)
+
+    async def prune(self, prefix: str, before: float, keep: Callable[[str], bool]) -> int:
+        """See the port."""
+        try:
+            return await asyncio.to_thread(self._prune, self._root / "sha256" / prefix, before, keep)
+        except OSError as error:
+            raise _problem(error) from error
+
+    def _prune(self, folder: Path, before: float, keep: Callable[[str], bool]) -> int:
+        count = 0
+        if not folder.is_dir():
+            return 0
+        with os.scandir(folder) as entries:
+            old = [entry for entry in entries if entry.is_file() and entry.stat().st_mtime < before]
+        for entry in old:
+            if keep(entry.name):
+                continue
+            # Aside first: whoever writes it again meanwhile does so in its place, or is seen by its time.
+            aside = self._aside / (_PRUNED + entry.name)
+            try:
+                os.rename(entry.path, aside)
+            except FileNotFoundError:
+                continue
+            if aside.stat().st_mtime >= before:
+                with contextlib.suppress(FileExistsError):
+                    os.link(aside, entry.path)
+            else:
+                count += 1
+            aside.unlink()
+        return count
 
 
 class FolderWriter:

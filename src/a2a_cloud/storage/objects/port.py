@@ -3,6 +3,7 @@ only when the bytes are on disk."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from a2a_cloud.model.task import ObjectRef
@@ -38,4 +39,10 @@ class ObjectStore(Protocol):
     async def read(self, ref: ObjectRef, offset: int = 0, length: int = -1) -> bytes:
         """Up to `length` bytes (all: -1) from `offset`. Raises NotFound when there is no such object,
         and for what is no hash."""
+        ...
+
+    async def prune(self, prefix: str, before: float, keep: Callable[[str], bool]) -> int:
+        """Delete those whose hash begins with `prefix` (two hex digits), that were last written before
+        `before` (wall seconds), and that `keep` does not want. Returns how many. One that is being written
+        again stays. Raises Unavailable."""
         ...

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -95,6 +96,28 @@ class RemoteObjects:
             if await self._size(key) <= offset:
                 return b""
             raise _remote(error) from error
+
+    async def prune(self, prefix: str, before: float, keep: Callable[[str], bool]) -> int:
+        """See the port."""
+        count = 0
+        try:
+            pages = obstore.list(  # pyright: ignore[reportUnknownMemberType]
+                self._bucket, prefix=f"sha256/{prefix}", return_arrow=False
+            )
+            async for page in pages:
+                for found in page:
+                    sha256 = found["path"].rpartition("/")[2]
+                    if found["last_modified"].timestamp() >= before or len(sha256) != 64 or keep(sha256):
+                        continue
+                    now = await obstore.head_async(self._bucket, found["path"])
+                    if now["last_modified"].timestamp() < before:
+                        await obstore.delete_async(self._bucket, found["path"])
+                        count += 1
+        except FileNotFoundError:
+            return count  # Of something that was deleted from elsewhere: the next pass sees the rest.
+        except (BaseError, OSError) as error:
+            raise _remote(error) from error
+        return count
 
     async def _size(self, key: str) -> int:
         try:

@@ -80,17 +80,21 @@ class ReceiptRow(Struct, frozen=True, array_like=True):
 
 
 class LivingKey(NamedTuple):
-    """Whom a key stands for, as long as it is not revoked."""
+    """Whom a key stands for, as long as it is not revoked. `scopes` are words by spaces, "" for all;
+    `expires` is wall seconds."""
 
     id: str
     org: int
     principal: int
     role: str
     priority: int
+    scopes: str
+    expires: float | None
 
 
 class StoredKey(NamedTuple):
-    """A row of `api_key` without its hash. Times are wall seconds."""
+    """A row of `api_key` without its hash. Times are wall seconds. `prior` is the key in whose place it was
+    made, "" for none."""
 
     id: str
     org: int
@@ -101,6 +105,10 @@ class StoredKey(NamedTuple):
     created_by: str
     revoked: float | None
     priority: int
+    scopes: str
+    expires: float | None
+    used: float | None
+    prior: str
 
 
 class AgentRow(NamedTuple):
@@ -181,6 +189,10 @@ class Reader(Protocol):
 
     def key_by_hash(self, scope: Scope, digest: bytes) -> LivingKey | None:
         """The living key with that hash. System only."""
+        ...
+
+    def hash_of_key(self, scope: Scope, key_id: str) -> bytes | None:
+        """The SHA-256 of the key with that id, revoked or not. System only."""
         ...
 
     def keys(self, scope: Scope) -> list[StoredKey]:

@@ -16,6 +16,7 @@ from a2a_cloud.storage.sql.slices import (
     APPROVALS,
     GRANTS,
     HOOKS,
+    KEYS,
     LIMITS,
     NAMES,
     OAUTH,
@@ -137,7 +138,7 @@ MIGRATIONS: tuple[str, ...] = (
     # Older dialects' names of tasks and sessions, push notifications, webhooks that came in.
     NAMES + PUSH + HOOKS + PRIORITY,
     # People and what they sign in with, OAuth, organisations, limits, agents' identities, the registry.
-    PEOPLE + OAUTH + ORGS + LIMITS + SERVICES + REGISTRY,
+    KEYS + PEOPLE + OAUTH + ORGS + LIMITS + SERVICES + REGISTRY,
 )
 
 

@@ -116,11 +116,98 @@ PRIORITY = """
     UPDATE api_key SET priority=10 WHERE role='admin';
     """
 
+#: control/identity/keys.py
+KEYS = """
+    ALTER TABLE api_key ADD COLUMN scopes TEXT NOT NULL DEFAULT '';
+    ALTER TABLE api_key ADD COLUMN expires REAL;
+    ALTER TABLE api_key ADD COLUMN used REAL;
+    ALTER TABLE api_key ADD COLUMN prior TEXT NOT NULL DEFAULT '';
+    CREATE INDEX api_key_principal ON api_key(principal);
+    """
+
 #: control/people/rows.py
-PEOPLE = ""
+PEOPLE = """
+    CREATE TABLE account(
+        id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, name TEXT NOT NULL, created REAL NOT NULL,
+        disabled REAL, password TEXT NOT NULL, password_at REAL NOT NULL) WITHOUT ROWID;
+
+    CREATE TABLE passkey(
+        id BLOB PRIMARY KEY, account TEXT NOT NULL, rp TEXT NOT NULL, label TEXT NOT NULL,
+        public_key BLOB NOT NULL, sign_count INTEGER NOT NULL, created REAL NOT NULL, used REAL)
+        WITHOUT ROWID;
+    CREATE INDEX passkey_account ON passkey(account);
+
+    CREATE TABLE outside_identity(
+        issuer TEXT NOT NULL, subject TEXT NOT NULL, account TEXT NOT NULL, created REAL NOT NULL,
+        PRIMARY KEY(issuer, subject)) WITHOUT ROWID;
+    CREATE INDEX outside_identity_account ON outside_identity(account);
+
+    CREATE TABLE web_session(
+        id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, account TEXT NOT NULL, org TEXT NOT NULL,
+        method TEXT NOT NULL, created REAL NOT NULL, seen REAL NOT NULL, ends REAL NOT NULL,
+        agent TEXT NOT NULL, address TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX web_session_account ON web_session(account);
+    CREATE INDEX web_session_ends ON web_session(ends);
+
+    CREATE TABLE link(
+        id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, org TEXT NOT NULL,
+        role TEXT NOT NULL, email TEXT NOT NULL, account TEXT NOT NULL, created REAL NOT NULL,
+        ends REAL NOT NULL, made_by TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX link_org ON link(org, created);
+
+    CREATE TABLE link_use(
+        link TEXT PRIMARY KEY, at REAL NOT NULL, used_by TEXT NOT NULL) WITHOUT ROWID;
+    """
 
 #: control/oauth/rows.py
-OAUTH = ""
+OAUTH = """
+    CREATE TABLE oauth_client(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL,
+        created REAL NOT NULL, expires REAL) WITHOUT ROWID;
+    CREATE INDEX oauth_client_org ON oauth_client(org, created);
+    CREATE INDEX oauth_client_waiting ON oauth_client(expires) WHERE expires>0;
+
+    CREATE TABLE oauth_family(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, owner INTEGER NOT NULL, client TEXT NOT NULL,
+        body BLOB NOT NULL, created REAL NOT NULL, expires REAL NOT NULL, ended REAL) WITHOUT ROWID;
+    CREATE INDEX oauth_family_owner ON oauth_family(org, owner, created);
+    CREATE INDEX oauth_family_client ON oauth_family(client);
+    CREATE INDEX oauth_family_expires ON oauth_family(expires);
+    CREATE INDEX oauth_family_ended ON oauth_family(ended) WHERE ended>0;
+
+    CREATE TABLE oauth_code(
+        hash BLOB PRIMARY KEY, org INTEGER NOT NULL, body BLOB NOT NULL, expires REAL NOT NULL)
+        WITHOUT ROWID;
+    CREATE INDEX oauth_code_expires ON oauth_code(expires);
+
+    CREATE TABLE oauth_refresh(
+        hash BLOB PRIMARY KEY, org INTEGER NOT NULL, family TEXT NOT NULL, expires REAL NOT NULL)
+        WITHOUT ROWID;
+    CREATE INDEX oauth_refresh_expires ON oauth_refresh(expires);
+
+    CREATE TABLE oauth_spent(
+        hash BLOB PRIMARY KEY, org INTEGER NOT NULL, family TEXT NOT NULL, expires REAL NOT NULL)
+        WITHOUT ROWID;
+    CREATE INDEX oauth_spent_expires ON oauth_spent(expires);
+
+    CREATE TABLE oauth_device(
+        hash BLOB PRIMARY KEY, org INTEGER NOT NULL, user_code TEXT NOT NULL UNIQUE, body BLOB NOT NULL,
+        expires REAL NOT NULL) WITHOUT ROWID;
+    CREATE INDEX oauth_device_expires ON oauth_device(expires);
+
+    CREATE TABLE oauth_verdict(
+        hash BLOB PRIMARY KEY, org INTEGER NOT NULL, verdict TEXT NOT NULL, family BLOB,
+        expires REAL NOT NULL) WITHOUT ROWID;
+    CREATE INDEX oauth_verdict_expires ON oauth_verdict(expires);
+
+    CREATE TABLE oauth_consent(
+        org INTEGER NOT NULL, owner INTEGER NOT NULL, client TEXT NOT NULL, resource TEXT NOT NULL,
+        scope TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY(org, owner, client, resource)) WITHOUT ROWID;
+
+    CREATE TABLE oauth_ended(
+        jti TEXT PRIMARY KEY, org INTEGER NOT NULL, expires REAL NOT NULL) WITHOUT ROWID;
+    CREATE INDEX oauth_ended_expires ON oauth_ended(expires);
+    """
 
 #: control/orgs/rows.py, control/orgs/scim_rows.py; changes in the audit log (storage/sql/audit.py)
 ORGS = """
@@ -147,10 +234,9 @@ ORGS = """
         created REAL NOT NULL, made_by TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX scim_token_org ON scim_token(org);
     CREATE TABLE scim_user(
-        id TEXT PRIMARY KEY, org INTEGER NOT NULL, account TEXT NOT NULL, name TEXT NOT NULL,
-        external TEXT NOT NULL, body TEXT NOT NULL, created REAL NOT NULL, changed REAL NOT NULL,
-        UNIQUE(org, name), UNIQUE(org, account)) WITHOUT ROWID;
-    CREATE INDEX scim_user_external ON scim_user(org, external);
+        org INTEGER NOT NULL, account TEXT NOT NULL, name TEXT NOT NULL, external TEXT NOT NULL,
+        body TEXT NOT NULL, changed REAL NOT NULL, PRIMARY KEY(org, account), UNIQUE(org, name))
+        WITHOUT ROWID;
 
     ALTER TABLE audit_event ADD COLUMN detail TEXT NOT NULL DEFAULT '';
     CREATE INDEX audit_event_change ON audit_event(org, no) WHERE run='';
@@ -158,10 +244,37 @@ ORGS = """
 
 
 #: control/limits/rows.py
-LIMITS = ""
+LIMITS = """
+    CREATE TABLE budget_use(
+        span TEXT NOT NULL, org INTEGER NOT NULL, subject TEXT NOT NULL, agent INTEGER NOT NULL,
+        skill TEXT NOT NULL, used INTEGER NOT NULL, PRIMARY KEY(span, org, subject, agent, skill))
+        WITHOUT ROWID;
+
+    CREATE TABLE limit_rule(
+        org INTEGER NOT NULL, target TEXT NOT NULL, body TEXT NOT NULL, at REAL NOT NULL,
+        set_by TEXT NOT NULL, PRIMARY KEY(org, target)) WITHOUT ROWID;
+    """
 
 #: control/services/rows.py
-SERVICES = ""
+SERVICES = """
+    CREATE TABLE service_root(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, certificate BLOB NOT NULL, sealed BLOB NOT NULL,
+        created REAL NOT NULL, signs REAL NOT NULL, ends REAL NOT NULL) WITHOUT ROWID;
+
+    CREATE TABLE service_cert(
+        serial TEXT PRIMARY KEY, org INTEGER NOT NULL, agent INTEGER NOT NULL, root TEXT NOT NULL,
+        created REAL NOT NULL, ends REAL NOT NULL, made_by TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX service_cert_agent ON service_cert(org, agent);
+
+    CREATE TABLE service_end(
+        no INTEGER PRIMARY KEY, org INTEGER NOT NULL, agent INTEGER NOT NULL, at REAL NOT NULL);
+
+    CREATE TABLE sigv4_key(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, principal INTEGER NOT NULL, role TEXT NOT NULL,
+        label TEXT NOT NULL, scopes TEXT NOT NULL, priority INTEGER NOT NULL, created REAL NOT NULL,
+        expires REAL, made_by TEXT NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
+    CREATE INDEX sigv4_key_org ON sigv4_key(org, created);
+    """
 
 #: control/registry/rows.py
 REGISTRY = ""

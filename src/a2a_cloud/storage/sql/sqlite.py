@@ -41,7 +41,9 @@ _RUN = (
     " started, ended, parent, problem, detail, dead"
 )
 _RECEIPT = "run, org, leaf, leaf_hash, id, body, protected, signature, sections"
-_KEY = "id, org, principal, role, label, created, created_by, revoked, priority"
+_KEY = (
+    "id, org, principal, role, label, created, created_by, revoked, priority, scopes, expires, used, prior"
+)
 _LIVE = (TaskState.SUBMITTED.value, TaskState.WORKING.value)
 _STATES = tuple(state.value for state in TaskState)
 
@@ -152,9 +154,18 @@ class SqliteReader:
     def key_by_hash(self, scope: Scope, digest: bytes) -> LivingKey | None:
         """See the port."""
         _system(scope)
-        sql = "SELECT id, org, principal, role, priority FROM api_key WHERE hash=? AND revoked IS NULL"
+        sql = (
+            "SELECT id, org, principal, role, priority, scopes, expires FROM api_key"
+            " WHERE hash=? AND revoked IS NULL"
+        )
         row = self._one(sql, (digest,))
         return None if row is None else LivingKey(*row)
+
+    def hash_of_key(self, scope: Scope, key_id: str) -> bytes | None:
+        """See the port."""
+        _system(scope)
+        row = self._one("SELECT hash FROM api_key WHERE id=?", (key_id,))
+        return None if row is None else row[0]
 
     def keys(self, scope: Scope) -> list[StoredKey]:
         """See the port."""

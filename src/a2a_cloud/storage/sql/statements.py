@@ -8,12 +8,17 @@ ADD_ORG = Statement("add_org", "INSERT INTO org(no, name, created) VALUES(?,?,?)
 ADD_PRINCIPAL = Statement("add_principal", "INSERT INTO principal(no, org, name, created) VALUES(?,?,?,?)")
 ADD_KEY = Statement(
     "add_key",
-    "INSERT INTO api_key(id, org, principal, role, label, hash, created, created_by, priority)"
-    " VALUES(?,?,?,?,?,?,?,?,?)",
+    "INSERT INTO api_key(id, org, principal, role, label, hash, created, created_by, priority, scopes,"
+    " expires, prior) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
 )
 REVOKE_KEY = Statement(
     "revoke_key", "UPDATE api_key SET revoked=COALESCE(revoked, ?) WHERE org=? AND id=?", 1
 )
+REVOKE_KEYS_OF = Statement(
+    "revoke_keys_of", "UPDATE api_key SET revoked=COALESCE(revoked, ?) WHERE org=? AND principal=?", 1
+)
+END_KEY = Statement("end_key", "UPDATE api_key SET expires=? WHERE org=? AND id=?", 1)
+USED_KEY = Statement("used_key", "UPDATE api_key SET used=? WHERE org=? AND id=?", 1)
 
 ADD_AGENT = Statement("add_agent", "INSERT INTO agent(no, org, name, created) VALUES(?,?,?,?)")
 ADD_RELEASE = Statement(

@@ -8,12 +8,16 @@ alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from msgspec import UNSET
 
 from a2a_cloud.model.card import (
     HITL,
     IDEMPOTENCY,
     ISOLATION,
+    LIMITS,
     SKILL_SCHEMAS,
     AgentCapabilities,
     AgentCard,
@@ -25,13 +29,15 @@ from a2a_cloud.model.card import (
     HttpAuthScheme,
     IsolationParams,
     OldInterface,
+    OpenIdConnectScheme,
     Scopes,
     SecurityRequirement,
     SecurityScheme,
     SkillSchemas,
     SkillSchemasParams,
 )
-from a2a_cloud.model.release import Release, SkillSpec, Visibility
+from a2a_cloud.model.issuer import Issuer
+from a2a_cloud.model.release import Release, SkillSpec
 from a2a_cloud.surface.a2a.grpc.address import tenant_of
 from a2a_cloud.surface.ports import Sandbox
 
@@ -42,16 +48,24 @@ _HEADER = "The same key in a header of its own."
 
 
 def card_of(
-    release: Release, base: str, sandbox: Sandbox, *, grpc: str = "", extended: bool = False
+    release: Release,
+    base: str,
+    sandbox: Sandbox,
+    *,
+    grpc: str = "",
+    extended: bool = False,
+    limits: Mapping[str, Any] | None = None,
+    issuers: Sequence[Issuer] = (),
 ) -> AgentCard:
     """The card of `release`, reached at `base` (no slash at its end), run in `sandbox`; unsigned.
 
     `grpc` is where gRPC is served, "" for nowhere. `extended`: with the skills that only callers with a key
-    see.
+    see. `limits` are the params of that extension, None for none. `issuers`: outside ones whose tokens it
+    takes.
     """
     manifest = release.manifest
     shown = release if extended else release.seen_by(True)
-    required = manifest.visibility is not Visibility.PUBLIC
+    required = not release.public
     interfaces = [AgentInterface(base, "JSONRPC", "1.0"), AgentInterface(base, "HTTP+JSON", "1.0")]
     if grpc:
         interfaces.append(AgentInterface(grpc, "GRPC", "1.0", tenant_of(release, base)))
@@ -68,6 +82,7 @@ def card_of(
             extensions=[
                 _schemas(shown),
                 _isolation(release, sandbox),
+                *([_limits(limits)] if limits is not None else []),
                 AgentExtension(IDEMPOTENCY, "A message sent again under its messageId is done once."),
                 AgentExtension(HITL, "Questions and approvals that people answer (docs/extensions.md)."),
                 *(
@@ -78,8 +93,8 @@ def card_of(
         ),
         default_input_modes=_modes(shown, "input_modes", _DEFAULT_INPUT),
         default_output_modes=_modes(shown, "output_modes", _DEFAULT_OUTPUT),
-        skills=[_skill(spec) for spec in shown.skills],
-        security_schemes=_schemes(),
+        skills=[_skill(spec, issuers) for spec in shown.skills],
+        security_schemes=_schemes() | {one.name: _outside(one) for one in issuers},
         url=base,
         preferred_transport="JSONRPC",
         protocol_version="0.3.0",
@@ -87,7 +102,7 @@ def card_of(
         supports_authenticated_extended_card=release.extended,
     )
     if required:
-        card.security_requirements, card.security = _requirements()
+        card.security_requirements, card.security = _requirements(issuers)
     card.documentation_url = manifest.documentation_url or f"{base}/docs"
     if manifest.provider_name:
         card.provider = AgentProvider(manifest.provider_name, manifest.provider_url or card.documentation_url)
@@ -113,13 +128,34 @@ def _schemes() -> dict[str, SecurityScheme]:
     }
 
 
-def _requirements() -> tuple[list[SecurityRequirement], list[dict[str, list[str]]]]:
-    """Either scheme will do: as 1.0 says it, and as 0.3 does."""
-    names = ("bearer", "apiKey")
-    return [SecurityRequirement({name: Scopes()}) for name in names], [{name: []} for name in names]
+def _outside(issuer: Issuer) -> SecurityScheme:
+    about = f"A token of {issuer.issuer}, as a bearer token."
+    if issuer.jwks_uri:  # Nothing says that it describes itself.
+        scheme = HttpAuthScheme("Bearer", about, "JWT")
+        return SecurityScheme(
+            http_auth_security_scheme=scheme,
+            type="http",
+            scheme="Bearer",
+            bearer_format="JWT",
+            description=about,
+        )
+    return SecurityScheme(
+        open_id_connect_security_scheme=OpenIdConnectScheme(issuer.description, about),
+        type="openIdConnect",
+        open_id_connect_url=issuer.description,
+        description=about,
+    )
 
 
-def _skill(spec: SkillSpec) -> AgentSkill:
+def _requirements(
+    issuers: Sequence[Issuer], scopes: Sequence[str] = ()
+) -> tuple[list[SecurityRequirement], list[dict[str, list[str]]]]:
+    """Either scheme will do, with these scopes: as 1.0 says it, and as 0.3 does."""
+    names, asked = ("bearer", "apiKey", *(one.name for one in issuers)), list(scopes)
+    return [SecurityRequirement({name: Scopes(asked)}) for name in names], [{name: asked} for name in names]
+
+
+def _skill(spec: SkillSpec, issuers: Sequence[Issuer]) -> AgentSkill:
     modes = spec.input_modes or [
         *_DEFAULT_INPUT,
         *dict.fromkeys(kind for param in spec.files for kind in param.media_types),
@@ -133,8 +169,8 @@ def _skill(spec: SkillSpec) -> AgentSkill:
         input_modes=modes if modes != _DEFAULT_INPUT else [],
         output_modes=spec.output_modes,
     )
-    if spec.extended:
-        skill.security_requirements, skill.security = _requirements()
+    if spec.extended or spec.scopes:
+        skill.security_requirements, skill.security = _requirements(issuers, spec.scopes)
     return skill
 
 
@@ -168,6 +204,14 @@ def _isolation(release: Release, sandbox: Sandbox) -> AgentExtension:
         uri=ISOLATION,
         description="What keeps this agent's code apart from the machine, and its runs from each other.",
         params=IsolationParams(sandbox.name, release.manifest.sandbox.isolation, list(sandbox.layers)),
+    )
+
+
+def _limits(params: Mapping[str, Any]) -> AgentExtension:
+    return AgentExtension(
+        uri=LIMITS,
+        description="How often it may be called, and how long its skills take (docs/limits.md).",
+        params=params,
     )
 
 

@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from a2a_cloud.model.problem import ExtendedAgentCardNotConfigured, Unauthenticated, UnsupportedOperation
-from a2a_cloud.model.release import Release, Visibility
+from a2a_cloud.model.release import Release
 from a2a_cloud.surface.a2a.card import card_of
 from a2a_cloud.surface.a2a.grpc.address import grpc_address
 from a2a_cloud.surface.conditional import MAX_AGE, has_it
-from a2a_cloud.surface.ports import CardKey, Sandbox
+from a2a_cloud.surface.limits import Declared
+from a2a_cloud.surface.ports import CardKey, Issuers, Sandbox
 from a2a_cloud.surface.request import A2A_JSON, JSON, Headers, Request
 from a2a_cloud.wire.card_early import with_early_members
 from a2a_cloud.wire.card_signature import signatures
@@ -34,10 +35,11 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Encoded(NamedTuple):
-    """A signed card as JSON, and its ETag."""
+    """A signed card as JSON, its ETag, and since when (wall seconds) it says so."""
 
     body: bytes
     etag: bytes
+    since: float
 
 
 class About(Protocol):
@@ -49,6 +51,10 @@ class About(Protocol):
     def grpc_url(self) -> str: ...
     @property
     def card_key(self) -> CardKey | None: ...
+    @property
+    def issuers(self) -> Issuers | None: ...
+    @property
+    def declared(self) -> Declared | None: ...
 
 
 class Cards:
@@ -81,13 +87,23 @@ class Cards:
     ) -> Encoded:
         about = self._about
         key = (release.no, base, kind, about.grpc_url)
+        limits, since = about.declared.of(release) if about.declared is not None else (None, 0.0)
+        since = max(since, release.created)
         found = self._kept.get(key)
-        if found is not None:
+        if found is not None and found.since == since:
             return found
         if len(self._kept) >= _MAX_KEPT:
             self._kept.clear()
         grpc = grpc_address(about.grpc_url, base)
-        card = card_of(release, base, about.sandbox, grpc=grpc, extended=kind == "extended")
+        card = card_of(
+            release,
+            base,
+            about.sandbox,
+            grpc=grpc,
+            extended=kind == "extended",
+            limits=limits,
+            issuers=about.issuers.taken(release) if about.issuers is not None else (),
+        )
         document = _decode(_encode(card))
         if change is not None:
             document = change(document)
@@ -97,7 +113,8 @@ class Cards:
             jku = f"{address.scheme}://{address.netloc}{JWKS}"
             document["signatures"] = signatures(document, signer.kid, jku, signer.sign)
         body = _encode(document)
-        found = self._kept[key] = Encoded(body, b'"' + sha256(body).hexdigest()[:32].encode() + b'"')
+        etag = b'"' + sha256(body).hexdigest()[:32].encode() + b'"'
+        found = self._kept[key] = Encoded(body, etag, since)
         return found
 
     async def serve(self, request: Request) -> None:
@@ -105,7 +122,7 @@ class Cards:
         request.allow("GET")
         release = request.release
         found = (self.early if request.rest == EARLY else self.public)(release, request.base)
-        scope = b"public" if release.manifest.visibility is Visibility.PUBLIC else b"private"
+        scope = b"public" if release.public else b"private"
         await _send(request, found, scope, JSON)
 
     async def serve_extended(self, request: Request) -> None:
@@ -128,7 +145,7 @@ def check_extended(release: Release, anonymous: bool, speaks: str) -> None:
 
 
 async def _send(request: Request, found: Encoded, scope: bytes, content_type: bytes) -> None:
-    created = request.release.created
+    created = found.since
     headers: Headers = [
         (b"etag", found.etag),
         (b"cache-control", scope + b", max-age=%d" % MAX_AGE),

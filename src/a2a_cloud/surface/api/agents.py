@@ -8,8 +8,9 @@ from typing import Any
 
 from a2a_cloud.model.principal import Permission
 from a2a_cloud.model.problem import AgentNotFound, Forbidden, InvalidParams
-from a2a_cloud.model.release import Release, Visibility
+from a2a_cloud.model.release import Release
 from a2a_cloud.model.stamp import stamp
+from a2a_cloud.surface.api.registry import facts
 from a2a_cloud.surface.api.releases import canary, found_agent, number, release_record, seconds
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.ports import LogLine, Services
@@ -29,7 +30,7 @@ async def listed(services: Services, request: Request, _values: list[str]) -> tu
 async def one(services: Services, request: Request, values: list[str]) -> tuple[int, Any]:
     """`GET /api/v1/agents/{name}`."""
     release = _seen(services, request, values[0])
-    document = _summary(release, request.base)
+    document = _summary(release, request.base) | facts(services, release, request.principal)
     document["skills"] = [
         {
             "id": spec.id,
@@ -131,7 +132,7 @@ def lines(found: Sequence[LogLine]) -> list[dict[str, Any]]:
 
 def _seen(services: Services, request: Request, name: str) -> Release:
     release = services.registry.serving(name)
-    if release.manifest.visibility is Visibility.PUBLIC or request.principal.org_no == release.org_no:
+    if release.open_to(request.principal):
         return release.seen_by(request.principal.anonymous)
     raise AgentNotFound.of(name)
 

@@ -1,7 +1,7 @@
-"""`/api/v1/grants` and `/api/v1/audit`: what runs may do, why, and the end of it. Never a signature.
+"""`/api/v1/grants`: what runs may do, why, and the end of it. Never a signature.
 
-Admins see their organisation's grants, others those of runs that act for them. Revoking, the policy and the
-audit log are for admins. Who and why is what `explain` answers; it looks at runs that are under way.
+Admins see their organisation's grants, others those of runs that act for them. Revoking and the policy are
+for who manages grants. `explain` answers who and why; it looks at runs that are under way.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import msgspec
 from msgspec import Struct
 
 from a2a_cloud.model.grant import (
-    AuditEvent,
     GrantBranch,
     GrantFacts,
     Operation,
@@ -121,20 +120,6 @@ async def explain(services: Services, request: Request, _values: list[str]) -> A
     }
 
 
-async def audit(services: Services, request: Request, _values: list[str]) -> Answer:
-    """`GET /api/v1/audit?run=&grant=&after=&limit=`: what was refused, issued, handed on and revoked."""
-    _admin(request, "The audit log is for admins.")
-    query = request.query()
-    found = _office(services).audit(
-        request.principal.org_no,
-        run=query.get("run", ""),
-        grant=query.get("grant", ""),
-        after=number(query, "after", 0, 0, 99_999_999_999),
-        limit=number(query, "limit", 100, 1, 1000),
-    )
-    return 200, {"events": [_event(each) for each in found]}
-
-
 async def policy(services: Services, request: Request, _values: list[str]) -> Answer:
     """`GET /api/v1/grants/policy`: what the organisation's grants may allow at most."""
     _admin(request, "The policy is for admins.")
@@ -229,9 +214,3 @@ def _facts(facts: GrantFacts) -> dict[str, Any]:
 
 def _branch(branch: GrantBranch) -> dict[str, Any]:
     return {**_facts(branch.facts), "children": [_branch(each) for each in branch.children]}
-
-
-def _event(event: AuditEvent) -> dict[str, Any]:
-    document: dict[str, Any] = msgspec.to_builtins(event.entry)
-    document.pop("org")
-    return {"no": event.no, **document, "at": stamp(event.entry.at)}

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from a2a_cloud.model.grant import (
-    AuditEvent,
     BlockFacts,
     Explanation,
     GrantBranch,
@@ -44,12 +43,6 @@ class GrantOffice(Protocol):
         self, org: int, target: str, operation: Operation, *, workspace: str = "", subject: str = ""
     ) -> tuple[list[Explanation], bool]:
         """Raises InvalidParams for a target that is no path."""
-        ...
-
-    def audit(
-        self, org: int, *, run: str = "", grant: str = "", after: int = 0, limit: int = 100
-    ) -> list[AuditEvent]:
-        """Those after that number, else the newest."""
         ...
 
     async def revoke(self, org: int, grant_id: str, by: str, reason: str) -> GrantFacts:

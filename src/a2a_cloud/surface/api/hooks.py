@@ -13,7 +13,6 @@ from msgspec import Struct
 from a2a_cloud.model.hook import Checks, Hook, Scheme
 from a2a_cloud.model.principal import DEFAULT_ORG
 from a2a_cloud.model.problem import AgentNotFound, Forbidden, InvalidParams, Malformed, Unavailable
-from a2a_cloud.model.release import Visibility
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.calls import find_skill
 from a2a_cloud.surface.front_names import numbered
@@ -77,7 +76,7 @@ async def create(services: Services, request: Request, _values: list[str]) -> An
         )
     release = services.registry.serving(wanted.agent)
     if release.org_no != principal.org_no:
-        if release.manifest.visibility is not Visibility.PUBLIC:
+        if not release.open_to(principal):
             raise AgentNotFound.of(wanted.agent)
         raise Forbidden("An agent's hooks are made by people of its organisation.")
     spec = find_skill(release, wanted.skill)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from a2a_cloud.model.problem import PushNotificationNotSupported
-from a2a_cloud.model.scope import reader_scope
+from a2a_cloud.model.scope import manager_scope, reader_scope
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.api.releases import number
 from a2a_cloud.surface.ports import Services
@@ -33,7 +33,7 @@ async def listed(services: Services, request: Request, _values: list[str]) -> An
 
 async def retry(services: Services, request: Request, values: list[str]) -> Answer:
     """`POST /api/v1/push/{id}/retry`: goes on where it stopped, at once."""
-    scope = reader_scope(request.principal, request.principal.org_no)
+    scope = manager_scope(request.principal, request.principal.org_no)
     return 200, _document(await _of(services).retry(scope, values[0]))
 
 

@@ -185,7 +185,8 @@ async def part(services: Services, request: Request, values: list[str]) -> Answe
     record = release_record(agent, values[1])
     if values[2] == "card" and record.ready:
         base = f"{request.base}/agents/{qualified(record.release)}"
-        card = card_of(record.release, base, services.sandbox, grpc=services.grpc_url)
+        issuers = services.issuers.taken(record.release) if services.issuers is not None else ()
+        card = card_of(record.release, base, services.sandbox, grpc=services.grpc_url, issuers=issuers)
         return 200, card
     found = await services.parts.part(values[2], record)
     if found is None:
@@ -221,7 +222,7 @@ async def rollback(services: Services, request: Request, values: list[str]) -> A
     else:
         target = services.registry.release(agent, _whole(number, "release"))
     before = agent.serving.number if agent.serving is not None else None
-    await services.registry.serve(target)
+    await services.registry.serve(target, by=request.principal.label)
     return 200, {"agent": agent.name, "from": before, "to": target.number}
 
 
@@ -241,9 +242,10 @@ async def promote(services: Services, request: Request, values: list[str]) -> An
                 remedy="Give the share to another release.",
                 info={"field": "release"},
             )
-        await services.registry.serve(target)
+        await services.registry.serve(target, by=request.principal.label)
     else:
-        await services.registry.share(agent, target if weight else None, weight)
+        by = request.principal.label
+        await services.registry.share(agent, target if weight else None, weight, by=by)
     return 200, {"agent": agent.name, "from": before, "to": target.number, "weight": weight}
 
 
@@ -256,7 +258,7 @@ async def deprecate(services: Services, request: Request, values: list[str]) -> 
         raise InvalidParams('until is a time such as "2027-01-31T00:00:00Z".', info={"field": "until"})
     at = read_timestamp(until, "until") if until is not None else None
     major = _whole(body.get("major"), "major")
-    await services.registry.deprecate(agent, major, at)
+    await services.registry.deprecate(agent, major, at, by=request.principal.label)
     return 200, {"agent": agent.name, "major": major, "until": stamp(at) if at is not None else None}
 
 
@@ -264,7 +266,7 @@ async def delete(services: Services, request: Request, values: list[str]) -> Ans
     """`DELETE /agents/{name}?grace=`: no new calls, gone for good after `grace` seconds."""
     agent = found_agent(services, request, values[0], change=True)
     grace = number(request.query(), "grace", 86_400, 0, int(MAX_GRACE))
-    await services.registry.delete(agent, float(grace))
+    await services.registry.delete(agent, float(grace), by=request.principal.label)
     assert agent.deleted is not None
     assert agent.delete_at is not None
     return 200, {"agent": agent.name, "deleted": stamp(agent.deleted), "until": stamp(agent.delete_at)}
@@ -273,7 +275,7 @@ async def delete(services: Services, request: Request, values: list[str]) -> Ans
 async def restore(services: Services, request: Request, values: list[str]) -> Answer:
     """`POST …/restore`: takes a deletion back."""
     agent = found_agent(services, request, values[0], change=True)
-    await services.registry.restore(agent)
+    await services.registry.restore(agent, by=request.principal.label)
     serving = agent.serving.number if agent.serving is not None else None
     return 200, {"agent": agent.name, "deleted": None, "serving": serving}
 
@@ -294,7 +296,7 @@ async def put_variable(services: Services, request: Request, values: list[str]) 
     value = (await _body(request)).get("value")
     if not isinstance(value, str):
         raise InvalidParams("value has to be a text.", info={"field": "value"})
-    await services.variables.put(agent, values[1], value)
+    await services.variables.put(agent, values[1], value, by=request.principal.label)
     services.renew(agent.no)
     return 200, {"name": values[1], "value": value}
 
@@ -302,7 +304,7 @@ async def put_variable(services: Services, request: Request, values: list[str]) 
 async def drop_variable(services: Services, request: Request, values: list[str]) -> Answer:
     """`DELETE …/env/{NAME}`."""
     agent = found_agent(services, request, values[0], change=True)
-    await services.variables.drop(agent, values[1])
+    await services.variables.drop(agent, values[1], by=request.principal.label)
     services.renew(agent.no)
     return 200, {"name": values[1], "value": None}
 

@@ -64,7 +64,8 @@ async def put(services: Services, request: Request, values: list[str]) -> Answer
 
 async def drop(services: Services, request: Request, values: list[str]) -> Answer:
     """`DELETE /api/v1/secrets/{NAME}`."""
-    await _of(services, request).drop(request.principal.org_no, values[0])
+    by = request.principal
+    await _of(services, request).drop(by.org_no, values[0], by=by.label)
     _audit(request, "removed", values[0], 0)
     return 200, {"name": values[0], "removed": True}
 

@@ -32,6 +32,6 @@ class Secrets(Protocol):
         """Store a value; `rotate`: there has to be one. Raises InvalidParams, NotFound."""
         ...
 
-    async def drop(self, org_no: int, name: str) -> None:
+    async def drop(self, org_no: int, name: str, *, by: str) -> None:
         """Raises NotFound."""
         ...

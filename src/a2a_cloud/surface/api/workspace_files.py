@@ -159,7 +159,6 @@ async def _send(
         (b"content-length", b"%d" % length),
         (b"content-disposition", disposition(file.path)),
         (b"content-security-policy", b"sandbox; default-src 'none'"),
-        (b"x-content-type-options", b"nosniff"),
         *head,
     ]
     if part is not None:

@@ -72,6 +72,7 @@ class Restore(Struct, forbid_unknown_fields=True):
 async def listed(services: Services, request: Request, _values: list[str]) -> Answer:
     """`GET /workspaces?after=&limit=`: by name."""
     every = workspaces_of(services)
+    may_read(request.principal)
     query = request.query()
     limit = number(query, "limit", WORKSPACES, 1, WORKSPACES)
     org_no = request.principal.org_no
@@ -256,14 +257,29 @@ def workspaces_of(services: Services) -> Workspaces:
 
 
 async def opened(services: Services, request: Request, name: str) -> Workspace:
-    """A workspace of the caller's organisation. Raises WorkspaceNotFound."""
+    """A workspace of the caller's organisation. Raises Forbidden, WorkspaceNotFound."""
+    may_read(request.principal)
     return await workspaces_of(services).open(request.principal.org_no, name)
+
+
+def may_read(principal: Principal) -> None:
+    """Raises Forbidden."""
+    if not (principal.may(Permission.READ_FILES) or principal.may(Permission.MANAGE_FILES)):
+        raise Forbidden(
+            "Workspaces are for who may read files.",
+            remedy="Use a key of an approver, developer or admin.",
+            info={"permission": Permission.READ_FILES.value},
+        )
 
 
 def may_write(principal: Principal) -> None:
     """Raises Forbidden."""
     if not principal.may(Permission.MANAGE_FILES):
-        raise Forbidden("Only admins change workspaces from outside.", remedy="Use an admin's key.")
+        raise Forbidden(
+            "Workspaces are changed from outside by who manages files.",
+            remedy="Use a key of a developer or admin.",
+            info={"permission": Permission.MANAGE_FILES.value},
+        )
 
 
 def at_version(workspace: Workspace, text: str) -> Version:

@@ -27,7 +27,6 @@ from a2a_cloud.wire.views import RunView
 _CHUNK = 256 * 1024
 _SAFE: Headers = [
     (b"content-security-policy", b"sandbox; default-src 'none'"),
-    (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"private, no-store"),
 ]
 

@@ -4,13 +4,15 @@ there are many, a model is not shown them all: it searches, and calls what it fo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from a2a_cloud.model.principal import Principal
+from a2a_cloud.model.problem import InvalidParams
 from a2a_cloud.model.release import Release
+from a2a_cloud.model.search import Query
 from a2a_cloud.surface.front_names import qualified
-from a2a_cloud.surface.mcp.offer import Example, Offered, Offers, ResourceSkill, tool_document
+from a2a_cloud.surface.mcp.offer import Example, Offered, Offers, ResourceSkill, Toolbox, tool_document
+from a2a_cloud.surface.search_port import Search
 from a2a_cloud.wire.mcp_schema import Json
 
 #: More tools than this are not listed but searched.
@@ -18,12 +20,11 @@ MANY = 60
 SEARCH_TOOL = "a2a_search"
 CALL_TOOL = "a2a_call"
 _MOST_FOUND = 25
-_WORD = re.compile(r"[^\W_]+")
 
 SEARCH: Json = {
     "name": SEARCH_TOOL,
     "title": "Search tools",
-    "description": "Searches the tools of all agents here by words of their names and descriptions. Call "
+    "description": "Searches the tools of all agents here by what they do: a few words, or a sentence. Call "
     f"what was found with {CALL_TOOL}.",
     "inputSchema": {
         "type": "object",
@@ -50,12 +51,6 @@ CALL: Json = {
         "additionalProperties": False,
     },
 }
-
-
-class _Found(NamedTuple):
-    score: int
-    name: str
-    offered: Offered
 
 
 class Catalogue:
@@ -127,31 +122,15 @@ class Catalogue:
         return self._tools.get(f"{qualified(release)}.{skill}")
 
 
-def search(tools: Sequence[Offered], query: str, limit: int, *, modern: bool) -> list[Json]:
-    """The tools that say most of the words, best first: in a name a word counts three times, in a tag
-    twice."""
-    words = {word.lower() for word in _WORD.findall(query)[:32]}
-    found: list[_Found] = []
-    for one in tools:
-        score = 0
-        for text, weight in (
-            (f"{one.name} {one.spec.name}", 3),
-            (" ".join(one.spec.tags), 2),
-            (f"{one.spec.description} {one.release.manifest.description}", 1),
-        ):
-            has = {word.lower() for word in _WORD.findall(text[:4000])}
-            score += weight * sum(1 for word in words if any(_alike(word, other) for other in has))
-        if score:
-            found.append(_Found(-score, one.name, one))
-    found.sort(key=lambda one: one[:2])
-    return [tool_document(one.offered, modern=modern) for one in found[:limit]]
-
-
-def _alike(word: str, other: str) -> bool:
-    """`review` finds `reviews` and `reviewer`."""
-    return word == other or (len(word) > 3 and other.startswith(word))
-
-
-def limit_of(value: object) -> int:
-    """How many are wanted, within bounds."""
-    return value if isinstance(value, int) and 1 <= value <= _MOST_FOUND else 10
+async def search(finder: Search, box: Toolbox, principal: Principal, given: Json, *, modern: bool) -> Json:
+    """What the search tool answers: the tools that fit, best first. Raises InvalidParams."""
+    query, limit = given.get("query"), given.get("limit")
+    if not isinstance(query, str):
+        raise InvalidParams(f"{SEARCH_TOOL} needs a query.", info={"field": "arguments"})
+    most = limit if isinstance(limit, int) and 1 <= limit <= _MOST_FOUND else 10
+    found = await finder.find(Query(query, limit=_MOST_FOUND), principal)
+    skills = [(-skill.score, one.release, skill.spec) for one in found.agents for skill in one.skills]
+    skills.sort(key=lambda each: each[0])
+    offered = [box.of_skill(release, spec.id) for _, release, spec in skills]
+    tools = [tool_document(one, modern=modern) for one in offered if one is not None]
+    return {"tools": tools[:most]}

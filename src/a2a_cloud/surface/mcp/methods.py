@@ -22,6 +22,7 @@ from a2a_cloud.model.problem import (
     ResourceNotFound,
 )
 from a2a_cloud.model.task import INTERRUPTED, Message, Part, Role
+from a2a_cloud.surface.api.registry import served
 from a2a_cloud.surface.mcp import tasks as mcp_tasks
 from a2a_cloud.surface.mcp.asking import Asking
 from a2a_cloud.surface.mcp.catalogue import (
@@ -29,7 +30,6 @@ from a2a_cloud.surface.mcp.catalogue import (
     CALL_TOOL,
     SEARCH,
     SEARCH_TOOL,
-    limit_of,
     search,
 )
 from a2a_cloud.surface.mcp.following import Following, Identity, State
@@ -215,11 +215,9 @@ class Methods:
         """The two tools of a catalogue: search, and call what was found."""
         given = read_arguments(bytes(params.arguments))
         if params.name == SEARCH_TOOL:
-            query = given.get("query")
-            if not isinstance(query, str):
-                raise InvalidParams(f"{SEARCH_TOOL} needs a query.", info={"field": "arguments"})
-            limit = limit_of(given.get("limit"))
-            found = {"tools": search(asking.toolbox.tools, query, limit, modern=asking.modern)}
+            finder = served(self.operations.services)
+            principal = asking.request.principal
+            found = await search(finder, asking.toolbox, principal, given, modern=asking.modern)
             text = {"type": "text", "text": encode(found).decode()}
             return await asking.answer({"content": [text], "isError": False, "structuredContent": found})
         name, arguments = given.get("name"), given.get("arguments", {})

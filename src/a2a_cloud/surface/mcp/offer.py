@@ -213,7 +213,7 @@ class AgentToolbox:
     @property
     def public(self) -> bool:
         """See Toolbox."""
-        return self.release.manifest.visibility == "public"
+        return self.release.public
 
     @property
     def releases(self) -> Sequence[Release]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
 from a2a_cloud.model.problem import Forbidden, InvalidRequest, NotAcceptable, Problem, Unauthenticated
 from a2a_cloud.model.release import Release
 from a2a_cloud.surface.a2a.operations import Operations
+from a2a_cloud.surface.admission import reached
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.hosts import Hosts
 from a2a_cloud.surface.links import AgentLinks
@@ -77,7 +77,10 @@ class Mcp:
         registry = self._services.registry
 
         def stamp() -> tuple[int, ...]:
-            return tuple(release.no for release in registry.agents(principal))
+            return tuple(release.no for release in agents())
+
+        def agents() -> list[Release]:
+            return [release for release in registry.agents(principal) if reached(release, principal)]
 
         seen = stamp()
         if principal.anonymous and not seen:
@@ -85,7 +88,7 @@ class Mcp:
         key = (principal.anonymous, seen)
         toolbox = self._catalogues.get(key)
         if toolbox is None:
-            releases = [release.seen_by(principal.anonymous) for release in registry.agents(principal)]
+            releases = [release.seen_by(principal.anonymous) for release in agents()]
             toolbox = self._catalogues[key] = Catalogue(releases, self._offers)
             if len(self._catalogues) > _CATALOGUES:
                 self._catalogues.popitem(last=False)
@@ -137,11 +140,11 @@ class Mcp:
         """A page in a browser may come from our own names alone (DNS rebinding, and pages anywhere)."""
         if not found.origin:
             return
-        parts = urlsplit(found.origin.decode("latin-1"))
+        scheme, _, host = found.origin.partition(b"://")
         hosts = self._hosts
         if hosts is None:
             hosts = self._hosts = Hosts(self._services.base_url, self._services.allowed_hosts)
-        if parts.scheme in ("http", "https") and hosts.read(parts.netloc.encode(), parts.scheme) is not None:
+        if scheme in (b"http", b"https") and hosts.read(host, scheme.decode()) is not None:
             return
         raise Forbidden(
             "Pages of this origin may not speak MCP here.",

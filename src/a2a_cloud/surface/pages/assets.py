@@ -30,8 +30,6 @@ POLICY = (
 )
 SAFE: Headers = [
     (b"content-security-policy", POLICY),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
 

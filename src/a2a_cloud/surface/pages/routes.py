@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from a2a_cloud.model.problem import NotFound
-from a2a_cloud.model.release import Visibility
 from a2a_cloud.surface.conditional import has_it
 from a2a_cloud.surface.pages.assets import HTML, SAFE, asset, etag_of, templates
 from a2a_cloud.surface.pages.docs import docs_page
@@ -34,7 +35,7 @@ class Pages:
             body = self._docs[key] = docs_page(
                 release,
                 request.base,
-                auth_public=release.manifest.visibility is Visibility.PUBLIC,
+                auth_public=release.public,
                 receipt_url=request.base + "/runs/{id}/receipt",
                 platform=platform,
                 deprecated_until=deprecated_until,
@@ -44,7 +45,9 @@ class Pages:
     async def locked(self, request: Request) -> None:
         """The page that asks a person for a key, for a documentation page that is not public."""
         request.allow("GET")
-        await request.answer(401, locked_page(), HTML, [*SAFE, *_LOCKED])
+        # Where the session's cookie is, a person can sign in as well.
+        sign_in = f"/login?next={quote(request.path)}" if request.path.startswith("/agents/") else ""
+        await request.answer(401, locked_page(sign_in), HTML, [*SAFE, *_LOCKED])
 
     async def dev(self, request: Request, rest: str) -> None:
         """`GET /_dev` and below; `rest` is what follows `/_dev`. Raises NotFound outside of dev mode."""
@@ -85,9 +88,10 @@ def dev_page() -> bytes:
     return templates().get_template("dev.html").render().encode()
 
 
-def locked_page() -> bytes:
-    """A page that takes a key and then shows what the same address gives to that key."""
-    return templates().get_template("locked.html").render().encode()
+def locked_page(sign_in: str = "") -> bytes:
+    """A page that takes a key and then shows what the same address gives to that key. `sign_in`: where a
+    person can sign in instead."""
+    return templates().get_template("locked.html").render(sign_in=sign_in).encode()
 
 
 async def _send(request: Request, body: bytes) -> None:

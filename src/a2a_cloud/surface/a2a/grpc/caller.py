@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from a2a_cloud.model.principal import ANONYMOUS, Principal
 from a2a_cloud.model.problem import InvalidRequest
 from a2a_cloud.model.release import Release
+from a2a_cloud.surface.limits import Use
+from a2a_cloud.surface.came import UNTOLD, Came
 from a2a_cloud.surface.links import AgentLinks
 
 #: Keys that are read, by the attribute that keeps their value; those of which two make a call ambiguous.
@@ -25,6 +27,7 @@ class GrpcCaller:
     """A call's metadata, and once it is admitted the agent: what an operation needs to know."""
 
     __slots__ = (
+        "address",
         "api_key",
         "authorization",
         "extensions",
@@ -33,6 +36,8 @@ class GrpcCaller:
         "release",
         "speaks",
         "traceparent",
+        "url",
+        "use",
         "version",
         "wanted",
     )
@@ -40,9 +45,12 @@ class GrpcCaller:
     release: Release
     links: AgentLinks
 
-    def __init__(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
-        """Raises InvalidRequest for two of what can only be one."""
+    def __init__(self, metadata: Iterable[tuple[str, str | bytes]], address: str = "") -> None:
+        """`address` is where the call came from. Raises InvalidRequest for two of what can only be one."""
+        self.address = address
         self.principal: Principal = ANONYMOUS
+        #: How much of the caller's rate is used, when that is worth saying.
+        self.use: Use | None = None
         self.speaks = "a2a-1.0"
         self.authorization = b""
         self.api_key = b""
@@ -50,6 +58,7 @@ class GrpcCaller:
         self.extensions = b""
         self.wanted = b""
         self.traceparent = b""
+        self.url = UNTOLD
         for key, given in metadata:
             attribute = _READ.get(key)
             if attribute is None:
@@ -61,3 +70,7 @@ class GrpcCaller:
             if before and key == "a2a-extensions":
                 value = before + b"," + value
             setattr(self, attribute, value)
+
+    def came(self, scheme: str) -> Came:
+        """How a token was shown. Proofs name an address and a method of HTTP: by gRPC there are none."""
+        return Came(scheme, "", self.url)

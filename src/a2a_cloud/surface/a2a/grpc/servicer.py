@@ -15,14 +15,26 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from a2a_cloud.model.problem import Busy, Internal, InvalidParams, Problem
+from a2a_cloud.model.principal import ANONYMOUS, Principal
+from a2a_cloud.model.problem import (
+    Busy,
+    Internal,
+    InvalidParams,
+    InvalidRequest,
+    Problem,
+    RateLimited,
+    Unauthenticated,
+)
+from a2a_cloud.model.release import Release
 from a2a_cloud.surface.a2a.grpc.caller import GrpcCaller
 from a2a_cloud.surface.a2a.operations import Opening, Operations
 from a2a_cloud.surface.a2a.versions import check_spoken
-from a2a_cloud.surface.admission import Admission, private, refusal
+from a2a_cloud.surface.admission import Admission, check_reached, private, refusal
 from a2a_cloud.surface.feed import Feed
 from a2a_cloud.surface.front_names import qualified
+from a2a_cloud.surface.limits import counted, fields_of
 from a2a_cloud.surface.links import AgentLinks, Links
+from a2a_cloud.surface.ports import Issuers
 from a2a_cloud.surface.request import known_extensions
 from a2a_cloud.wire import a2a_proto, a2a_render
 from a2a_cloud.wire.a2a_v1 import (
@@ -35,6 +47,7 @@ from a2a_cloud.wire.a2a_v1 import (
     TaskPushNotificationConfig,
     convert_params,
 )
+from a2a_cloud.wire.problem_json import problem_headers
 from a2a_cloud.wire.views import Delivered
 
 log = logging.getLogger("a2a_cloud.surface")
@@ -61,6 +74,10 @@ class Context(Protocol):
     """A call, as grpc.aio shows it."""
 
     def invocation_metadata(self) -> Metadata | None: ...
+    def address(self) -> str:
+        """Where the call came from, "" when that is not known."""
+        ...
+
     async def send_initial_metadata(self, initial_metadata: Metadata) -> None: ...
     async def write(self, message: bytes) -> None: ...
     async def refuse(self, code: str, message: str, trailing: Metadata) -> None:
@@ -117,7 +134,7 @@ class Servicer:
         takes, gives, act = self.unary[method]
 
         async def work() -> bytes:
-            caller, params = self._admit(takes, body, context)
+            caller, params = await self._admit(takes, body, context)
             answer = a2a_proto.write(gives, await act(caller, params))
             await self._tell(caller, context)
             return answer
@@ -129,7 +146,7 @@ class Servicer:
         takes, begin = self.streaming[method]
 
         async def work() -> None:
-            caller, params = self._admit(takes, body, context)
+            caller, params = await self._admit(takes, body, context)
             opening = await begin(caller, params)
             await self._tell(caller, context)
             await self._follow(caller, opening, context)
@@ -165,27 +182,64 @@ class Servicer:
         finally:
             metrics.requests[f"grpc-{method}", status] += 1
 
-    def _admit(self, takes: str, body: bytes, context: Context) -> tuple[GrpcCaller, Params]:
+    async def _admit(self, takes: str, body: bytes, context: Context) -> tuple[GrpcCaller, Params]:
         """The caller, let in to the agent that the tenant names, and what the request says."""
-        caller = GrpcCaller(context.invocation_metadata() or ())
+        caller = GrpcCaller(context.invocation_metadata() or (), context.address())
         admission = self._admission
-        principal = caller.principal = admission.principal(caller.authorization, caller.api_key)
+        issuers = self._services.issuers
+        outside = "" if issuers is None else issuers.token_of(caller.authorization)
+        principal = caller.principal = ANONYMOUS if outside else self._known(caller)
         params = {**_EMPTY.get(takes, {}), **a2a_proto.read(takes, body)}
         if "message" in params:
             params["message"] = {"messageId": "", "parts": [], **params["message"]}
         # The tenant has done its work with this: no operation looks at it again.
         name = params.pop("tenant", "") or self._usual or self._only_agent(caller)
         release = caller.release = admission.release(name, principal, caller.wanted)
+        if outside and issuers is not None:
+            principal = caller.principal = await self._outside(issuers, caller, outside, release)
         if private(release, principal):
             raise refusal(name, principal)
+        check_reached(release, principal)
         base = f"{self._services.base_url}/agents/{name}"
+        if principal.client:  # A token is for some agents alone, and which this is was not known before.
+            caller.url = base
+            admission.principal(caller.authorization, caller.api_key, caller)
         caller.links = AgentLinks(self._links, base, qualified(release))
         check_spoken(caller.version.decode("latin-1").strip(), ("1.0",))
         return caller, params
 
+    def _known(self, caller: GrpcCaller) -> Principal:
+        """Who calls; their call is counted. Raises Unauthenticated, RateLimited."""
+        try:
+            principal = self._admission.principal(caller.authorization, caller.api_key, caller)
+        except Unauthenticated:
+            self._count(caller, ANONYMOUS)
+            raise
+        return self._count(caller, principal)
+
+    async def _outside(self, issuers: Issuers, caller: GrpcCaller, token: str, release: Release) -> Principal:
+        """Who calls with a token of an outside issuer; the call is counted. Raises as `_known`,
+        UpstreamFailed."""
+        if caller.api_key:
+            raise InvalidRequest("There is a token and a key.", remedy="Send one of the two.")
+        try:
+            principal = await issuers.authenticate(token, release)
+        except Unauthenticated:
+            self._count(caller, ANONYMOUS)
+            raise
+        return self._count(caller, principal)
+
+    def _count(self, caller: GrpcCaller, principal: Principal) -> Principal:
+        quotas = self._services.quotas
+        if quotas is not None:
+            principal, caller.use = counted(quotas, principal, caller)
+        return principal
+
     async def _tell(self, caller: GrpcCaller, context: Context) -> None:
-        """Say in the metadata which extensions are used, and when the version ends."""
+        """Say in the metadata which extensions are used, when the version ends, and how much is left."""
         said = self._admission.ending(caller.release)
+        if caller.use is not None:
+            said += fields_of(caller.use)
         if caller.extensions:
             used = known_extensions(caller.release, caller.extensions)
             if used:
@@ -309,4 +363,6 @@ def _event(delivered: Delivered, links: AgentLinks, first_text: bool) -> bytes:
 
 async def _refuse(context: Context, problem: Problem) -> None:
     trailing: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", a2a_proto.status(problem))]
+    if isinstance(problem, RateLimited):
+        trailing += [(name.decode(), value.decode()) for name, value in problem_headers(problem)]
     await context.refuse(problem.grpc, problem.sentence[:_MAX_MESSAGE], trailing)

@@ -17,7 +17,7 @@ function checks(card) {
   const named = (what, missing) => (missing ? `${what} (not: ${missing})` : what);
   return [
     ["name, description and version are there", text(card.name) && text(card.description) && text(card.version)],
-    ["an interface at an http address, with binding and version", interfaces.length > 0 && interfaces.every((each) => isUrl(each.url) && text(each.protocolBinding) && text(each.protocolVersion))],
+    ["an interface at an address, with binding and version", interfaces.length > 0 && interfaces.every((each) => (isUrl(each.url) || (each.protocolBinding === "GRPC" && text(each.url))) && text(each.protocolBinding) && text(each.protocolVersion))],
     ["capabilities are named", typeof card.capabilities === "object" && card.capabilities !== null],
     ["default input and output modes", list(card.defaultInputModes) && list(card.defaultOutputModes)],
     ["skills have id, name, description and tags", skills.every((each) => text(each.id) && text(each.name) && text(each.description) && Array.isArray(each.tags))],

@@ -1,0 +1,1 @@
+"""Organisations: members, teams, roles, SCIM, and the log of changes."""

@@ -1,0 +1,75 @@
+"""The audit log: every change of the control plane and what became of grants, as people read it. A change
+writes its event itself, in its own write (storage/sql/audit.py); `event` is for what writes nothing else."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Protocol
+
+from a2a_cloud.control.orgs.rows import OrgRows
+from a2a_cloud.model.org import Change
+from a2a_cloud.model.ports import Clock
+from a2a_cloud.model.problem import InvalidParams
+from a2a_cloud.model.scope import Scope
+from a2a_cloud.storage.journal.port import Write
+from a2a_cloud.storage.sql.audit import change
+
+_KIND = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40})?")
+
+
+class Submits(Protocol):
+    """The journal's queue."""
+
+    def submit(self, write: Write) -> None:
+        """Queue a write."""
+        ...
+
+
+class Audit:
+    """See the module."""
+
+    def __init__(self, rows: OrgRows, journal: Submits, clock: Clock) -> None:
+        self._rows = rows
+        self._journal = journal
+        self._clock = clock
+
+    def event(self, org_no: int, by: str, kind: str, target: str, **detail: Any) -> None:
+        """Write an event with the next group: of something that happened and changed no row."""
+        event = change(org_no, self._clock.now(), by, kind, target, **detail)
+        self._journal.submit(Write([event], must=True))
+
+    def events(
+        self,
+        org_no: int,
+        *,
+        kind: str = "",
+        by: str = "",
+        run: str = "",
+        grant: str = "",
+        since: float = 0.0,
+        until: float = 0.0,
+        changes: bool = False,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[Change]:
+        """Events in their order, those after number `after`, else the newest. `changes`, and whatever else
+        narrows but a run or a grant: only those that are of no run. `kind` is a kind (`member.role`) or what
+        it is about (`member`). Raises InvalidParams."""
+        if kind and not _KIND.fullmatch(kind):
+            raise InvalidParams(
+                f"{kind[:80]!a} is no kind of event.",
+                remedy="Name one such as member.added, or its first word.",
+                info={"field": "kind"},
+            )
+        return self._rows.changes(
+            Scope(org=org_no),
+            kind=kind,
+            by=by,
+            run=run,
+            grant=grant,
+            since=since,
+            until=until,
+            changes=changes,
+            after=after,
+            limit=limit,
+        )

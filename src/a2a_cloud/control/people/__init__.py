@@ -1,0 +1,1 @@
+"""People: accounts, what they sign in with, their sessions, and the links that let them in."""

@@ -1,0 +1,50 @@
+"""`/api/v1/config` and `/api/v1/backup`: how the platform is set up, and a copy of everything in it. For who
+keeps the platform."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any
+
+from a2a_cloud.model.principal import Permission
+from a2a_cloud.model.problem import Forbidden, NotFound
+from a2a_cloud.surface.operator_port import Operator
+from a2a_cloud.surface.ports import Services
+from a2a_cloud.surface.request import Request
+
+Answer = tuple[int, Any]
+
+
+async def config(services: Services, request: Request, _values: list[str]) -> Answer:
+    """`GET /api/v1/config`: every setting and where it comes from; secrets are masked."""
+    file, settings = _of(services, request).settings()
+    return 200, {"file": file, "settings": [one._asdict() for one in settings]}
+
+
+async def backup(services: Services, request: Request, _values: list[str]) -> Answer:
+    """`POST /api/v1/backup`: a tar archive (docs/backup.md). An answer that is cut off is none: an archive's
+    last member says what belongs to it."""
+    pieces = _of(services, request).backup()
+    async with aclosing(pieces):
+        first = await anext(pieces)  # What is wrong from the beginning is a problem of its own.
+        request.started = True
+        request.status = 200
+        fields = [
+            (b"content-type", b"application/x-tar"),
+            (b"content-disposition", b'attachment; filename="a2a-backup.tar"'),
+            (b"cache-control", b"no-store"),
+        ]
+        await request.send({"type": "http.response.start", "status": 200, "headers": fields})
+        await request.send({"type": "http.response.body", "body": first, "more_body": True})
+        async for piece in pieces:
+            await request.send({"type": "http.response.body", "body": piece, "more_body": True})
+    await request.send({"type": "http.response.body", "body": b""})
+    return 200, None
+
+
+def _of(services: Services, request: Request) -> Operator:
+    if not request.principal.may(Permission.MANAGE_PLATFORM):
+        raise Forbidden("This is for who keeps the platform.", remedy="Use an owner's or admin's key.")
+    if services.operator is None:
+        raise NotFound("This platform has nobody who keeps it.")
+    return services.operator

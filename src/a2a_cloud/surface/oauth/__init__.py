@@ -1,0 +1,1 @@
+"""The authorization server's addresses, and what resources say of it."""
