@@ -78,7 +78,7 @@ def serving(folder: Path, body_bytes: int = 1 << 40) -> Iterator[Site]:
         await identity.admin_key(folder / "admin.key")
         site.admin = (folder / "admin.key").read_text().strip()
         by = identity.authenticate(site.admin)
-        for name, org, role in (("member", "", Role.MEMBER), ("other", "elsewhere", Role.ADMIN)):
+        for name, org, role in (("member", "", Role.APPROVER), ("other", "elsewhere", Role.ADMIN)):
             _, key = await identity.create_key(by, principal=name, org=org, role=role, label="")
             setattr(site, name, key)
         none: Any = None

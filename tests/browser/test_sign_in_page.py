@@ -219,8 +219,8 @@ def test_consent(page: chrome.Page, site: Running, elsewhere: int) -> None:
             "code_challenge_method": "S256",
         }
     )
-    page.go(f"{site.url}/logout")
-    page.run("document.querySelector('form')?.submit()")
+    page.go(f"{site.url}/login")
+    page.ask("DELETE", "/cookie")
     page.go(f"{site.url}/oauth/authorize?{query}")
     page.type("#email", ADA)
     page.type("#password", SECRET)

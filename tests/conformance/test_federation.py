@@ -4,6 +4,7 @@ provider that lies."""
 from __future__ import annotations
 
 import base64
+import html
 import http.server
 import json
 import re
@@ -151,7 +152,15 @@ def test_an_address_alone_takes_nobodys_account(site: Running) -> None:
     assert answer.status == 403
     assert "connect the two" in answer.text
     # A person connects the two from the inside, and comes in by either.
-    connected = sign_in(site, "sly", ada, "/login/oidc?connect=1")[1]
+    page = ada.get("/account")
+    for fields in ({}, {"csrf": "x"}):
+        assert ada.post("/account/connect", fields).status == 403
+    assert ada.post("/account/connect", {"csrf": page.csrf}, site="cross-site").status == 403
+    begun = ada.post("/account/connect", {"csrf": page.csrf})
+    found = re.search(r'content="0;url=([^"]+)"', begun.text)
+    assert found is not None
+    begun.status, begun.headers["location"] = 303, html.unescape(found[1])
+    connected = ada.get(at_provider(begun, "sly"), site="cross-site")
     assert connected.headers["location"] == "/account?done=connected"
     visitor, answer = sign_in(site, "sly")
     assert answer.status == 303
@@ -214,6 +223,33 @@ def test_a_restart_in_the_middle_loses_nothing(site: Running) -> None:
     site.restart()
     assert visitor.get(back, site="cross-site").status == 303
     assert who(visitor) == ("dev@corp.example", "developer")
+
+
+def test_who_is_asked_to_sign_in_again_does(site: Running) -> None:
+    visitor, answer = sign_in(site, "dev", path="/login/oidc?again=1&next=/account")
+    assert answer.status == 303, answer.text
+    assert who(visitor) == ("dev@corp.example", "developer")
+
+
+def test_without_rules_an_invitation_lets_somebody_in(tmp_path: Path) -> None:
+    with provider() as issuer:
+        site = start_platform([], tmp_path, **settings(issuer, rules=""))
+        try:
+            assert sign_in(site, "root")[1].status == 403
+            key = {"Authorization": f"Bearer {site.key}", "Content-Type": "application/json", "Accept": "*/*"}
+            body = b'{"kind": "invite", "email": "guest@else.example", "role": "approver"}'
+            made = Visitor(site.url).ask("POST", "/api/v1/links", body, headers=key).json()
+            path = urlsplit(made["url"]).path
+            begin = f"/login/oidc?invite={path.rpartition('/')[2]}"
+            assert begin in Visitor(site.url).get(path).text
+            assert sign_in(site, "root", path=begin)[1].status == 403
+            visitor, answer = sign_in(site, "guest", path=begin)
+            assert answer.status == 303, answer.text
+            assert who(visitor) == ("guest@else.example", "approver")
+            assert Visitor(site.url).get(path).status == 404
+            assert sign_in(site, "guest")[1].status == 303
+        finally:
+            site.stop()
 
 
 # --- a provider that lies -----------------------------------------------------------------------------

@@ -50,13 +50,13 @@ def message(skill: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def refused_by_grpc(running: Running, skill: str, authorization: str) -> Any:
+def refused_by_grpc(running: Running, skill: str, authorization: str, *more: tuple[str, str]) -> Any:
     """The error of a call that is too much."""
     said = pb.SendMessageRequest()
     json_format.ParseDict({"tenant": "meted", "message": message(skill)}, said)
     with grpc.insecure_channel(running.grpc) as channel:
         send: Any = channel.unary_unary("/lf.a2a.v1.A2AService/SendMessage")
-        metadata = [("authorization", authorization)] if authorization else []
+        metadata = [*more, *([("authorization", authorization)] if authorization else [])]
         with pytest.raises(grpc.RpcError) as caught:
             send(said.SerializeToString(), metadata=metadata, timeout=20)
     error: Any = caught.value
@@ -183,7 +183,7 @@ def test_a_budget_is_for_each_caller_whatever_key_they_show(meted: Running) -> N
         )
     assert request(meted, "POST", path, {"text": "f"}, bearer(key)).status == 200
     shown = request(meted, "GET", "/api/v1/limits?agent=meted", headers=bearer(key)).json
-    assert shown["agent"]["used"]["twice_a_day"]["day"] == 2
+    assert shown["agent"]["used"]["twice_a_day"]["day"] == [2, 2]
     assert "rules" not in shown
 
 
@@ -300,6 +300,20 @@ def test_strangers_and_guessers_go_by_address(platform: Start) -> None:
     assert (answer.status, answer.json["limit"]) == (429, "address")
     # Who has a key is not held up by the others of their address.
     assert invoke(running, "meted", "free", text="x").status == 200
+
+
+def test_behind_a_proxy_the_address_is_the_callers_own(platform: Start) -> None:
+    running = platform(["meted"], A2A_TRUSTED_PROXIES="127.0.0.1")
+    request(running, "PUT", "/api/v1/limits/anonymous", {"requests": "1/h"})
+    path = "/agents/meted/card"
+    one, two = {**NOBODY, "X-Forwarded-For": "192.0.2.1"}, {**NOBODY, "X-Forwarded-For": "192.0.2.2"}
+    assert request(running, "GET", path, headers=one).status == 200
+    assert request(running, "GET", path, headers=one).status == 429
+    refused_by_grpc(running, "free", "", ("x-forwarded-for", "192.0.2.1"))
+    # What the client itself wrote in front of what the proxy wrote helps nobody.
+    lie = {**NOBODY, "X-Forwarded-For": "192.0.2.2, 192.0.2.1"}
+    assert request(running, "GET", path, headers=lie).status == 429
+    assert request(running, "GET", path, headers=two).status == 200
 
 
 def test_budgets_outlive_a_restart_and_a_crash_loses_a_second_at_most(platform: Start) -> None:

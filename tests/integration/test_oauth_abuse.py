@@ -207,6 +207,16 @@ def test_nobody_registers_for_more_than_is_open(site: Running, metadata: dict[st
     assert (said.status, said.error) == (400, "invalid_client_metadata")
 
 
+def test_a_link_to_us_leads_no_stranger_elsewhere(site: Running, ada: Visitor) -> None:
+    """Anybody may register a client, at any site."""
+    there = "https://evil.example/cb"
+    evil = Client.registered(site.url, redirect_uris=[there])
+    for more in ({"prompt": "none"}, {"scope": '"'}, {"code_challenge": ""}, {"response_type": "token"}):
+        address = evil.address(Pkce(), **({"redirect_uri": there} | more))
+        assert "evil.example" not in Visitor(site.url).get(address).headers.get("location", ""), more
+        assert back(ada.get(address))["error"]  # Who is signed in is sent back with an error.
+
+
 @pytest.mark.parametrize("next_path", ["https://evil.example", "//evil.example", "/\\evil.example"])
 def test_a_sign_in_leads_to_pages_of_ours(site: Running, next_path: str) -> None:
     visitor = Visitor(site.url)

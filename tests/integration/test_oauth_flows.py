@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
@@ -212,6 +213,21 @@ def test_a_token_is_good_for_its_resource_alone(site: Running, ada: Visitor) -> 
     assert ask(site.url, "POST", "/agents/desk/mcp", ping, bearer(mcp) | accept).status != 401
 
 
+def test_tokens_are_taken_by_grpc(site: Running, ada: Visitor) -> None:
+    client = Client.registered(site.url)
+    good = client.tokens(ada, resource=f"{site.url}/agents/desk", scope="")["access_token"]
+    other = client.tokens(ada, resource=f"{site.url}/agents/other", scope="agents.call")["access_token"]
+    bound = client.tokens(ada, Prover())["access_token"]
+    tenant = b"\x0a\x04desk"  # The first field of ListTasksRequest.
+    with grpc.insecure_channel(site.grpc) as channel:
+        list_tasks = channel.unary_unary("/lf.a2a.v1.A2AService/ListTasks")
+        list_tasks(tenant, metadata=[("authorization", f"Bearer {good}")], timeout=20)
+        for wrong in (f"Bearer {other}", f"DPoP {bound}", f"Bearer {bound}"):
+            with pytest.raises(grpc.RpcError) as raised:
+                list_tasks(tenant, metadata=[("authorization", wrong)], timeout=20)
+            assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
 def test_a_refresh_may_ask_for_less_of_the_resource(site: Running, ada: Visitor) -> None:
     client = Client.registered(site.url)
     first = client.tokens(ada, resource=f"{site.url}/agents/desk")
@@ -271,6 +287,12 @@ def test_a_client_proves_itself_by_a_key_of_its_own(site: Running) -> None:
     ):
         said = post_form(site.url, "/oauth/token", assertion(jti=str(wrong), **wrong))
         assert said.error == "invalid_client", wrong
+
+
+def test_a_client_that_was_made_for_something_asks_for_no_more(site: Running, ada: Visitor) -> None:
+    client = made(site, grant_types=["authorization_code"], redirect_uris=[REDIRECT], scope="agent:desk")
+    assert client.tokens(ada, scope="")["scope"] == "agent:desk"
+    assert back(ada.get(client.address(Pkce(), scope="all")))["error"] == "invalid_scope"
 
 
 # --- devices ------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def test_show(played: Played, a2a: Run) -> None:
                 "latency": {"p50": 0.3, "p95": 1.2, "runs": 256},
             }
         },
-        "used": {"greet": {"day": 3, "month": 40}, "": {"day": 0, "month": 1}},
+        "used": {"greet": {"day": [3, 12], "month": [40, 90]}, "": {"day": [0, 9], "month": [1, 9]}},
     }
     rules = {"callers": {"calls": "100/s"}, "caller:a\x1b[2J": {"day": 5}}
     played.json("GET", PATH, {"limits": OWN, "running": 7, "agent": agent, "rules": rules})

@@ -149,7 +149,7 @@ def test_a_budget_outlives_restarts_and_ends_with_its_day(tmp_path: Path) -> Non
         clock.pass_by(20 * DAY)
         site = Site(tmp_path, clock)
         site.limits.take(call(ADA, agent))
-        assert site.limits.used(ADA, agent, "greet") == (1, 1)
+        assert site.limits.spent(ADA, agent, "greet") == (1, 3, 1, 5)
         await site.close()
 
     tell(story)
@@ -195,7 +195,7 @@ def test_what_was_counted_is_written_by_itself(tmp_path: Path) -> None:
         assert LimitRows(site.connection).used(Scope(org=2), "p:2", 1, "greet", ("2027-01-15", "")) == {}
         await site.crash()
         site = Site(tmp_path, clock)
-        assert site.limits.used(ADA, agent, "greet") == (2, 2)
+        assert site.limits.spent(ADA, agent, "greet") == (2, MEMBER.day, 2, MEMBER.month)
         await site.close()
 
     tell(story)
@@ -234,7 +234,7 @@ def test_a_run_that_was_not_accepted_costs_nothing(tmp_path: Path) -> None:
             lane = site.limits.take(call(ADA, agent))
             site.limits.undo(lane)
             site.limits.leave(lane, None)
-        assert site.limits.used(ADA, agent, "greet") == (0, 0)
+        assert site.limits.spent(ADA, agent, "greet")[::2] == (0, 0)
         assert site.limits.running(ADA) == 0
         await site.close()
 
@@ -343,7 +343,7 @@ def test_signing_in_is_counted_by_address_and_by_account(tmp_path: Path) -> None
     async def story() -> None:
         site = Site(tmp_path, Clock())
         limits = site.limits
-        await limits.set_rule(1, "sign-in", {"requests": "2/min"}, "root@default")
+        await limits.set_rule(1, "sign-in", {"requests": "2/min", "calls": "2/min"}, "root@default")
         limits.sign_in("192.0.2.1", "ada@example.com")
         limits.sign_in("192.0.2.2", "Ada@Example.com")
         for address, account in (("192.0.2.3", "ADA@example.com"), ("192.0.2.3", "ada@example.com")):

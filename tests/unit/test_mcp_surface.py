@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw, Struct
 
-from a2a_cloud.model.principal import ANONYMOUS
+from a2a_cloud.control.registry.search import Search
+from a2a_cloud.model.principal import ANONYMOUS, Principal
 from a2a_cloud.model.problem import InvalidParams, McpSessionNotFound
 from a2a_cloud.model.release import Manifest, Release, SkillSpec
 from a2a_cloud.surface.mcp import catalogue, headers
@@ -21,6 +23,8 @@ from a2a_cloud.surface.mcp.offer import Offer, Offers, prompt_document, tool_doc
 from a2a_cloud.surface.mcp.sealed import Sealer
 from a2a_cloud.surface.mcp.sessions import SESSION_SECONDS, Sessions
 from a2a_cloud.wire.mcp import Client
+
+ANN = Principal(1, 1, "ann", "default", "admin")
 
 
 class Clock:
@@ -218,10 +222,22 @@ def test_many_tools_are_searched_and_not_listed() -> None:
     ]
     few, many = Catalogue(agents[:2], Offers()), Catalogue(agents, Offers())
     assert (few.many, many.many) == (False, True)
-    found = catalogue.search(many.tools, "review a contract", 3, modern=True)
-    assert [one["name"] for one in found] == ["agent00.review", "agent01.review", "agent02.review"]
-    assert catalogue.search(many.tools, "maths", 1, modern=True)[0]["name"] == "agent00.sum"
-    assert catalogue.search(many.tools, "zebra", 9, modern=True) == []
-    assert catalogue.search(many.tools, "", 9, modern=True) == []
+
+    class Serving:
+        def everything(self) -> list[Release]:
+            return agents
+
+    def found(query: str, limit: int) -> list[str]:
+        search = Search(Serving(), None)
+        given = {"query": query, "limit": limit}
+        body = asyncio.run(catalogue.search(search, many, ANN, given, modern=True))
+        return [one["name"] for one in body["tools"]]
+
+    assert found("review a contract", 3) == ["agent00.review", "agent01.review", "agent02.review"]
+    assert found("maths", 1) == ["agent00.sum"]
+    assert found("zebra", 9) == []
+    assert found("", 2) == ["agent00.review", "agent00.sum"]
+    with pytest.raises(InvalidParams, match="needs a query"):
+        asyncio.run(catalogue.search(Search(Serving(), None), many, ANN, {}, modern=True))
     assert many.tool("agent07.sum") is not None
     assert many.tool("agent07.gone") is None

@@ -53,6 +53,7 @@ from a2a_cloud.wire.seal import (
 
 SIGNER = Signer(bytes(range(32)))
 OTHER = Signer(bytes(32))
+AGENT = Signer(bytes(range(1, 33)))
 JWKS = [SIGNER.jwk()]
 SALTS = Salts(bytes(range(128)))
 REQUEST = '{"text":"Vertrag über Käse"}'.encode()
@@ -72,8 +73,14 @@ DOCS = Path(__file__).parents[2] / "docs" / "receipts.md"
 def body(**changes: Any) -> ReceiptBody:
     facts: dict[str, Any] = {
         "agent": AgentFacts(
-            card_sha256="b" * 64, id="contract-reviewer", image_digest="sha256:c", version="1.0.0"
+            card_sha256="b" * 64,
+            id="contract-reviewer",
+            image_digest="sha256:c",
+            service_id="spiffe://example.com/org/default/agent/contract-reviewer",
+            service_kid=AGENT.kid,
+            version="1.0.0",
         ),
+        "actors": ["spiffe://example.com/org/default/agent/planner"],
         "attempts": 1,
         "caller": "bob@default",
         "context_id": "ctx_1",
@@ -100,7 +107,7 @@ def body(**changes: Any) -> ReceiptBody:
 
 
 SEALED = seal(SIGNER, body())
-CALLERS = document(SEALED, SIGNER, org="default", index=12)
+CALLERS = document(SEALED, SIGNER, org="default", index=12, agent=AGENT)
 WHOLE = document(
     SEALED,
     SIGNER,
@@ -114,6 +121,7 @@ WHOLE = document(
         events=events_payload(EVENTS),
         idempotency_key="message-1",
     ),
+    agent=AGENT,
 )
 
 
@@ -182,7 +190,7 @@ def test_signed_structs_are_canonical_by_construction(struct: type) -> None:
 
 def test_the_body_has_the_fields_of_the_reference() -> None:
     assert set(json.loads(SEALED.body)) == {
-        *("v", "kind", "issued_at", "issuer_kid", "org", "caller", "agent", "skill", "run_id", "task_id"),
+        *("v", "kind", "issued_at", "issuer_kid", "org", "caller", "actors", "agent", "skill", "run_id", "task_id"),
         *(
             "context_id",
             "parent_run",
@@ -268,6 +276,7 @@ def resealed(change: Callable[[dict[str, Any]], object], signer: Signer = SIGNER
     def both(value: dict[str, Any]) -> None:
         change(value)
         reseal(value, signer)
+        value["countersignature"]["signature"] = AGENT.sign(canonical(value["body"]))
 
     return changed(both)
 
@@ -286,7 +295,8 @@ def test_both_views_verify_with_the_same_signature() -> None:
     assert "sections" not in json.loads(CALLERS)
     assert "disclosed" not in json.loads(CALLERS)
     assert verify_receipt(WHOLE, [OTHER.jwk(), {"kty": "RSA"}, *JWKS]).checked == (
-        *("id", "signature", "log", "sections.children", "sections.effects", "sections.env"),
+        *("id", "signature", "countersignature", "log"),
+        *("sections.children", "sections.effects", "sections.env"),
         *("disclosed.events", "disclosed.idempotency_key", "disclosed.request", "disclosed.response"),
     )
 
@@ -405,6 +415,7 @@ REFUSALS: list[tuple[bytes, str]] = [
     (changed(lambda d: swap(d, "disclosed.request.payload_b64", "AA")), "payload request"),
     (changed(lambda d: d["disclosed"]["request"].pop("payload")), "payload request"),
     (changed(lambda d: swap(d, "disclosed.request", {"salt": "0" * 32, "payload_b64": "A"})), "base64url"),
+    (changed(lambda d: swap(d, "countersignature.key", "A" * 43)), "countersignature"),
     (changed(lambda d: d.pop("id")), "id"),
     (changed(lambda d: d.pop("signatures")), "signatures"),
     (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from a2a_cloud.settings import Transport
+from a2a_cloud.settings import HttpLimits, Transport
 from a2a_cloud.settings.read import networks
+from a2a_cloud.surface.http_shared import Shared
 from a2a_cloud.surface.proxies import Caller, Proxies
 
 TRUSTED = networks({"A": "10.0.0.0/8,fd00::/8"}, "A")
@@ -75,3 +78,18 @@ def test_who_is_trusted() -> None:
     proxies = Proxies(Transport(proxies=TRUSTED))
     assert all(proxies.trusts(one) for one in ("10.255.0.1", "::ffff:10.0.0.1", "fd00::1"))
     assert not any(proxies.trusts(one) for one in ("11.0.0.1", "127.0.0.1", "::1", "", "unix"))
+
+
+def test_without_tls_only_proxies_and_this_machine_are_let_in() -> None:
+    async def app(_scope: Any, _receive: Any, _send: Any) -> None:
+        raise AssertionError("nobody gets as far")
+
+    shared = Shared(app, HttpLimits(connections_per_client=1), ("0.0.0.0", 1))  # noqa: S104
+    shared.guarded = True
+    refused = shared.admit("203.0.113.9")
+    assert refused is not None
+    assert refused.http == 403
+    for _ in range(3):
+        assert shared.admit("10.0.0.1", many=True) is None  # one address, any number of callers
+    assert shared.admit("::1") is None
+    assert shared.admit("::1") is not None

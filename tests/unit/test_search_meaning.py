@@ -109,11 +109,29 @@ def test_a_process_that_dies_is_told_of_and_words_still_find(tmp_path: Path) -> 
         try:
             found = await search.find(Query("contract", patience=PATIENT), ADMIN)
             assert names(found) == ["contract_reviewer"]
-            assert found.meaning is Part.LEARNING
+            assert found.meaning is Part.ABSENT
             assert meaning.trouble == "Its process has ended."
             assert not meaning.running
-            with pytest.raises(Unavailable, match="still being read"):
+            with pytest.raises(Unavailable, match="does not work"):
                 await search.find(Query("contract", By.MEANING, patience=PATIENT), ADMIN)
+        finally:
+            await meaning.close()
+
+    asyncio.run(run())
+
+
+def test_a_process_that_was_ended_is_started_again(tmp_path: Path) -> None:
+    async def run() -> None:
+        meaning = Meaning(tmp_path)
+        try:
+            first = await meaning.scores("contract", TEXTS, ["a"], PATIENT)
+            assert meaning.process is not None
+            assert meaning.reading is not None
+            meaning.process.kill()
+            await meaning.reading
+            assert not meaning.running
+            assert await meaning.scores("contract", TEXTS, ["a"], PATIENT) == pytest.approx(first, abs=1e-3)
+            assert not meaning.trouble
         finally:
             await meaning.close()
 

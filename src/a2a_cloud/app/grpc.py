@@ -34,11 +34,12 @@ _REFUSE_SECONDS = 1.0
 class _Context:
     """A call of grpc.aio, fit for the servicer."""
 
-    __slots__ = ("_codes", "_context")
+    __slots__ = ("_believed", "_codes", "_context")
 
-    def __init__(self, context: Any, codes: Any) -> None:
+    def __init__(self, context: Any, codes: Any, believed: Proxies | None) -> None:
         self._context = context
         self._codes = codes
+        self._believed = believed
 
     def invocation_metadata(self) -> Metadata | None:
         """See servicer.Context."""
@@ -46,7 +47,14 @@ class _Context:
 
     def address(self) -> str:
         """See servicer.Context."""
-        return _peer(self._context)
+        peer = _peer(self._context)
+        if self._believed is None or not self._believed.trusts(peer):
+            return peer
+        fields = [
+            (name.encode(), value if isinstance(value, bytes) else value.encode("latin-1", "replace"))
+            for name, value in self._context.invocation_metadata() or ()
+        ]
+        return self._believed.caller(peer, fields).address
 
     async def send_initial_metadata(self, initial_metadata: Metadata) -> None:
         """See servicer.Context."""
@@ -117,7 +125,7 @@ class GrpcServing:
         except RuntimeError as error:
             raise _unusable(host, port, str(error)) from error
         guard = proxies if tls is None else None
-        server.add_generic_rpc_handlers((_handler(grpc, servicer, guard),))
+        server.add_generic_rpc_handlers((_handler(grpc, servicer, guard, proxies),))
         self._server = server
         await server.start()
         return taken
@@ -173,17 +181,18 @@ async def _guard(context: Any, codes: Any, proxies: Proxies | None) -> None:
         await context.abort(codes["PERMISSION_DENIED"], "This port is for the platform's proxies.")
 
 
-def _handler(grpc: Any, servicer: Servicer, proxies: Proxies | None) -> Any:
-    """The servicer's methods, as grpcio calls them."""
+def _handler(grpc: Any, servicer: Servicer, proxies: Proxies | None, believed: Proxies | None) -> Any:
+    """The servicer's methods, as grpcio calls them: for `proxies` alone where there are any; `believed` are
+    those that say where a call came from."""
     codes = grpc.StatusCode.__members__
 
     async def answer(method: str, body: bytes, context: Any) -> bytes:
         await _guard(context, codes, proxies)
-        return await servicer.answer(method, body, _Context(context, codes))
+        return await servicer.answer(method, body, _Context(context, codes, believed))
 
     async def stream(method: str, body: bytes, context: Any) -> None:
         await _guard(context, codes, proxies)
-        await servicer.stream(method, body, _Context(context, codes))
+        await servicer.stream(method, body, _Context(context, codes, believed))
 
     methods: dict[str, Any] = {
         name: grpc.unary_unary_rpc_method_handler(partial(answer, name)) for name in servicer.unary

@@ -21,7 +21,8 @@ from a2a_cloud.app.oauth import Documents, oauth_of
 from a2a_cloud.app.orgs import tie
 from a2a_cloud.app.people import accounts_of, people_of
 from a2a_cloud.app.pushes import pushes
-from a2a_cloud.app.registry import Finding, Standing
+from a2a_cloud.app.registry import Finding, Help, Standing
+from a2a_cloud.app.services import schemes_of, services_of, sigv4_of, tie_tokens
 from a2a_cloud.app.upkeep import Upkeep
 from a2a_cloud.control.approvals.approvals import Approvals
 from a2a_cloud.control.approvals.notices import Notices
@@ -44,10 +45,13 @@ from a2a_cloud.control.registry.registry import Registry
 from a2a_cloud.control.registry.variables import Variables
 from a2a_cloud.control.secrets.rows import SqliteSecretRows
 from a2a_cloud.control.secrets.store import Secrets
+from a2a_cloud.control.services.keys import ServiceKeys
+from a2a_cloud.control.services.rows import ServiceRows
 from a2a_cloud.model.grant import DEFAULT_WORKSPACE
 from a2a_cloud.model.ports import Clock, Entropy, Ids
 from a2a_cloud.model.principal import DEFAULT_ORG
 from a2a_cloud.model.problem import Internal, Problem, Unavailable
+from a2a_cloud.model.release import Release
 from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.ops import private_file
 from a2a_cloud.ops.checks import Health, builds, checks
@@ -76,7 +80,7 @@ from a2a_cloud.storage.workspaces.rows import SqliteRows
 from a2a_cloud.surface.a2a.grpc.servicer import Servicer
 from a2a_cloud.surface.front_door import FrontDoor
 from a2a_cloud.surface.links import Links
-from a2a_cloud.surface.ports import Check, Services
+from a2a_cloud.surface.ports import Check, Services, SurfaceLimits
 from a2a_cloud.surface.ports import Sandbox as SandboxFacts
 from a2a_cloud.surface.proxies import Proxies
 from a2a_cloud.surface.serve import Serving, check_exposure
@@ -181,14 +185,14 @@ class Platform:
             else None,
         )
         self.approvals.restore()
-        hook_rows = SqliteHookRows(rows)
+        hook_rows, service_rows = SqliteHookRows(rows), ServiceRows(rows)
         self.secrets = Secrets.open(
             self.data / "keys",
             SqliteSecretRows(rows),
             self.journal,
             self.clock,
             self.entropy,
-            needed=hook_rows.any(SYSTEM),
+            needed=hook_rows.any(SYSTEM) or service_rows.any(SYSTEM),
         )
         self.accounts = accounts_of(rows, self.journal, self.clock, self.entropy, self.ids)
         tied = tie(rows, self.journal, self.clock, self.entropy, self.ids, self.identity, self.accounts)
@@ -246,6 +250,12 @@ class Platform:
             documents=self.documents,
         )
         self.members.on_change.append(self.oauth.tokens.changed)
+        self.people.on_recovered = self.oauth.end_all
+        sealed = (service_rows, self.journal, self.secrets.seal, self.clock, self.entropy)
+        service_keys = ServiceKeys.open(self.data / "keys", self.entropy)
+        self.services = services_of(settings, service_keys, *sealed, self.registry, self.identity)
+        tie_tokens(self.services, self.oauth.tokens)
+        sigv4 = sigv4_of(settings, *sealed, self.identity)
         self.limiting = limiting(rows, self.journal, steady, org_no, link_key, on=settings.limits)
         self.runs = Runs(
             journal=self.journal,
@@ -253,7 +263,9 @@ class Platform:
             objects=self.objects,
             releases=self.registry,
             principals=tied,
-            notary=Notary(keys.signer, self.reader, partial(environment_facts, self.sandbox.name)),
+            notary=Notary(
+                keys.signer, self.reader, partial(environment_facts, self.sandbox.name), self.services
+            ),
             clock=self.clock,
             ids=self.ids,
             entropy=self.entropy,
@@ -298,7 +310,12 @@ class Platform:
         await self._mend_environments()
         recovered = recover(self.runs)
         self.service = RunService(self.runs)
-        self.registry.moved = starts.point
+
+        def moved(agent_no: int, releases: dict[int, Release]) -> None:
+            starts.point(agent_no, releases)
+            self.services.moved(agent_no)
+
+        self.registry.moved = moved
         await self._deploy(folders, org_no)
         for release in self.registry.pointed():
             pool = self.runs.pool(release)
@@ -342,11 +359,15 @@ class Platform:
             audit=Audit(OrgRows(rows), self.journal, self.clock),
             people=self.people,
             oauth=self.oauth,
+            services=self.services,
+            sigv4=sigv4,
+            schemes=await schemes_of(settings, self.services, sigv4, tls, SurfaceLimits().body),
             quotas=self.limiting.limits,
             declared=self.limiting.shown,
             sandbox=SandboxFacts(self.sandbox.name, tuple(self.sandbox.layers), tuple(self.sandbox.missing)),
         )
         self.door = FrontDoor(services)
+        self.runs.helper = Help(self.door)
         host, port = await self.serving.start(
             self.door, settings.host, settings.port, settings.http, tls=tls, proxies=self.proxies
         )
@@ -457,6 +478,7 @@ class Platform:
             try:
                 self.authority.sweep()
                 await self.oauth.tend()
+                await self.services.tend()
                 self.people.sweep()
                 await self.identity.flush()
                 for digest in await self.registry.purge():

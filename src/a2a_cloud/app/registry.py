@@ -7,11 +7,14 @@ from pathlib import Path
 
 from a2a_cloud.control.registry.meaning import Meaning, installed
 from a2a_cloud.control.registry.registry import Registry
+from a2a_cloud.control.registry.rows import SqliteRunRows
 from a2a_cloud.control.registry.search import Search
-from a2a_cloud.control.registry.usage import SqliteRunRows, Usages
+from a2a_cloud.control.registry.usage import Usages
+from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.search import Health, Usage
 from a2a_cloud.runtime.runs import Runs
+from a2a_cloud.surface.front_door import FrontDoor
 from a2a_cloud.surface.ports import Check
 
 
@@ -36,6 +39,17 @@ class Standing:
     def usage(self, release: Release) -> Usage | None:
         """See the port."""
         return self._usages.of(release)
+
+
+class Help:
+    """The platform's own skills, for agents here. Fits runtime/ports.py, Helper."""
+
+    def __init__(self, door: FrontDoor) -> None:
+        self._door = door
+
+    async def call(self, principal: Principal, skill: str, arguments: bytes) -> bytes:
+        """See the port."""
+        return await self._door.platform_agent.call(principal, skill, arguments)
 
 
 class Finding:

@@ -89,7 +89,7 @@ async def schemes_of(
     BadSetting."""
     if not (settings.services.mtls or sigv4 or settings.services.schemes):
         return ()
-    from a2a_cloud.surface.auth_schemes import MutualTls, Scheme, SigV4
+    from a2a_cloud.surface.auth_schemes import MutualTls, SigV4
 
     found: list[Scheme] = []
     if settings.services.mtls and tls is not None:

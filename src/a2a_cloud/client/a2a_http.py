@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from a2a_cloud.client.a2a_shapes import Json, shown
-from a2a_cloud.client.errors import BadAnswer, NoAnswer, ServerProblem
+from a2a_cloud.client.errors import AgentError, BadAnswer, NoAnswer, ServerProblem
 from a2a_cloud.client.localhost import LocalhostResolver
 from a2a_cloud.client.profile import NotConfigured, origin
 from a2a_cloud.model.problem import Problem
@@ -69,13 +69,13 @@ def decoded(body: bytes, url: str) -> Any:
 class Web:
     """Connections to agents. An async context manager.
 
-    `keys`: a key by origin (`https://host:443`, as `profile.origin` writes it). `connector` stays the
-    caller's, who closes it.
+    `keys`: a key by origin (`https://host:443`, as `profile.origin` writes it), or what gives the key of the
+    moment. `connector` stays the caller's, who closes it.
     """
 
     def __init__(
         self,
-        keys: Mapping[str, str] | None = None,
+        keys: Mapping[str, str | Callable[[], str]] | None = None,
         *,
         limits: Limits | None = None,
         connector: aiohttp.BaseConnector | None = None,
@@ -110,8 +110,12 @@ class Web:
         return bool(self.key(url))
 
     def key(self, url: str) -> str:
-        """The key for the origin of `url`, "" for none."""
-        return self._keys.get(web_origin(url), "")
+        """The key for the origin of `url`, "" for none. Raises AgentError when a sign-in has ended."""
+        found = self._keys.get(web_origin(url), "")
+        try:
+            return found if isinstance(found, str) else found()
+        except NotConfigured as error:
+            raise AgentError(error.detail, error.remedy) from None
 
     def place(self, url: str, header: str) -> None:
         """Send the key for the origin of `url` in `header`, and not as a bearer's."""
@@ -120,7 +124,7 @@ class Web:
     def credentials(self, url: str) -> dict[str, str]:
         """The header with the key for the origin of `url`; {} when there is none."""
         where = web_origin(url)
-        key = self._keys.get(where)
+        key = self.key(url)
         if not key:
             return {}
         header = self._places.get(where)

@@ -6,6 +6,7 @@ redirects are not followed, and a link to another origin is refused.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -75,8 +76,11 @@ class Platform:
         if self._session is None:
             raise RuntimeError("use `async with Platform(…)`")
         sent = dict(headers or {})
-        if self.target.key:
-            sent["Authorization"] = f"Bearer {self.target.key}"
+        key = self.target.key
+        if self.target.signed_in is not None:
+            key = await asyncio.to_thread(self.target.signed_in.access)
+        if key:
+            sent["Authorization"] = f"Bearer {key}"
         try:
             async with self._session.request(
                 method,

@@ -45,8 +45,8 @@ class NotConfigured(Exception):
 class Target:
     """A platform: `url` without a trailing slash, `key` ("" to call as nobody).
 
-    `source` says in words what named it, `note` what happened to the key, for messages. `signed_in`: the key is
-    the token of a sign-in, good for minutes, which is asked for the next one.
+    `source` says in words what named it, `note` what happened to the key, for messages. `signed_in`: the key
+    is the token of a sign-in, good for minutes, which is asked for the next one.
     """
 
     url: str
@@ -255,9 +255,7 @@ class _Own:
         address: Any = cast("dict[str, Any]", state).get("url", "") if isinstance(state, dict) else ""
         return address if isinstance(address, str) else ""
 
-    def key_for(
-        self, where: str, key: str, key_file: str, profile: str, *, explicit_url: bool
-    ) -> _Found:
+    def key_for(self, where: str, key: str, key_file: str, profile: str, *, explicit_url: bool) -> _Found:
         if key:
             return _Found(key.strip(), "the key of --key")
         if key_file:

@@ -1,5 +1,5 @@
-"""The tokens of a sign-in, as this user keeps them: in the keyring of the desktop where there is one, else in a
-file that only they read.
+"""The tokens of a sign-in, as this user keeps them: in the keyring of the desktop where there is one, else in
+a file that only they read.
 
 An access token is good for minutes; the refresh token that gets the next one is good once (RFC 6749, section
 6; RFC 9700, section 4.14: who uses one twice ends the whole sign-in). So one process at a time asks for a new
@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -68,9 +68,7 @@ class Store(Protocol):
 class SignIn:
     """The sign-in of a profile at the origin `where`; `kind` is the store that it is in."""
 
-    def __init__(
-        self, profile: str, where: str, kind: str, env: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, profile: str, where: str, kind: str, env: Mapping[str, str] | None = None) -> None:
         self.profile = profile
         self.where = where
         self._env = os.environ if env is None else env
@@ -131,9 +129,12 @@ class SignIn:
                     f"The sign-in of the profile {self.profile} can't be renewed: {error}.",
                     "Try again when the platform answers.",
                 ) from None
-            expires = time.time() + answer.seconds
-            fields = {**asdict(tokens), "access": answer.access, "expires": expires}
-            tokens = Tokens(**{**fields, "refresh": answer.refresh or tokens.refresh})
+            tokens = replace(
+                tokens,
+                access=answer.access,
+                refresh=answer.refresh or tokens.refresh,
+                expires=time.time() + answer.seconds,
+            )
             self._put(tokens)
             return tokens
 
@@ -231,7 +232,7 @@ class _File:
 
 
 class _SecretService:
-    """The desktop's secret service (GNOME, KDE), by libsecret's own program: a secret goes through its input."""
+    """The desktop's secret service (GNOME, KDE) by libsecret's own program, which reads secrets as input."""
 
     def __init__(self, profile: str, where: str) -> None:
         self._words = ("service", _SERVICE, "profile", profile, "origin", where)
@@ -256,7 +257,7 @@ class _SecretService:
     def _run(self, verb: str, *options: str, secret: str | None = None) -> subprocess.CompletedProcess[str]:
         try:
             return subprocess.run(
-                ["secret-tool", verb, *options, *self._words],
+                [shutil.which("secret-tool") or "secret-tool", verb, *options, *self._words],
                 input=secret,
                 stdin=subprocess.DEVNULL if secret is None else None,
                 capture_output=True,

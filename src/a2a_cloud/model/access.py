@@ -30,7 +30,7 @@ def check_call(
             raise SkillNotFound(f"The agent has no skill {skill.id}.")  # None that they know of.
         if skill.scopes:
             for scope in skill.scopes:
-                if not principal.holds(scope):
+                if not _holds(release, principal, scope):
                     raise _unscoped(principal, skill.id, scope)
     if child:
         return  # What a key or role opens is asked where the caller came in; the grant goes on from there.
@@ -72,7 +72,7 @@ def rules(release: Release, principal: Principal, skill: SkillSpec | None) -> It
         listed = ", ".join(sorted(principal.scopes)) or "nothing"
         yield Rule("key", reaches, f"the key or token is narrowed to {listed}")
     for scope in skill.scopes if skill is not None else ():
-        holds = principal.holds(scope)
+        holds = _holds(release, principal, scope)
         which = "has" if holds else "lacks"
         yield Rule("scope", holds, f"the skill requires {scope}, which the caller {which}")
 
@@ -93,6 +93,11 @@ def address(release: Release, principal: Principal) -> str:
     if release.org_no == principal.org_no or (principal.anonymous and release.org == DEFAULT_ORG):
         return release.name
     return f"{release.org}.{release.name}"
+
+
+def _holds(release: Release, principal: Principal, scope: str) -> bool:
+    """What somebody has in their own organisation counts in that one alone."""
+    return principal.org_no == release.org_no and principal.holds(scope)
 
 
 def _visibility(release: Release, principal: Principal) -> Rule:

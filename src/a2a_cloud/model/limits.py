@@ -65,8 +65,8 @@ MEMBER = CallerLimits(Rate(30_000, 60), Rate(6_000, 60), 1_000, 100_000, 2_000_0
 ANONYMOUS = CallerLimits(Rate(6_000, 60), Rate(1_200, 60), 200, 20_000, 200_000)
 #: Of an agent, and of a skill, by all callers together.
 AGENT = Rate(20_000, 1)
-#: Per address, and per account, at whatever people and clients sign in or register with.
-SIGN_IN = Rate(60, 60)
+#: At whatever people and clients sign in or register with: `requests` of an address, `calls` for one account.
+SIGN_IN = CallerLimits(Rate(300, 60), Rate(60, 600))
 
 
 def lower(one: Rate | None, other: Rate | None) -> Rate | None:

@@ -153,7 +153,8 @@ class SkillRules(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=
 
 class Manifest(Struct, frozen=True, omit_defaults=True):
     """The folder's `a2a.toml`, read and checked. `visible_to`: other organisations that see the agent, where
-    `visibility` is ORG. `issuers`: the operator's names of outside issuers whose tokens it takes."""
+    `visibility` is ORG. `issuers`: the operator's names of outside issuers whose tokens it takes. `cors`: the
+    origins whose pages may call it, `*` for all."""
 
     name: str
     entry: str
@@ -175,6 +176,7 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     visible_to: tuple[str, ...] = ()
     skills: dict[str, SkillRules] = {}
     issuers: tuple[str, ...] = ()
+    cors: tuple[str, ...] = ()
 
 
 class ReleaseState(StrEnum):

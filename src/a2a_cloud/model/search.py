@@ -23,8 +23,9 @@ class By(StrEnum):
 
 
 class Meaning(StrEnum):
-    """What became of the search by meaning: it was not asked for, there is no model here, the agents are
-    still being read (the next search will have it), or it has had its part in the answer."""
+    """What became of the search by meaning: it was not asked for, there is no model here or it does not
+    work, the agents are still being read (the next search will have it), or it has had its part in the
+    answer."""
 
     UNASKED = "unasked"
     ABSENT = "absent"

@@ -58,13 +58,15 @@ _HASH = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 _TRIM_LOGS = Statement("trim_old_logs", "DELETE FROM log WHERE org=? AND no>? AND no<=? AND at<?", 9)
 _DROP_EVENTS = Statement("drop_events", "DELETE FROM event WHERE id>=? AND id<? AND org=?", 9)
+_KEEP_END = Statement("keep_end", "UPDATE event SET body=? WHERE id=? AND org=?", 8)
 _DROP_CALL = Statement("drop_call", "UPDATE run SET call=? WHERE no=? AND org=?", 8)
 _DROP_SALTS = Statement("drop_salts", "UPDATE receipt SET sections=? WHERE run=? AND org=?", 8)
 _DROP_KEY = Statement("drop_key", "DELETE FROM idempotency WHERE key=? AND org=? AND run=?", 9)
 
 _RUNS = f"""
     SELECT r.no, r.org, r.owner, r.agent, length(r.call) > {len(GONE)}, COALESCE(t.at, r.ended),
-        EXISTS(SELECT 1 FROM event e WHERE e.id >= r.no << {SEQ_BITS} AND e.id < (r.no + 1) << {SEQ_BITS})
+        EXISTS(SELECT 1 FROM event e WHERE e.id >= r.no << {SEQ_BITS} AND e.id < (r.no + 1) << {SEQ_BITS}
+            AND (instr(e.body, '"k":"status"') = 0 OR instr(e.body, '"message":') > 0))
     FROM run r LEFT JOIN task t ON t.no = r.task
     WHERE r.no > ? AND r.ended IS NOT NULL AND (t.no IS NULL OR t.state IN {_TERMINAL})
     ORDER BY r.no LIMIT ?
@@ -124,6 +126,7 @@ class Retention:
             return False
         if not self.now.began:
             self._forget_marks()
+            self._open_marks()
             self.now = Pass(STAGES[0], began=self._clock.now(), ended=self.now.ended)
         stage = self.now.stage
         done = await getattr(self, f"_{stage}")()
@@ -208,7 +211,16 @@ class Retention:
             digest = hashlib.blake2b(f"{org}\0{owner}\0{agent}\0{key}".encode(), digest_size=16).digest()
             ops.append((_DROP_KEY, (digest, org, no)))
         if events:
-            ops.append((_DROP_EVENTS, (no << SEQ_BITS, (no + 1) << SEQ_BITS, org)))
+            first, end = no << SEQ_BITS, (no + 1) << SEQ_BITS
+            last = await self._rows(
+                "SELECT id, body FROM event WHERE id>=? AND id<? ORDER BY id DESC LIMIT 1", first, end
+            )
+            # How it ended stays, without what was said with that: by it a reader knows that no more comes.
+            ending = _ending(last[0][1]) if last else b""
+            if ending:
+                end = last[0][0]
+                ops.append((_KEEP_END, (ending, end, org)))
+            ops.append((_DROP_EVENTS, (first, end, org)))
         if call:
             ops.append((_DROP_CALL, (GONE, no, org)))
         if kept is not None:
@@ -350,8 +362,7 @@ class Retention:
 def _read(path: Path) -> Pass:
     with suppress(OSError, ValueError, TypeError):
         found = Pass(**json.loads(path.read_text()))
-        marks = path.with_name("marks.db").exists() or STAGES.index(found.stage or "logs") < 2
-        if not found.began or (found.stage in STAGES and marks):
+        if not found.began or (found.stage in STAGES and path.with_name("marks.db").exists()):
             return found
     return Pass()
 
@@ -362,6 +373,15 @@ def _key(call: bytes) -> str:
         return msgspec.json.decode(call, type=_Keyed).key
     except msgspec.MsgspecError:
         return ""
+
+
+def _ending(event: bytes) -> bytes:
+    """A run's last status without its words; b"" when it is another event."""
+    found: Any = msgspec.json.decode(event)
+    if found.get("k") != "status":
+        return b""
+    found.pop("message", None)
+    return msgspec.json.encode(found)
 
 
 def _unsalted(kept: bytes, *, events: bool, call: bool) -> bytes:

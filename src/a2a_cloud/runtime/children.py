@@ -9,6 +9,7 @@ deadlock. When the parent ends, its children are canceled.
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,15 +17,21 @@ from msgspec import UNSET, Struct
 
 from a2a_cloud.model.grant import Operation
 from a2a_cloud.model.problem import InvalidParams, Problem, SkillNotFound
+from a2a_cloud.model.release import PLATFORM
 from a2a_cloud.model.run import BoundFile, Call, EffectStarted, Parent, ResultEvent, StatusEvent, TextEvent
 from a2a_cloud.model.task import Message, ObjectRef, Part, Role, TaskState
 from a2a_cloud.runtime.live import Run
+from a2a_cloud.runtime.ports import Helper
 from a2a_cloud.wire.worker import FileFrame, Trouble
 
 if TYPE_CHECKING:
     from a2a_cloud.runtime.runs import Runs
 
 
+log = logging.getLogger("a2a_cloud.runs")
+
+#: How calls of the platform's own skills begin.
+_OWN = f"{PLATFORM}/"
 #: What stands in a grant for an agent's message handler, as in `planner/message`.
 MESSAGE = "message"
 
@@ -51,6 +58,10 @@ class Children:
     def call(self, run: Run, seq: int, started: EffectStarted) -> None:
         """Start the child of an effect, or find the one that it started in an earlier life: the key
         leads to it."""
+        helper = self._runs.helper
+        if helper is not None and started.name.startswith(_OWN):
+            self._runs.workfiles.spawn(self._help(helper, run, seq, started))
+            return
         try:
             child = self._child(run, seq, started)
         except Problem as problem:
@@ -70,6 +81,24 @@ class Children:
             if not child.parked:
                 child.deadline = min(child.deadline, run.deadline)
         self._runs.pools[run.call.release.no].leave(run)
+
+    async def _help(self, helper: Helper, run: Run, seq: int, started: EffectStarted) -> None:
+        """A skill of the platform's own: no run, and the answer comes at once. What the caller's key is
+        narrowed to was asked where they came in."""
+        value, trouble = b"null", None
+        try:
+            asked = _input.decode(started.input)
+            if asked.files:
+                raise InvalidParams(f"{PLATFORM} takes no files.")
+            self._runs.granted.check(run, Operation.CALL, f"{PLATFORM}/{asked.skill or MESSAGE}")
+            principal = msgspec.structs.replace(run.call.principal, scopes=None)
+            value = await helper.call(principal, asked.skill, bytes(asked.arguments))
+        except Problem as problem:
+            trouble = Trouble(problem.code, problem.detail, problem.remedy, problem.retry)
+        except Exception as error:  # Of our own making: the skill must hear something all the same.
+            log.exception("run %s: %s failed", run.id, started.name)
+            trouble = Trouble("internal", f"The call failed on our side ({type(error).__name__}).")
+        self._runs.frames.end_effect(run, seq, value, trouble)
 
     def _child(self, run: Run, seq: int, started: EffectStarted) -> Run:
         call = self._child_call(run, seq, started)
@@ -132,7 +161,11 @@ class Children:
         )
         return Call(
             release=release,
-            principal=call.principal,
+            # RFC 8693, section 4.1: the user stays the subject, the nearest actor comes first.
+            principal=msgspec.structs.replace(
+                call.principal,
+                actors=(self._runs.notary.actor(call.release), *call.principal.actors),
+            ),
             skill=asked.skill,
             arguments=bytes(asked.arguments),
             message=message,

@@ -24,8 +24,9 @@ from a2a_cloud.model.receipt import (
 )
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.run import EffectEnded, ReplyEvent, ResultEvent, decode_event
-from a2a_cloud.model.scope import Scope
+from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.model.stamp import stamp
+from a2a_cloud.runtime.ports import ServiceIdentity
 from a2a_cloud.storage.journal.port import Op
 from a2a_cloud.storage.sql import statements as sql
 from a2a_cloud.storage.sql.reader import Reader, ReceiptRow
@@ -62,17 +63,33 @@ class Kept(Struct, omit_defaults=True):
     workspace: bytes = NOTHING
 
 
+class _Named(Struct):
+    """What of a body says who countersigns it."""
+
+    agent: AgentFacts
+
+
 _NO_SALT = bytes(16)
+
+_named = msgspec.json.Decoder(_Named)
 
 _kept = msgspec.msgpack.Encoder()
 _unkept = msgspec.msgpack.Decoder(Kept)
 
 
 class Notary:
-    """One per platform. `environment` says where a release's code runs."""
+    """One per platform. `environment` says where a release's code runs; `identity` knows agents' own keys,
+    which countersign what is read."""
 
-    def __init__(self, signer: Signer, reader: Reader, environment: Callable[[Release], Environment]) -> None:
+    def __init__(
+        self,
+        signer: Signer,
+        reader: Reader,
+        environment: Callable[[Release], Environment],
+        identity: ServiceIdentity,
+    ) -> None:
         self._signer = signer
+        self._identity = identity
         self._reader = reader
         self._environment = environment
         #: What the run did with its workspace; set by the engine.
@@ -91,7 +108,9 @@ class Notary:
         grants = _grants(run) if run.grants else EMPTY
         seen = self.workspace(run) if run.work is not None else None
         workspace = NOTHING if seen is None else section(seen)
+        actors = call.principal.actors
         body = ReceiptBody(
+            actors=list(actors) if actors else UNSET,
             agent=agent,
             attempts=run.attempt,
             caller=call.principal.label,
@@ -145,6 +164,10 @@ class Notary:
         """The receipt as a file: `whole` with the agent's inside, else the caller's view."""
         kept = _unkept.decode(row.sections)
         salts = Salts(kept.salts)
+        run = self._reader.run_by_no(SYSTEM, row.run)
+        agent = self._identity.signer(run.agent) if run is not None else None
+        if agent is not None and agent.kid != _named.decode(row.body).agent.service_kid:
+            agent = None  # Sealed before there were service identities, or the platform's key of them is new.
         bodies = [body for _, body in self._reader.events(Scope(org=row.org), row.run)]
         # What was cleared away has left zeros in the place of its salt (ops/retention.py).
         told = salts.events != _NO_SALT
@@ -172,14 +195,25 @@ class Notary:
                 events=events,
                 idempotency_key=key,
             ),
+            agent=agent,
         )
+
+    def actor(self, release: Release) -> str:
+        """How an agent is named that acts for somebody."""
+        return self._identity.name(release)
 
     def _release_facts(self, release: Release) -> tuple[AgentFacts, dict[str, SkillFacts], bytes]:
         facts = self._facts.get(release.no)
         if facts is None:
             version = release.manifest.version
             facts = (
-                AgentFacts(id=release.name, image_digest=release.digest, version=version),
+                AgentFacts(
+                    id=release.name,
+                    image_digest=release.digest,
+                    service_id=self._identity.name(release),
+                    service_kid=self._identity.signer(release.agent_no).kid,
+                    version=version,
+                ),
                 {
                     spec.id: SkillFacts(
                         id=spec.id,

@@ -54,7 +54,7 @@ from a2a_cloud.runtime.logs import Logs
 from a2a_cloud.runtime.notary import Notary
 from a2a_cloud.runtime.outcomes import outcome_of, reply_of
 from a2a_cloud.runtime.pool import IDLE, Pool, Turns
-from a2a_cloud.runtime.ports import Approvals, Authority, Launch, Limits, Principals, Releases, Watch
+from a2a_cloud.runtime.ports import Approvals, Authority, Helper, Launch, Limits, Principals, Releases, Watch
 from a2a_cloud.runtime.process import Worker
 from a2a_cloud.runtime.references import references
 from a2a_cloud.runtime.sandbox.port import Sandbox

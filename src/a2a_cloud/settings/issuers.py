@@ -91,7 +91,7 @@ def _check_address(path: Path, key: str, address: str) -> None:
     """Raises BadSetting unless it is an https address, or one of this machine."""
     try:
         parts = urlsplit(address)
-        good = bool(parts.hostname) and parts.username is None and not parts.fragment
+        good = bool(parts.hostname) and parts.username is None and not parts.fragment and parts.port != 0
         safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
     except ValueError:
         good = safe = False

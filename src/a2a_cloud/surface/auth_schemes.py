@@ -2,7 +2,8 @@
 certificates in TLS (RFC 8705 asks the same of a connection) and AWS Signature Version 4.
 
 A scheme that is in force is asked before keys and tokens are, stands in every card (A2A 1.0, section 4.5),
-and refuses what claims to be its own and isn't good: nobody becomes anonymous by failing. docs/service-identity.md says how to write one.
+and refuses what claims to be its own and isn't good: nobody becomes anonymous by failing. How to write one:
+docs/service-identity.md.
 """
 
 from __future__ import annotations
@@ -112,7 +113,9 @@ class SigV4:
         try:
             claim = read(request.authorization, request.scope["headers"])
         except BadSignature as error:
-            raise Unauthenticated(f"The signature can't be checked: {error}.", remedy="Sign it anew.") from None
+            raise Unauthenticated(
+                f"The signature can't be checked: {error}.", remedy="Sign it anew."
+            ) from None
         body = b"" if request.method in ("GET", "HEAD") else await request.body(self._most)
         _again(request, body)
         raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()

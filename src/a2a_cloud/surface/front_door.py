@@ -19,6 +19,8 @@ from a2a_cloud.surface.a2a.cards import PATHS as CARD_PATHS
 from a2a_cloud.surface.admission import Admission, check_reached, private, refusal
 from a2a_cloud.surface.agent_routes import AgentRoutes
 from a2a_cloud.surface.api.cold import METADATA, ColdRoutes
+from a2a_cloud.surface.auth_schemes import PROVEN, proven
+from a2a_cloud.surface.cors import cross
 from a2a_cloud.surface.front_names import numbered, qualified
 from a2a_cloud.surface.hosts import Hosts
 from a2a_cloud.surface.limits import counted, fields_of
@@ -63,6 +65,7 @@ class FrontDoor:
         self._registry = services.registry
         self._metrics = services.metrics
         self._quotas = services.quotas
+        self._schemes = services.schemes
         self.links = Links(services.link_key, services.clock, services.limits.link_seconds)
         self.routes = AgentRoutes(services, self.links)
         self._cold = ColdRoutes(services)
@@ -131,6 +134,8 @@ class FrontDoor:
         host = hosts.read(request.host, scope.get("scheme", "http"))
         if host is None:
             return await self._unknown_host(request)
+        if self._schemes:
+            await proven(request, self._schemes)
         # The keys of a card are where the card is, and so is what protects the agent.
         if host.agent and path != JWKS and not path.startswith(METADATA):
             request.base = host.origin
@@ -174,12 +179,17 @@ class FrontDoor:
         request.principal = self._credentials(request)
         if request.method == "OPTIONS":
             return await self.routes.options(request)
+        return await self.platform_agent.serve(request)
+
+    @property
+    def platform_agent(self) -> PlatformAgent:
+        """Made when somebody first speaks to it."""
         agent = self._platform_agent
         if agent is None:
             from a2a_cloud.surface.platform_agent import PlatformAgent
 
             agent = self._platform_agent = PlatformAgent(self.services, self.links, self.routes.streams)
-        await agent.serve(request)
+        return agent
 
     async def _unknown_host(self, request: Request) -> None:
         """A card may be read by any name, and then says the configured address; all else is refused."""
@@ -207,6 +217,8 @@ class FrontDoor:
         issuers, outside = self.services.issuers, ""
         if "%" in name:
             name = segment(name)
+        if request.origin and await cross(request, self._registry, name):
+            return None
         if request.route == "hooks":
             # Senders of webhooks may have an Authorization of their own making, and choose no release.
             if numbered(name):
@@ -274,6 +286,12 @@ class FrontDoor:
         return self._count(request, self._known(request))
 
     def _known(self, request: Request) -> Principal:
+        if self._schemes and (said := request.scope.get(PROVEN)) is not None:
+            if isinstance(said, Principal):
+                return said
+            if isinstance(said, Unauthenticated):
+                self._count(request, ANONYMOUS)
+            raise said
         if request.cookie and not (request.authorization or request.api_key):
             from a2a_cloud.surface.people.browser import principal_of  # Loaded with the first browser.
 
@@ -296,6 +314,8 @@ class FrontDoor:
 
     async def _refuse(self, request: Request, problem: Problem) -> None:
         self._metrics.problems[problem.code] += 1
+        if isinstance(problem, AgentNotFound):
+            request.crosses = False
         if problem.operator:
             log.warning("%s %s: %s: %s", request.method, request.path, problem.code, problem.operator)
         if request.started:

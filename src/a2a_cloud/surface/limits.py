@@ -33,6 +33,19 @@ class Use(Protocol):
     def reset(self) -> float: ...
 
 
+class Spent(Protocol):
+    """Calls of a skill today and this month, and how many may be."""
+
+    @property
+    def day(self) -> int: ...
+    @property
+    def day_most(self) -> int: ...
+    @property
+    def month(self) -> int: ...
+    @property
+    def month_most(self) -> int: ...
+
+
 class Quotas(Protocol):
     """Limits of callers. `org` is the number of an organisation, `target` what a rule is for."""
 
@@ -53,8 +66,8 @@ class Quotas(Protocol):
         """How many runs of theirs have not ended."""
         ...
 
-    def used(self, caller: Principal, release: Release, skill: str) -> tuple[int, int]:
-        """How often they called a skill today, and this month."""
+    def spent(self, caller: Principal, release: Release, skill: str) -> Spent:
+        """How much of their budget for a skill is used."""
         ...
 
     def rules(self, org: int) -> Mapping[str, Mapping[str, Any]]:

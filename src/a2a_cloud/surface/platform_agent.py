@@ -1,20 +1,21 @@
 """The platform as an agent: a card at its own root, and two skills with which a planner finds help there:
 `search` among the agents that its caller sees, and `describe` one of them.
 
-They speak every dialect that the platform's agents speak over HTTP. An answer is a message and no task (A2A
-1.0, section 3.1.1): nothing runs, nothing is kept, and there is nothing to follow, cancel or be notified of.
-Loaded with the first request at the root.
+A2A 1.0 and 0.3, over JSON-RPC and HTTP+JSON. An answer is a message and no task (A2A 1.0, section 3.1.1):
+nothing runs, nothing is kept, and there is nothing to follow, cancel or be notified of. Loaded with the
+first request at the root.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from a2a_cloud.model.card import SKILL_SCHEMAS
-from a2a_cloud.model.principal import DEFAULT_ORG
+from a2a_cloud.model.principal import DEFAULT_ORG, Principal
 from a2a_cloud.model.problem import (
     AgentNotFound,
     ContentTypeNotSupported,
@@ -22,7 +23,7 @@ from a2a_cloud.model.problem import (
     PushNotificationNotSupported,
     UnsupportedOperation,
 )
-from a2a_cloud.model.release import Manifest, Release, SkillSpec, Visibility
+from a2a_cloud.model.release import PLATFORM, Manifest, Release, SkillSpec, Visibility
 from a2a_cloud.model.scope import owner_scope
 from a2a_cloud.model.search import By
 from a2a_cloud.model.task import Message, Part, Role, Task
@@ -34,11 +35,11 @@ from a2a_cloud.surface.a2a.openings import Opening
 from a2a_cloud.surface.a2a.operations import NO_NAME, Named, Operations
 from a2a_cloud.surface.admission import check_reached, private
 from a2a_cloud.surface.api.registry import FILTERS, facts, found_document, read_query, served
-from a2a_cloud.surface.calls import Calls
+from a2a_cloud.surface.calls import Calls, find_skill
 from a2a_cloud.surface.front_names import numbered, qualified
 from a2a_cloud.surface.links import AgentLinks, Links
 from a2a_cloud.surface.parts import is_file
-from a2a_cloud.surface.ports import CardKey, Sandbox, Services
+from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Request
 from a2a_cloud.surface.streams import Streams
 from a2a_cloud.wire.a2a_v1 import (
@@ -50,7 +51,6 @@ from a2a_cloud.wire.a2a_v1 import (
 )
 from a2a_cloud.wire.card_early import with_early_members
 
-NAME = "a2a-cloud"
 _DESCRIPTION = (
     "Finds agents on this platform. Ask it in plain words who could help; it answers with the agents that "
     "you may call, their skills and their addresses."
@@ -132,7 +132,7 @@ RELEASE = Release(
     "",
     "",
     Manifest(
-        NAME,
+        PLATFORM,
         "",
         _DESCRIPTION,
         version="1.0.0",
@@ -141,16 +141,6 @@ RELEASE = Release(
     ),
     SKILLS,
 )
-
-
-class _About(NamedTuple):
-    """What the card says besides. See `cards.About`."""
-
-    sandbox: Sandbox
-    card_key: CardKey | None
-    grpc_url: str = ""
-    declared: None = None
-    issuers: None = None
 
 
 class _Cards(Cards):
@@ -184,7 +174,8 @@ class _Operations(Operations):
     def __init__(self, services: Services, streams: Streams) -> None:
         super().__init__(services, Calls(services), streams)
         self._agents = Cards(services)
-        self.cards = _Cards(_About(services.sandbox, services.card_key))
+        # No gRPC, no limits of its own, and no issuers that it would take tokens of.
+        self.cards = _Cards(replace(services, grpc_url="", declared=None, issuers=None))
 
     async def send_message(
         self, caller: Caller, params: SendMessageParams, *, named: Named = NO_NAME, shown: bool = False
@@ -216,11 +207,9 @@ class _Operations(Operations):
                 "This agent takes no files.", remedy="Send what you look for as text, or as a data part."
             )
         call = await self.calls.of_message(caller.release, caller.principal, params, shown=False)
-        arguments = _decode(call.arguments)
-        if call.skill == "search":
-            text, document = await self._search(caller, arguments)
-        else:
-            text, document = self._describe(caller, arguments["agent"])
+        text, document = await self.do(
+            caller.principal, caller.links.base, call.skill, _decode(call.arguments)
+        )
         made = (
             ("text/plain", Part(text=text)),
             ("application/json", Part(data=msgspec.Raw(_encode(document)), media_type="application/json")),
@@ -229,7 +218,17 @@ class _Operations(Operations):
         ids = self.services.ids
         return Message(ids.new("msg"), Role.AGENT, parts, context_id=call.context_id or ids.new("ctx"))
 
-    async def _search(self, caller: Caller, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    async def do(
+        self, principal: Principal, base: str, skill: str, arguments: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """What a skill comes to, in words and as JSON; `arguments` are checked, agents are below `base`."""
+        if skill == "search":
+            return await self._search(principal, base, arguments)
+        return self._describe(principal, base, arguments["agent"])
+
+    async def _search(
+        self, principal: Principal, base: str, arguments: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
         filters = {name: arguments[name] for name in FILTERS if name in arguments}
         query = read_query(
             arguments.get("query", ""),
@@ -237,20 +236,19 @@ class _Operations(Operations):
             by=arguments.get("by", ""),
             limit=arguments.get("limit", 10),
         )
-        found = await served(self.services).find(query, caller.principal)
-        document = found_document(self.services, found, caller.links.base)
+        found = await served(self.services).find(query, principal)
+        document = found_document(self.services, found, base)
         return _said(document), document
 
-    def _describe(self, caller: Caller, name: str) -> tuple[str, dict[str, Any]]:
+    def _describe(self, principal: Principal, origin: str, name: str) -> tuple[str, dict[str, Any]]:
         """Raises AgentNotFound, as for an agent that isn't there."""
-        principal = caller.principal
         if numbered(name):
             raise AgentNotFound.of(name)
         release = self.services.registry.serving(name)
         if private(release, principal):
             raise AgentNotFound.of(name)
         check_reached(release, principal)
-        base = f"{caller.links.base}/agents/{qualified(release)}"
+        base = f"{origin}/agents/{qualified(release)}"
         extended = release.extended and not principal.anonymous
         card = (self._agents.extended if extended else self._agents.public)(release, base)
         seen = release.seen_by(principal.anonymous)
@@ -322,10 +320,19 @@ class PlatformAgent:
         self._links = links
         self._operations = _Operations(services, streams)
 
+    async def call(self, principal: Principal, skill: str, arguments: bytes) -> bytes:
+        """For an agent here that calls it (runtime/children.py). Raises SkillNotFound, InvalidParams, …"""
+        operations = self._operations
+        spec = find_skill(RELEASE, skill or RELEASE.manifest.default_skill)
+        checked = operations.calls.gates.of(RELEASE, spec).check(_decode(arguments))
+        base = operations.services.base_url
+        _, document = await operations.do(principal, base, spec.id, _decode(checked))
+        return _encode(document)
+
     async def serve(self, request: Request) -> None:
         """Answers, or raises Problem. `request.rest` is "" for the root itself."""
         request.release = RELEASE
-        request.links = AgentLinks(self._links, request.base, NAME)
+        request.links = AgentLinks(self._links, request.base, PLATFORM)
         path, operations = request.rest, self._operations
         if not path:
             return await jsonrpc.serve(request, operations)

@@ -30,6 +30,8 @@ from a2a_cloud.surface.orgs_port import Audit, Organisations
 from a2a_cloud.surface.people.port import People
 from a2a_cloud.surface.push_port import Files, Push
 from a2a_cloud.surface.search_port import Search, Standing
+from a2a_cloud.surface.services_port import Services as AgentIdentities
+from a2a_cloud.surface.services_port import SigV4Keys
 from a2a_cloud.surface.uploads import Uploads
 from a2a_cloud.surface.workspace_ports import Workspaces
 from a2a_cloud.wire.api_key import Found
@@ -37,6 +39,7 @@ from a2a_cloud.wire.views import Delivered, RunView, TaskView
 
 if TYPE_CHECKING:
     from a2a_cloud.control.oauth.server import OAuth
+    from a2a_cloud.surface.auth_schemes import Scheme
 
 
 class Run(Protocol):

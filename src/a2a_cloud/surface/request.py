@@ -54,6 +54,7 @@ _READ = {
     b"content-disposition": "content_disposition",
     b"traceparent": "traceparent",
     b"a2a-release": "wanted",
+    b"origin": "origin",
 }
 #: Those of which two make a request ambiguous.
 _ONCE = frozenset(
@@ -94,6 +95,7 @@ class Request:
         "content_length",
         "content_type",
         "cookie",
+        "crosses",
         "dialect",
         "extensions",
         "grant",
@@ -105,6 +107,7 @@ class Request:
         "last_event_id",
         "links",
         "method",
+        "origin",
         "over",
         "path",
         "principal",
@@ -146,6 +149,8 @@ class Request:
         self.rpc_id = b"null"
         self.principal: Principal = ANONYMOUS
         self.started = False
+        self.origin = b""
+        self.crosses = False  # a page of another origin may read the answer
         self.over = False
         self._id = ""
         self.status = 0

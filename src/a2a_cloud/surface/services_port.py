@@ -92,6 +92,10 @@ class Services(Protocol):
         """The agents of an organisation."""
         ...
 
+    def check(self, by: Principal, agent_name: str) -> None:
+        """Whether `by` may have certificates and tokens for an agent."""
+        ...
+
     async def certify(self, by: Principal, agent_name: str, csr: str) -> Issued:
         """A certificate for the key of a signing request. Raises InvalidParams, Unavailable."""
         ...

@@ -87,6 +87,7 @@ class AgentTest:
         caller: str | None = None,
         org: str | None = None,
         parent_agent: str | None = None,
+        actors: Sequence[str] | None = None,
         timeout: float | None = None,
         output_modes: Sequence[str] | None = None,
         history: Sequence[tuple[str, str]] | None = None,
@@ -99,7 +100,7 @@ class AgentTest:
         `answers` to `ctx.ask`: a list in order, a dict by (a piece of) the question, or a function of
         the Question. `calls`: `"agent/skill"` to a value, a function of the arguments, or an exception.
         `context`: the contextId (each call has a new one without it). `caller` and `org`: who calls;
-        an empty `org` is nobody known. `timeout`: seconds instead of the skill's. `history`: earlier
+        an empty `org` is nobody known; `actors` are the agents that act for them. `timeout`: seconds instead of the skill's. `history`: earlier
         messages as (`"user"` or `"agent"`, text). `approve` decides on `ctx.request_scope`: True, False or
         a function of the ScopeRequest. `grant`: what a run may do with the workspace, as in [grant] of
         a2a.toml; without one it is the agent's own, and for an agent that is no folder, everything.
@@ -112,6 +113,7 @@ class AgentTest:
             "caller": caller,
             "org": org,
             "parent_agent": parent_agent,
+            "actors": None if actors is None else tuple(actors),
             "timeout": timeout,
             "output_modes": None if output_modes is None else tuple(output_modes),
             "history": None if history is None else tuple(history),

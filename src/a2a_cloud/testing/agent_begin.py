@@ -37,6 +37,7 @@ class Settings:
     caller: str = "tester"
     org: str = "default"
     parent_agent: str = ""
+    actors: tuple[str, ...] = ()
     timeout: float = 0.0
     output_modes: tuple[str, ...] = ()
     history: tuple[tuple[str, str], ...] = ()
@@ -147,6 +148,7 @@ class Beginnings:
             caller=settings.caller,
             org=settings.org,
             parent_agent=settings.parent_agent,
+            actors=list(settings.actors),
             output_modes=list(settings.output_modes),
             extensions=list(settings.extensions),
         )

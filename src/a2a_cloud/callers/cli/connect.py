@@ -104,6 +104,12 @@ def connect_command(
             "A key does not belong into a project's file, which is shared.",
             remedy="Leave --http out: then no key is written.",
         )
+    if http and target.signed_in is not None:
+        raise Failure(
+            Exit.USAGE,
+            "The token of a sign-in is good for minutes alone, and can't stand in a file.",
+            remedy="Leave --http out: then the client starts a2a, which renews it.",
+        )
     server, proof = _proved(options, found, target, agent, name, where, http, dry_run, no_check)
     changed = _write(found, server, dry_run)
     _tell(options, found, server, proof, changed, dry_run)
@@ -192,6 +198,9 @@ def _reaching(options: Options, target: Target, dry_run: bool) -> tuple[list[str
     if options.profile and _same(target, fresh, profile=options.profile):
         note = f"The key is read from the profile {options.profile}, at each start."
         return ["--profile", options.profile], env, note
+    if target.signed_in is not None:
+        profile = target.signed_in.profile
+        return ["--profile", profile], env, f"The sign-in of the profile {profile} is used, at each start."
     data = os.environ.get("A2A_DATA", "")
     for path in (options.key_file, str(Path(data) / "admin.key") if data else ""):
         if path and _same(target, fresh, url=target.url, key_file=os.path.abspath(path)):

@@ -10,7 +10,7 @@ import click
 from a2a_cloud.callers.cli.exits import Exit, Failure
 from a2a_cloud.callers.cli.options import Options, connected
 from a2a_cloud.callers.cli.terminal import clean_line, put, put_json, say, table
-from a2a_cloud.client.shapes import obj, text
+from a2a_cloud.client.shapes import items, obj, text
 
 PATH = "/api/v1/limits"
 _WORDS = {
@@ -66,12 +66,12 @@ def _show_agent(name: str, agent: dict[str, Any]) -> None:
     skills = obj(agent.get("skills"))
     for skill, counts in used.items():
         said, use = obj(skills.get(skill)), obj(counts)
-        budget, took = obj(said.get("budget")), obj(said.get("latency"))
+        took = obj(said.get("latency"))
         latency = f"{text(took.get('p50'))} s, {text(took.get('p95'))} s" if took else ""
         rows.append(
             (
                 skill or "(messages)",
-                *(f"{text(use.get(span))} of {text(budget.get(span, '?'))}" for span in ("day", "month")),
+                *(" of ".join(text(each) for each in items(use.get(span))) for span in ("day", "month")),
                 _rate(said.get("rate")),
                 _rate(said.get("callerRate")),
                 latency,

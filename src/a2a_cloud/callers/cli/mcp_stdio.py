@@ -69,7 +69,9 @@ class _Bridge:
         """Until the client closes our input, or reads our output no more."""
         lines: asyncio.Queue[bytes] = asyncio.Queue(_MOST)
         threading.Thread(target=_feed, args=(asyncio.get_running_loop(), lines), daemon=True).start()
-        keys = {self._target.origin: self._target.key} if self._target.key else {}
+        target = self._target
+        key = target.signed_in.access if target.signed_in is not None else target.key
+        keys = {target.origin: key} if key else {}
         async with Web(keys, limits=_LIMITS) as web:
             line = McpHttp(web, self._url, self._put, lambda words: say(f"a2a mcp-stdio: {words}"))
             gone = asyncio.ensure_future(self._gone.wait())

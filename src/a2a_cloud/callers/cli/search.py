@@ -14,7 +14,7 @@ from a2a_cloud.callers.cli.units import count
 from a2a_cloud.client.shapes import obj, objs, text
 
 _NOTES = {
-    "absent": "Found by words alone: there is no model here to search by meaning with.",
+    "absent": "Found by words alone: there is no model for the meaning, or it does not work (a2a doctor).",
     "learning": "Found by words alone: the agents are still being read. Search again in a moment.",
 }
 

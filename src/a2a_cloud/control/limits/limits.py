@@ -81,6 +81,15 @@ class Use(NamedTuple):
     reset: float
 
 
+class Spent(NamedTuple):
+    """Calls of a skill today and this month, and how many may be."""
+
+    day: int
+    day_most: int
+    month: int
+    month_most: int
+
+
 class Limits:
     """See the module. On the loop's thread alone. `secret` keeps addresses from being told from what is on
     disk."""
@@ -138,11 +147,14 @@ class Limits:
     def sign_in(self, address: str, account: str = "") -> None:
         """Count a try to sign in, register or get a token, from an address and (`account`) as somebody.
         Raises RateLimited."""
-        rate = policy.of_sign_in(self._rules, self._default_org)
+        limits = policy.of_sign_in(self._rules, self._default_org)
         now = self._monotonic()
         self._make_room()
-        for whose in (("address", address), ("account", account.casefold())):
-            if whose[1]:
+        for whose, rate in (
+            (("address", address), limits.requests),
+            (("account", account.casefold()), limits.calls),
+        ):
+            if whose[1] and rate is not None:
                 cell = self._cells.of("sign-in", whose, rate, now, known=False)
                 wait = cell.take(now)
                 if wait:
@@ -235,8 +247,7 @@ class Limits:
         if release.manifest.limits.caller_runs:
             most = release.manifest.limits.caller_runs
             seats.append(("agent-runs", (_seated(caller), release.agent_no), most))
-        day, month = budget_of(release, skill)
-        day, month = least(own.day, day) or 0, least(own.month, month) or 0
+        day, month = _budget(own, release, skill)
         subject = self._subject(caller)
         budgets = [("caller", self._budgets.of(caller.org_no, subject, *here), day, month)]
         if caller.key_id:
@@ -306,7 +317,7 @@ class Limits:
         mine = "You" if who == "caller" else "This key"
         return BudgetSpent(
             f"{mine} may call {skill} of {call.release.name} {most} times a {span}, and did.",
-            remedy=f"Try again after {stamp(again)}, or ask for more: `a2a limits` says who set what.",
+            remedy=f"Try again after {stamp(again)}, or ask for more: see `a2a limits show`.",
             info={"limit": name, "policy": policy_field(name, most, seconds), "again": stamp(again)},
             retry_after=max(1.0, again - self._clock.now()),
         )
@@ -340,7 +351,7 @@ class Limits:
         """Back to what is usual. Raises InvalidParams, NotFound."""
         policy.read_target(target)
         if (org, target) not in self._rules:
-            raise NotFound(f"Nothing is set for {target}.", remedy="See `a2a limits`.")
+            raise NotFound(f"Nothing is set for {target}.", remedy="See `a2a limits show`.")
         at = self._clock.now()
         await self._journal.write([(DROP_RULE, (org, target)), change(org, at, by, "limit.removed", target)])
         self._rules.pop((org, target), None)
@@ -370,10 +381,12 @@ class Limits:
         seat = self._seats.get(("runs", _seated(caller)))
         return seat.taken if seat is not None else 0
 
-    def used(self, caller: Principal, release: Release, skill: str) -> tuple[int, int]:
-        """How often they called a skill today, and this month."""
+    def spent(self, caller: Principal, release: Release, skill: str) -> Spent:
+        """How much of their budget for a skill is used."""
+        own = policy.of_caller(self._rules, caller, self._default_org)
         counter = self._budgets.of(caller.org_no, self._subject(caller), release.agent_no, skill)
-        return counter.day, counter.month
+        day, month = _budget(own, release, skill)
+        return Spent(counter.day, day, counter.month, month)
 
     def typical(self, release: Release, skill: str) -> tuple[float, float, int] | None:
         """How long a skill takes: seconds for half and for 95 of 100 of so many runs."""
@@ -392,6 +405,12 @@ _WHOSE = {
     "skill-caller": "Your calls of this skill",
     "sign-in": "Tries to sign in or register",
 }
+
+
+def _budget(own: CallerLimits, release: Release, skill: str) -> tuple[int, int]:
+    """How often a caller with these limits may call a skill in a day, and in a month."""
+    day, month = budget_of(release, skill)
+    return least(own.day, day) or 0, least(own.month, month) or 0
 
 
 def policy_field(name: str, count: int, seconds: int) -> str:

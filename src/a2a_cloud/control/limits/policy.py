@@ -21,7 +21,6 @@ from a2a_cloud.model.limits import (
     SIGN_IN,
     WRITE_RATE,
     CallerLimits,
-    Rate,
     least,
     lower,
     read_rate,
@@ -56,7 +55,7 @@ def read_target(text: str) -> str:
 
 def read_limits(target: str, table: Mapping[str, Any]) -> CallerLimits:
     """What a table says: rates as texts, counts as whole numbers. Raises InvalidParams."""
-    known = ("requests",) if target == SIGNING else _ALL
+    known = _RATES if target == SIGNING else _ALL
     fields: dict[str, Any] = {}
     for name, value in table.items():
         if name not in known:
@@ -135,6 +134,6 @@ def of_key(rules: Rules, caller: Principal) -> CallerLimits:
     return rules.get((caller.org_no, f"key:{caller.key_id}"), NONE) if caller.key_id else NONE
 
 
-def of_sign_in(rules: Rules, default_org: int) -> Rate:
-    """How often one address, or account, may try to sign in or register."""
-    return rules.get((default_org, SIGNING), NONE).requests or SIGN_IN
+def of_sign_in(rules: Rules, default_org: int) -> CallerLimits:
+    """How often an address (`requests`), and somebody as an account (`calls`), may try to sign in."""
+    return first(rules.get((default_org, SIGNING), NONE), SIGN_IN)

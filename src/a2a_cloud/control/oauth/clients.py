@@ -238,6 +238,8 @@ class Clients:
         role: str = Role.MEMBER,
         method: str = "client_secret_basic",
         jwks: dict[str, Any] | None = None,
+        certified: bool = False,
+        dpop: bool = False,
     ) -> Registered:
         """A client of the admin's organisation. With client_credentials or token exchange it is a principal
         of its own, in `role`. Raises Forbidden, InvalidParams."""
@@ -249,7 +251,14 @@ class Clients:
             raise Forbidden(f"The role {role} may more than you.", remedy="Give the client another role.")
         allowed = metadata.OPEN_GRANTS | {records.CREDENTIALS, records.EXCHANGE}
         found = Metadata(
-            tuple(redirect_uris), method, tuple(grants), client_name=name, scope=scope, jwks=jwks
+            tuple(redirect_uris),
+            method,
+            tuple(grants),
+            client_name=name,
+            scope=scope,
+            jwks=jwks,
+            tls_client_certificate_bound_access_tokens=certified,
+            dpop_bound_access_tokens=dpop,
         )
         by_itself = {records.CREDENTIALS, records.EXCHANGE} & set(grants)
         try:
@@ -310,6 +319,7 @@ def described(client: Client) -> dict[str, Any]:
         "scope": client.scope,
         "jwks": client.jwks,
         "dpop_bound_access_tokens": client.dpop,
+        "tls_client_certificate_bound_access_tokens": client.certified,
     }
     return {name: value for name, value in found.items() if value}
 
@@ -325,6 +335,7 @@ def _client(found: Metadata, **more: Any) -> Client:
         application_type=found.application_type,
         jwks=found.jwks,
         dpop=found.dpop_bound_access_tokens,
+        certified=found.tls_client_certificate_bound_access_tokens,
         **more,
     )
 

@@ -53,6 +53,7 @@ class Metadata(Struct, frozen=True):
     jwks: dict[str, Any] | None = None
     jwks_uri: str = ""
     dpop_bound_access_tokens: bool = False
+    tls_client_certificate_bound_access_tokens: bool = False
     client_id: str = ""
     client_secret: str = ""
 

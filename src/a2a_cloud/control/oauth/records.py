@@ -25,6 +25,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 class Client(Struct, frozen=True):
     """A client. `principal`: the number of who it acts as by itself, 0 for nobody; `role` is theirs.
+    `dpop`, `certified`: its tokens are bound to a key, to the certificate of its connections (RFC 8705).
     `secret`, `manage`: SHA-256 of its secret and of its registration token (RFC 7592). `expires`: when one
     that nobody used is forgotten."""
 
@@ -42,6 +43,7 @@ class Client(Struct, frozen=True):
     application_type: str = "web"
     jwks: dict[str, Any] | None = None
     dpop: bool = False
+    certified: bool = False
     secret: bytes = b""
     manage: bytes = b""
     created: float = 0.0

@@ -63,8 +63,8 @@ DROP_CONSENTS = Statement(
 )
 ADD_ENDED = Statement("add_oauth_ended", "INSERT OR IGNORE INTO oauth_ended(jti, org, expires) VALUES(?,?,?)")
 #: What is over for everybody; each names its time, and takes few at once.
-SWEEPS = tuple(
-    Statement(
+SWEEPS = {
+    table: Statement(
         f"sweep_{table}",
         f"DELETE FROM {table} WHERE {key} IN"  # noqa: S608
         f" (SELECT {key} FROM {table} WHERE expires<? AND org>=0 LIMIT 500)",
@@ -80,7 +80,7 @@ SWEEPS = tuple(
         ("oauth_family", "id"),
         ("oauth_client", "id"),
     )
-)
+}
 
 _encode = msgspec.json.Encoder().encode
 _client = msgspec.json.Decoder(Client).decode
@@ -213,6 +213,15 @@ class OAuthRows:
         """Access tokens that were revoked one by one, and when they would have ended."""
         where, more = _where(scope)
         return self._all(f"SELECT jti, expires FROM oauth_ended WHERE {where}", more)  # type: ignore[return-value]  # noqa: S608
+
+    def over(self, scope: Scope, now: float) -> list[Op]:
+        """What clears away what is over. System only."""
+        where, more = _where(scope)
+        return [
+            (sweep, (now,))
+            for table, sweep in SWEEPS.items()
+            if self._all(f"SELECT 1 FROM {table} WHERE {where} AND expires<? LIMIT 1", (*more, now))  # noqa: S608
+        ]
 
     def code(self, scope: Scope, digest: bytes, now: float) -> Code | None:
         """A code that is not too old."""

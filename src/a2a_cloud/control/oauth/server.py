@@ -18,7 +18,6 @@ from a2a_cloud.control.oauth.rows import (
     DROP_CONSENTS,
     END_OWNERS,
     PUT_CONSENT,
-    SWEEPS,
     OAuthRows,
     decide_device,
 )
@@ -107,6 +106,10 @@ class OAuth:
         core = self._made
         if core is None:
             from a2a_cloud.control.oauth.core import Core
+            from a2a_cloud.control.oauth.devices import DeviceGrant, DeviceStart
+            from a2a_cloud.control.oauth.ends import Introspection, Revocation
+            from a2a_cloud.control.oauth.exchange import ExchangeGrant
+            from a2a_cloud.control.oauth.flows import S256, CodeGrant, CredentialsGrant, RefreshGrant
 
             core = self._made = Core(
                 self._rows,
@@ -117,6 +120,10 @@ class OAuth:
                 depth=self._depth,
                 id_token=self._id_token,
             )
+            core.register_grant(CodeGrant, [S256()])
+            for grant in (RefreshGrant, CredentialsGrant, DeviceGrant, ExchangeGrant):
+                core.register_grant(grant)
+            core.answer(DeviceStart, Revocation, Introspection)
         return core
 
     # --- what is published ----------------------------------------------------------------------------
@@ -197,7 +204,12 @@ class OAuth:
         self._core.check(exchange)
         resource = values.get("resource", "")
         place = self._place(resource, uri)
-        asked = scopes.read(values.get("scope", "")) or (scopes.usual(place),)
+        asked = scopes.read(values.get("scope", ""))
+        if client.client.kind == records.MADE and client.client.scope:  # Who made it said how far it goes.
+            asked = asked or scopes.read(client.client.scope)
+            if not scopes.within(asked, client.client.scope.split()):
+                raise self._core.beyond(uri)
+        asked = asked or (scopes.usual(place),)
         known = person is not None and self._allowed(person, client.client, resource, asked, uri)
         return Asked(client.client, asked, resource, uri, known)
 
@@ -466,8 +478,9 @@ class OAuth:
         if self.tokens.keys.used:
             self.tokens.keys.tend()
         self.tokens.tend()
-        now = self._clock.now()
-        await self._journal.write([(sweep, (now,)) for sweep in SWEEPS])
+        over = self._rows.over(SYSTEM, self._clock.now())
+        if over:
+            await self._journal.write(over)
 
 
 def _error(status: int, error: str, why: str) -> Answer:

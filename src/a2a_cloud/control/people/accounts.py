@@ -11,13 +11,12 @@ from a2a_cloud.control.people.ports import Journal
 from a2a_cloud.control.people.rows import (
     ADD_ACCOUNT,
     REHASH,
-    SET_DISABLED,
     SET_PASSWORD,
     Account,
     PeopleRows,
 )
 from a2a_cloud.model.ports import Clock, Ids
-from a2a_cloud.model.problem import InvalidParams
+from a2a_cloud.model.problem import AlreadyExists, InvalidParams
 from a2a_cloud.storage.journal.port import Op, Refusal
 
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
@@ -71,7 +70,7 @@ class Accounts:
         self, email: str, name: str, password: str = "", *, with_it: Sequence[Op] = (), account_id: str = ""
     ) -> Account:
         """A new account; `with_it` is written together with it, or neither is. Raises InvalidParams,
-        also when there is one of that e-mail address."""
+        AlreadyExists."""
         plain, shown = address(email), called(name)
         stored = ""
         if password:
@@ -80,7 +79,7 @@ class Accounts:
         if self._rows.account_of(plain) is not None:
             raise _taken()
         now = self._clock.now()
-        made = Account(account_id or self._ids.new("acct"), plain, shown, now, None, bool(stored))
+        made = Account(account_id or self._ids.new("acct"), plain, shown, now, bool(stored))
         try:
             await self._journal.write(
                 [(ADD_ACCOUNT, (made.id, plain, shown, now, stored, now if stored else 0.0)), *with_it]
@@ -95,7 +94,7 @@ class Accounts:
         account = self._rows.account_of(email.strip().lower())
         stored = self._rows.password(account.id) if account is not None else ""
         good, again = await self._hashes.matches(stored, password)
-        if not good or account is None or account.disabled is not None:
+        if not good or account is None:
             return None
         if again:
             await self._journal.write([(REHASH, (again, account.id, stored))])
@@ -110,13 +109,9 @@ class Accounts:
         """Let go of the threads."""
         self._hashes.close()
 
-    async def set_active(self, account_id: str, active: bool) -> None:
-        """Let the account sign in, or not any more. Its sessions are ended by `People.set_active`."""
-        await self._journal.write([(SET_DISABLED, (None if active else self._clock.now(), account_id))])
 
-
-def _taken() -> InvalidParams:
-    return InvalidParams(
+def _taken() -> AlreadyExists:
+    return AlreadyExists(
         "This e-mail address has an account already.",
         remedy="Sign in with it, then open the link again.",
         info={"field": "email"},

@@ -138,6 +138,8 @@ class Provider:
             )
         tokens = await self._redeem(metadata, answer["code"], claims)
         found = await self._checked(metadata, str(tokens.get("id_token", "")), claims["nonce"])
+        if claims.get("again") and not _number(found.get("auth_time")) > self._clock.now() - ROUND - SKEW:
+            raise self._failed("it was asked to sign the person in again, and did not")
         if metadata.get("userinfo_endpoint") and tokens.get("access_token"):
             # What an ID token holds of a person differs from provider to provider.
             more = await self._ask(

@@ -46,18 +46,18 @@ class Links:
         email: str,
         by: str,
         account: str = "",
-        seconds: float = 0.0,
+        instead: bool = True,
     ) -> tuple[Link, str]:
-        """A link and its token, which nobody sees again. Earlier ones for the same purpose end."""
+        """A link and its token, which nobody sees again. `instead`: earlier ones for the same person end."""
         token = base64.urlsafe_b64encode(self._entropy.bytes(32)).decode().rstrip("=")
         now = self._clock.now()
-        ends = now + (seconds or SECONDS[kind])
+        ends = now + SECONDS[kind]
         made = Link(self._ids.new("link"), kind, org, role, email, account, now, ends, by, None)
         digest = hashlib.sha256(token.encode()).digest()
         ops: list[Op] = [
             (DROP_LINK, (old.id,))
             for old in self._rows.links(org)
-            if (old.kind, old.email, old.account) == (kind, email, account) and old.used is None
+            if instead and (old.kind, old.email, old.account) == (kind, email, account) and old.used is None
         ]
         values = (made.id, kind, org, role, email, account, now, ends, by, digest)
         await self._journal.write([(ADD_LINK, values), *ops, *with_it])
@@ -81,10 +81,6 @@ class Links:
     def listed(self, org: str) -> list[Link]:
         """The organisation's, newest first; "" for all."""
         return self._rows.links(org)
-
-    def one(self, link_id: str) -> Link | None:
-        """The one with that id."""
-        return self._rows.link(link_id)
 
     async def drop(self, link: Link, *with_it: Op) -> None:
         """End it."""

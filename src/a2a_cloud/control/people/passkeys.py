@@ -19,7 +19,7 @@ from a2a_cloud.control.people.rows import (
 )
 from a2a_cloud.control.people.tickets import Tickets
 from a2a_cloud.model.ports import Clock, Entropy
-from a2a_cloud.model.problem import Busy, InvalidParams, Unauthenticated
+from a2a_cloud.model.problem import AlreadyExists, Busy, InvalidParams, Unauthenticated
 from a2a_cloud.storage.journal.port import Op, Refusal
 
 #: Seconds that a challenge is good for, and passkeys of one account.
@@ -114,7 +114,7 @@ class Passkeys:
         try:
             await self._journal.write([(ADD_PASSKEY, msgspec.structs.astuple(made)), *with_it])
         except Refusal:
-            raise InvalidParams("This passkey is registered already.") from None
+            raise AlreadyExists("This passkey is registered already.") from None
         return made
 
     def to_sign_in(self, rp: str) -> dict[str, Any]:

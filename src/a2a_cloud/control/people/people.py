@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from a2a_cloud.control.people.accounts import Accounts, address
 from a2a_cloud.control.people.federation import Outside, Provider
 from a2a_cloud.control.people.links import ADMIN, INVITE, RECOVER, Links
+from a2a_cloud.control.people.outsiders import Outsiders, ended, take
 from a2a_cloud.control.people.passkeys import Passkeys
 from a2a_cloud.control.people.ports import Journal, Members, Send
-from a2a_cloud.control.people.rows import ADD_IDENTITY, DROP_IDENTITY, Account, Link, PeopleRows
+from a2a_cloud.control.people.rows import DROP_IDENTITY, Account, Link, PeopleRows
 from a2a_cloud.control.people.sessions import Session, Sessions, Where
 from a2a_cloud.control.people.throttle import Throttle
 from a2a_cloud.model.ports import Clock, Ids
@@ -22,7 +23,6 @@ from a2a_cloud.model.problem import (
     Busy,
     Forbidden,
     InvalidParams,
-    NameTaken,
     NotFound,
     Problem,
     Unauthenticated,
@@ -71,7 +71,10 @@ class People:
         self._ids = ids
         self._org_no = org_no
         self._operator = operator
+        self._outsiders = Outsiders(rows, journal, accounts, members, links, provider, clock, ids, org_no)
         self._throttle = Throttle(clock)
+        #: Ends what programs hold to act for a principal whose account was recovered.
+        self.on_recovered: Callable[[Principal], Awaitable[None]] = _nothing
         self._posting: set[asyncio.Task[None]] = set()
 
     # --- signing in ---------------------------------------------------------------------------------
@@ -95,42 +98,28 @@ class People:
         self, ticket: str, credential: dict[str, Any], where: Where, *, rp: str, origin: str
     ) -> Account:
         """Who that is. Raises Unauthenticated, InvalidParams, Busy."""
-        self._may_try("", where)
+        # Whose passkey it is comes out afterwards: counted is the address alone.
+        name = f"passkey {where.address}"
+        self._may_try(name, where)
         try:
             account_id = await self.passkeys.sign_in(ticket, credential, rp=rp, origin=origin)
         except Unauthenticated:
-            self._throttle.failed("", where.address)
+            self._throttle.failed(name, where.address)
             raise
         return self._living(account_id)
 
     async def with_outside(self, outside: Outside, joining: str = "", signed_in: str = "") -> Account:
         """Who the provider says that is. `joining` is the token of an invitation that they came with,
         `signed_in` the account that wants to be connected. Raises Forbidden, Unauthenticated."""
-        assert self.provider is not None
-        known = self._rows.identity(outside.issuer, outside.subject)
         if signed_in:
-            return await self._connect(outside, signed_in, known)
-        link = self.links.find(joining) if joining else None
-        if joining and (link is None or link.kind == RECOVER or link.email not in ("", outside.email)):
+            return await self._outsiders.connect(outside, self._living(signed_in))
+        link = self.offered(joining) if joining else None
+        if joining and (link is None or link.email not in ("", outside.email)):
             raise Forbidden(
                 "The invitation is for another e-mail address, or has ended.",
                 remedy="Ask who invited you for another one.",
             )
-        places = self.provider.places(outside)
-        if self.provider.rules and not places:
-            # Where there are rules they decide, each time: who left a group there comes in no more.
-            raise _nowhere()
-        account = (
-            self._living(known) if known else await self._newcomer(outside, link is not None or bool(places))
-        )
-        if link is not None:
-            await self._take(link, account)
-        there = dict(self.members.orgs(account.id))
-        for org, role in places.items():
-            await self._place(account, org, role, there.get(org))
-        if not self.members.orgs(account.id):
-            raise _nowhere()
-        return account
+        return await self._outsiders.admit(outside, link)
 
     async def begin(
         self, account: Account, method: str, where: Where, *, before: Session | None = None
@@ -206,16 +195,6 @@ class People:
         """Issuers of the account's outside identities."""
         return [each.issuer for each in self._rows.identities(account_id)]
 
-    async def set_active(self, account_id: str, active: bool, by: str) -> None:
-        """Let the account sign in, or end its sessions and let it not."""
-        await self.accounts.set_active(account_id, active)
-        kind = "account.enabled" if active else "account.disabled"
-        event = change(self._home(account_id), self._clock.now(), by, kind, account_id)
-        if active:
-            await self._journal.write([event])
-        else:
-            await self.sessions.end_all(account_id, event)
-
     # --- links --------------------------------------------------------------------------------------
 
     async def first(self) -> str:
@@ -242,22 +221,23 @@ class People:
             raise Forbidden(
                 "Admins of the platform are made by its admins.", remedy="Use the key in $A2A_DATA/admin.key."
             )
-        role = Role.OWNER if self._owns(by) else Role.ADMIN
-        return await self._linked(by, ADMIN, org=DEFAULT_ORG, role=role, email="")
+        role = Role.ADMIN
+        if self._operates(by) or by.role == Role.OWNER:
+            role = Role.OWNER
+        if not self._operates(by):
+            self.members.check_invites(by, by.org_no, role)
+        return await self._linked(by, ADMIN, org=DEFAULT_ORG, role=role, email="", instead=False)
 
     async def recovery(self, by: Principal, email: str) -> tuple[Link, str]:
-        """A link with which the account gets a new password. For the platform's admins, and for an
-        organisation's where the account is nowhere else; an owner's account, for owners. Raises Forbidden,
-        NotFound."""
+        """A link with which the account gets a new password: for whoever could have made its person all that
+        they are, in each of their organisations. Raises Forbidden, NotFound."""
         account = self.accounts.by_email(email)
-        orgs = [] if account is None else list(self.members.orgs(account.id))
         platform = by.may(Permission.MANAGE_PLATFORM)
-        if account is None or not (
-            platform or (by.may(Permission.MANAGE_MEMBERS) and [org for org, _ in orgs] == [by.org])
-        ):
+        if account is None or not (platform or self._alone(by, account)):
             raise NotFound("There is no such account that is yours to recover.", remedy="See its members.")
-        if any(role == Role.OWNER and not self._above(by, org) for org, role in orgs):
-            raise Forbidden("An owner's account is recovered by an owner.", remedy="Ask one.")
+        if not self._operates(by):
+            for org, role in self.members.orgs(account.id):
+                self.members.check_invites(by, self._org_no(org) or 0, role)
         return await self._linked(by, RECOVER, org=by.org, role="", email=account.email, account=account.id)
 
     async def ask_recovery(self, email: str, base: str, where: Where) -> None:
@@ -267,7 +247,7 @@ class People:
         self._may_try(name, where)
         self._throttle.failed(name, where.address)
         account = self.accounts.by_email(email)
-        if account is None or account.disabled is not None or self._send is None:
+        if account is None or self._send is None:
             return
         # Beside the answer, which must not tell by its time or its words whether there is such an account.
         task = asyncio.create_task(self._post_recovery(account, base, self._send))
@@ -316,7 +296,7 @@ class People:
         event = self._told(link, "account.created", address(email), offer=link.kind)
         account = await self.accounts.create(email, name, password, with_it=[event])
         # The link is used up with the membership: who is cut off between the two opens it again.
-        await self._take(link, account)
+        await take(self.members, self.links, link, account)
         return account
 
     async def accept_as(self, account: Account, token: str) -> None:
@@ -324,20 +304,25 @@ class People:
         link = self._offer(token)
         if link.email not in ("", account.email):
             raise Forbidden("The invitation is for another e-mail address.", remedy="Sign in as that person.")
-        await self._take(link, account)
+        await take(self.members, self.links, link, account)
 
     async def recover(self, token: str, password: str) -> Account:
         """Set a new password; all sessions end. Raises NotFound, InvalidParams, Busy."""
         link = self.links.find(token)
         if link is None or link.kind != RECOVER:
-            raise _ended()
+            raise ended()
         account = self._living(link.account)
         op = await self.accounts.setting_password(account, password)
         event = self._told(link, "password.recovered", account.email)
         try:
             await self.sessions.end_all(account.id, self.links.using(link, account.id), op, event)
         except Refusal:
-            raise _ended() from None
+            raise ended() from None
+        # Whoever had the account may have let programs act for it.
+        for org, _ in self.members.orgs(account.id):
+            principal = self.members.principal(account.id, org)
+            if principal is not None:
+                await self.on_recovered(principal)
         return account
 
     def offered(self, token: str) -> Link | None:
@@ -369,14 +354,13 @@ class People:
     # --- other people's sessions --------------------------------------------------------------------
 
     def governed(self, by: Principal, email: str) -> Account:
-        """The account of a person whose sessions the caller may see and end: their own, their organisation's
-        members', for the platform's admins anybody's. Raises NotFound."""
+        """The account of a person whose sessions the caller may see and end: their own, those of
+        members who are nowhere else, for the platform's admins anybody's. Raises NotFound."""
         account = self.accounts.by_email(email or by.name)
         if account is not None:
             me = self.members.principal(account.id, by.org)
-            if (me is not None and (me.no == by.no or by.may(Permission.MANAGE_MEMBERS))) or by.may(
-                Permission.MANAGE_PLATFORM
-            ):
+            own = me is not None and me.no == by.no
+            if own or self._alone(by, account) or by.may(Permission.MANAGE_PLATFORM):
                 return account
         raise NotFound("There is no such account that is yours to see.", remedy="Name one with --account.")
 
@@ -423,73 +407,26 @@ class People:
 
     def _living(self, account_id: str) -> Account:
         account = self.accounts.by_id(account_id)
-        if account is None or account.disabled is not None:
-            raise Unauthenticated("This account can't sign in.", remedy="Ask an admin.")
+        if account is None:
+            raise Unauthenticated("There is no such account any more.", remedy="Ask an admin.")
         return account
-
-    async def _connect(self, outside: Outside, account_id: str, known: str) -> Account:
-        account = self._living(account_id)
-        if known not in ("", account.id):
-            raise Forbidden("That identity belongs to another account.", remedy="Disconnect it there first.")
-        if not known:
-            now = self._clock.now()
-            event = change(self._home(account.id), now, account.email, "identity.connected", outside.issuer)
-            await self._journal.write(
-                [(ADD_IDENTITY, (outside.issuer, outside.subject, account.id, now)), event]
-            )
-        return account
-
-    async def _newcomer(self, outside: Outside, welcome: bool) -> Account:
-        if not welcome:
-            raise _nowhere()
-        if not outside.email:
-            raise Forbidden(
-                "The provider vouches for no e-mail address of yours.", remedy="Verify one there."
-            )
-        if self.accounts.by_email(outside.email) is not None:
-            # Whoever controls an address there is not yet the person who has an account here.
-            raise Forbidden(
-                "This e-mail address has an account here that is not connected to that identity.",
-                remedy="Sign in as before, then connect the two on your account's page.",
-            )
-        now, email = self._clock.now(), outside.email
-        account_id = self._ids.new("acct")
-        name = " ".join(part for part in outside.name.split() if part.isprintable())[:100] or email
-        ops: list[Op] = [
-            (ADD_IDENTITY, (outside.issuer, outside.subject, account_id, now)),
-            change(self._home(""), now, email, "account.created", email, issuer=outside.issuer),
-        ]
-        return await self.accounts.create(email, name, with_it=ops, account_id=account_id)
-
-    async def _place(self, account: Account, org: str, role: str, before: str | None) -> None:
-        """Give the account the role that a rule says."""
-        assert self.provider is not None
-        by = f"{self.provider.name} (sign-in)"
-        if before is None:
-            await self.members.join(account.id, org, role, by)
-        elif before not in (role, Role.OWNER):  # Only people unmake an owner.
-            org_no = self._org_no(org)
-            assert org_no is not None
-            rule = Principal(-1, org_no, by, org, Role.OWNER)
-            await self.members.change(rule, org_no, account.id, role=role)
-
-    async def _take(self, link: Link, account: Account) -> None:
-        """Use the link up and join. Raises NotFound for the second of two who do so at once."""
-        try:
-            await self.members.join(
-                account.id, link.org, link.role, link.made_by, also=[self.links.using(link, account.id)]
-            )
-        except (Refusal, NameTaken):
-            raise _ended() from None
 
     def _offer(self, token: str) -> Link:
         link = self.offered(token)
         if link is None:
-            raise _ended()
+            raise ended()
         return link
 
     async def _linked(
-        self, by: Principal, kind: str, *, org: str, role: str, email: str, account: str = ""
+        self,
+        by: Principal,
+        kind: str,
+        *,
+        org: str,
+        role: str,
+        email: str,
+        account: str = "",
+        instead: bool = True,
     ) -> tuple[Link, str]:
         at = self._clock.now()
         org_no = self._org_no(org)
@@ -497,19 +434,17 @@ class People:
             raise NotFound(f"There is no organisation {org[:60]!r}.", remedy="See `a2a orgs ls`.")
         event = change(org_no, at, by.label, f"link.{kind}", email or org, role=role)
         return await self.links.make(
-            kind, event, org=org, role=role, email=email, by=by.label, account=account
+            kind, event, org=org, role=role, email=email, by=by.label, account=account, instead=instead
         )
 
     def _operates(self, by: Principal) -> bool:
         """Whether somebody has the machine: the key in the data folder."""
         return by.key_id != "" and by.key_id == self._operator
 
-    def _owns(self, by: Principal) -> bool:
-        return (by.role == Role.OWNER and by.org == DEFAULT_ORG) or self._operates(by)
-
-    def _above(self, by: Principal, org: str) -> bool:
-        """Whether `by` may take an owner's place in `org`."""
-        return self._owns(by) or (by.role == Role.OWNER and by.org == org)
+    def _alone(self, by: Principal, account: Account) -> bool:
+        """Whether the person is a member of an organisation whose members `by` manages, and of no other."""
+        mine = [org for org, _ in self.members.orgs(account.id)] == [by.org]
+        return mine and by.may(Permission.MANAGE_MEMBERS)
 
     def _home(self, account_id: str) -> int:
         principal = self.members.principal(account_id)
@@ -523,16 +458,9 @@ class People:
         return change(self._org_no(link.org) or 0, self._clock.now(), link.made_by, kind, target, **detail)
 
 
+async def _nothing(_principal: Principal) -> None: ...
+
+
 def stale() -> Forbidden:
     """That a sign-in is too old for what changes how one signs in."""
     return Forbidden("Sign in again before you change this.", info={"again": "1"})
-
-
-def _nowhere() -> Forbidden:
-    return Forbidden(
-        "You belong to no organisation of this platform.", remedy="Ask an admin for an invitation."
-    )
-
-
-def _ended() -> NotFound:
-    return NotFound("This link was used, or has ended.", remedy="Ask for another one.")

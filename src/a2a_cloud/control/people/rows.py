@@ -24,7 +24,6 @@ class Account(Struct, frozen=True):
     email: str
     name: str
     created: float
-    disabled: float | None
     has_password: bool
 
 
@@ -80,14 +79,13 @@ class OutsideIdentity(NamedTuple):
 
 ADD_ACCOUNT = Statement(
     "add_account",
-    "INSERT INTO account(id, email, name, created, disabled, password, password_at) VALUES(?,?,?,?,NULL,?,?)",
+    "INSERT INTO account(id, email, name, created, password, password_at) VALUES(?,?,?,?,?,?)",
 )
 SET_PASSWORD = Statement(
     "set_account_password", "UPDATE account SET password=?, password_at=? WHERE id=?", IN_ORDER
 )
 #: A hash of the same password at another cost; not when the password was changed meanwhile.
 REHASH = Statement("rehash_account", "UPDATE account SET password=? WHERE id=? AND password=?", IN_ORDER)
-SET_DISABLED = Statement("set_account_disabled", "UPDATE account SET disabled=? WHERE id=?", IN_ORDER)
 
 _PASSKEY = "id, account, rp, label, public_key, sign_count, created, used"
 ADD_PASSKEY = Statement("add_passkey", f"INSERT INTO passkey({_PASSKEY}) VALUES(?,?,?,?,?,?,?,?)")
@@ -115,7 +113,7 @@ MOVE_SESSION = Statement(
 )
 DROP_SESSION = Statement("drop_web_session", "DELETE FROM web_session WHERE id=? AND account=?", IN_ORDER)
 DROP_SESSIONS = Statement("drop_web_sessions", "DELETE FROM web_session WHERE account=? AND id<>?", IN_ORDER)
-SWEEP_SESSIONS = Statement("sweep_web_sessions", "DELETE FROM web_session WHERE ends<? OR seen<?", IN_ORDER)
+SWEEP_SESSIONS = Statement("sweep_web_sessions", "DELETE FROM web_session WHERE ends<=? OR seen<?", IN_ORDER)
 
 _LINK = "id, kind, org, role, email, account, created, ends, made_by"
 ADD_LINK = Statement("add_link", f"INSERT INTO link({_LINK}, hash) VALUES(?,?,?,?,?,?,?,?,?,?)")
@@ -127,7 +125,7 @@ SWEEP_USES = Statement(
 )
 SWEEP_LINKS = Statement("sweep_links", "DELETE FROM link WHERE ends<?", 5)
 
-_ACCOUNT = "id, email, name, created, disabled, password<>''"
+_ACCOUNT = "id, email, name, created, password<>''"
 
 
 class PeopleRows:
@@ -158,8 +156,8 @@ class PeopleRows:
         found = self._all(f"SELECT {_ACCOUNT} FROM account WHERE {where}", (value,))  # noqa: S608
         if not found:
             return None
-        ident, email, name, created, disabled, has = found[0]
-        return Account(ident, email, name, created, disabled, bool(has))
+        ident, email, name, created, has = found[0]
+        return Account(ident, email, name, created, bool(has))
 
     def any_account(self) -> bool:
         """Whether there is one."""
@@ -210,10 +208,6 @@ class PeopleRows:
     def link_of(self, digest: bytes) -> Link | None:
         """The one whose token has that hash."""
         return next(iter(self._links("hash=?", (digest,))), None)
-
-    def link(self, link_id: str) -> Link | None:
-        """The one with that id."""
-        return next(iter(self._links("id=?", (link_id,))), None)
 
     def links(self, org: str) -> list[Link]:
         """The organisation's, the newest 1,000; "" for all of the platform."""

@@ -44,8 +44,15 @@ class Throttle:
                 self._counts.popitem(last=False)
 
     def passed(self, account: str, address: str) -> None:
-        """Forget the failures of this account from this address."""
-        self._counts.pop(self._keys(account, address)[0][0], None)
+        """Take the last failure back, and forget those of this account from this address."""
+        pair, *others = self._keys(account, address)
+        self._counts.pop(pair[0], None)
+        for key, _ in others:
+            count, last = self._counts.get(key, (0, 0.0))
+            if count > 1:
+                self._counts[key] = (count - 1, last)
+            else:
+                self._counts.pop(key, None)
 
     @staticmethod
     def _keys(account: str, address: str) -> list[tuple[bytes, int]]:

@@ -18,7 +18,15 @@ from a2a_cloud.control.registry.extensions import read_extensions
 from a2a_cloud.control.registry.skills import SCOPE
 from a2a_cloud.model.limits import WRITE_RATE, read_rate
 from a2a_cloud.model.problem import InvalidParams
-from a2a_cloud.model.release import PLATFORM, Limits, Manifest, SandboxSpec, SecretBinding, SkillRules, Visibility
+from a2a_cloud.model.release import (
+    PLATFORM,
+    Limits,
+    Manifest,
+    SandboxSpec,
+    SecretBinding,
+    SkillRules,
+    Visibility,
+)
 from a2a_cloud.wire.glob import host_glob
 
 FILE = "a2a.toml"
@@ -59,6 +67,10 @@ _BOUNDS: dict[str, tuple[float, float, bool]] = {
     "caller_month": (1, 10**11, True),
 }
 
+#: An origin as browsers write it: no path, lower case.
+_ORIGIN = re.compile(r"\*|https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
+_MOST_ORIGINS = 32
+
 REQUIRABLE = ("jail",)
 ISOLATIONS = ("shared", "caller", "run")
 MERGES = ("refuse", "last-writer")
@@ -94,6 +106,7 @@ def read_manifest(folder: Path) -> Manifest:
     sandbox = _read(file, "sandbox.", fields.pop("sandbox", {}), _SANDBOX)
     workspace = _read(file, "workspace.", fields.pop("workspace", {}), _WORKSPACE)
     auth = _read(file, "auth.", fields.pop("auth", {}), _AUTH)
+    http = _read(file, "http.", fields.pop("http", {}), _HTTP)
     skills = _skills(file, fields.pop("skills", {}))
     if isinstance(fields.get("visibility"), tuple):
         fields["visible_to"] = fields.pop("visibility")
@@ -118,6 +131,7 @@ def read_manifest(folder: Path) -> Manifest:
         extensions=extensions,
         skills=skills,
         issuers=auth.get("issuers", ()),
+        cors=http.get("cors", ()),
         **fields,
     )
 
@@ -251,9 +265,7 @@ def _require(file: str, key: str, value: Any) -> tuple[str, ...]:
 
 def _skills(file: str, table: Mapping[str, Any]) -> dict[str, SkillRules]:
     return {
-        name: SkillRules(
-            **_read(file, f"skills.{name}.", _section(file, f"skills.{name}", value), _SKILL)
-        )
+        name: SkillRules(**_read(file, f"skills.{name}.", _section(file, f"skills.{name}", value), _SKILL))
         for name, value in table.items()
     }
 
@@ -303,6 +315,16 @@ def _issuers(file: str, key: str, value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def _origins(file: str, key: str, value: Any) -> tuple[str, ...]:
+    origins: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [0]
+    if len(origins) > _MOST_ORIGINS or not all(_ORIGIN.fullmatch(str(one)) for one in origins):
+        write = (
+            'origins whose pages may call the agent, as browsers say them: cors = ["https://app.example.com"]'
+        )
+        raise _wrong(file, key, value, write)
+    return tuple(dict.fromkeys(origins))
+
+
 def _one_of(*words: str) -> Check:
     def check(file: str, key: str, value: Any) -> str:
         if not isinstance(value, str) or value not in words:
@@ -346,6 +368,7 @@ _SANDBOX: dict[str, Check] = {
     "idle": _idle,
 }
 _AUTH: dict[str, Check] = {"issuers": _issuers}
+_HTTP: dict[str, Check] = {"cors": _origins}
 _WORKSPACE: dict[str, Check] = {"merge": _one_of(*MERGES)}
 #: Tables of the file, with keys that somebody might write above them.
 _SECTIONS: dict[str, Iterable[str]] = {
@@ -357,6 +380,7 @@ _SECTIONS: dict[str, Iterable[str]] = {
     "secrets": (),
     "skills": (),
     "auth": _AUTH,
+    "http": _HTTP,
 }
 
 

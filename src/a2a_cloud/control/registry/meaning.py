@@ -50,7 +50,8 @@ class Meaning:
 
     def __init__(self, folder: Path, command: Sequence[str] = _COMMAND) -> None:
         self._command = (*command, str(folder))
-        self._process: asyncio.subprocess.Process | None = None
+        #: None while there is none.
+        self.process: asyncio.subprocess.Process | None = None
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._last = 0
         self._known: set[str] = set()
@@ -59,6 +60,7 @@ class Meaning:
         self.reading: asyncio.Task[None] | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._again = 0.0
+        self._answered = False
         #: Why there was none when it was last tried; "": there was.
         self.trouble = ""
         self._lock = asyncio.Lock()
@@ -66,7 +68,7 @@ class Meaning:
     @property
     def running(self) -> bool:
         """Whether there is a process now."""
-        return self._process is not None
+        return self.process is not None
 
     async def scores(
         self, text: str, texts: Mapping[str, str], keys: Sequence[str], patience: float
@@ -106,7 +108,7 @@ class Meaning:
     async def _start(self) -> None:
         """Returns once there is a process that has the model. Raises Gone."""
         async with self._lock:
-            if self._process is not None:
+            if self.process is not None:
                 return
             loop = asyncio.get_running_loop()
             if loop.time() < self._again:
@@ -122,7 +124,8 @@ class Meaning:
                 self.trouble = f"It can't start: {error}."
                 log.warning("The search by meaning: %s", self.trouble)
                 raise Gone from None
-            self._process = process
+            self.process = process
+            self._answered = False
             self.reading = loop.create_task(self._read(process))
             self._again = 0.0
 
@@ -138,12 +141,14 @@ class Meaning:
                     self.trouble = ""
                 future = self._waiting.pop(answer["id"], None)
                 if future is not None and not future.done():
+                    self._answered = True
                     future.set_result(answer)
         except ValueError as error:
             log.warning("The search by meaning said what is no answer: %s", error)
         finally:
-            if self._process is process:
-                self._again = asyncio.get_running_loop().time() + _AGAIN_SECONDS
+            if self.process is process:
+                if not self._answered:  # Else something ended it, and the next search starts it again.
+                    self._again = asyncio.get_running_loop().time() + _AGAIN_SECONDS
                 self.trouble = self.trouble or "Its process has ended."
                 log.warning("The search by meaning: %s", self.trouble)
                 self._end()
@@ -154,7 +159,7 @@ class Meaning:
             await process.wait()
 
     def _end(self) -> None:
-        process, self._process = self._process, None
+        process, self.process = self.process, None
         if process is not None:
             with suppress(ProcessLookupError):
                 process.kill()
@@ -169,14 +174,14 @@ class Meaning:
         if self._idle is not None:
             self._idle.cancel()
         self._idle = None
-        if self._process is not None:
+        if self.process is not None:
             self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end)
 
     # --- what is said to it -----------------------------------------------------------------------------
 
     async def _ask(self, **what: Any) -> dict[str, Any]:
         """Its answer. Raises Gone."""
-        process = self._process
+        process = self.process
         if process is None:
             raise Gone
         assert process.stdin is not None

@@ -7,6 +7,7 @@ nothing of the others has a part in the answer.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple, Protocol, cast
@@ -26,6 +27,8 @@ _TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean",
 #: How alike texts have to be, at least and as a share of the best, to count as meaning the same.
 _ALIKE = 0.2
 _ALIKE_SHARE = 0.5
+#: Releases that are taken in without a pause.
+_AT_ONCE = 8
 #: Of reciprocal rank fusion (Cormack et al., 2009).
 _RANKS = 60
 
@@ -62,11 +65,7 @@ class Search:
         self._documents: dict[int, _Document] = {}
         self._releases: dict[int, range] = {}
         self._next = 0
-
-    @property
-    def by_meaning(self) -> bool:
-        """Whether there is a model here."""
-        return self._model is not None
+        self._lock = asyncio.Lock()
 
     async def find(self, query: Query, principal: Principal) -> Found:
         """The agents that fit, of those that `principal` sees. Raises InvalidParams, Unavailable."""
@@ -83,7 +82,7 @@ class Search:
                 remedy="Search by words; who runs the platform can install the extra a2a-cloud[search].",
                 info={"field": "by"},
             )
-        self._refresh()
+        await self._refresh()
         seen = {
             number: found
             for number, found in self._documents.items()
@@ -98,13 +97,16 @@ class Search:
             return _grouped(words, seen, principal, query, Meaning.ABSENT)
         meant = await self._meant(text, seen, query.patience)
         if meant is None:
+            trouble = self._model.trouble
             if query.by is By.MEANING:
                 raise Unavailable(
-                    "The agents are still being read.",
+                    "The search by meaning does not work." if trouble else "The agents are still being read.",
                     remedy="Search again in a moment, or by words.",
                     retry_after=5,
+                    operator=trouble,
                 )
-            return _grouped(words, seen, principal, query, Meaning.LEARNING)
+            part = Meaning.ABSENT if trouble else Meaning.LEARNING
+            return _grouped(words, seen, principal, query, part)
         ranks = [meant] if query.by is By.MEANING else [words, meant]
         return _grouped(_fused(ranks), seen, principal, query, Meaning.USED)
 
@@ -124,16 +126,19 @@ class Search:
 
     # --- the index --------------------------------------------------------------------------------------
 
-    def _refresh(self) -> None:
+    async def _refresh(self) -> None:
         """Takes in releases that serve since the last search, lets go of those that no longer do."""
-        serving = {release.no: release for release in self._serving.everything()}
-        for gone in self._releases.keys() - serving.keys():
-            for number in self._releases.pop(gone):
-                self._words.drop(number)
-                del self._documents[number]
-        for no, release in serving.items():
-            if no not in self._releases:
-                self._releases[no] = self._take(release)
+        async with self._lock:
+            serving = {release.no: release for release in self._serving.everything()}
+            for gone in self._releases.keys() - serving.keys():
+                for number in self._releases.pop(gone):
+                    self._words.drop(number)
+                    del self._documents[number]
+            new = [release for no, release in serving.items() if no not in self._releases]
+            for count, release in enumerate(new, 1):
+                self._releases[release.no] = self._take(release)
+                if not count % _AT_ONCE:
+                    await asyncio.sleep(0)  # Calls come first.
 
     def _take(self, release: Release) -> range:
         first = self._next

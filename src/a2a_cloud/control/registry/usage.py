@@ -3,9 +3,7 @@ that lists of many agents cost little."""
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Protocol
-
+from a2a_cloud.control.registry.rows import RunRows
 from a2a_cloud.model.ports import Clock
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.scope import Scope
@@ -17,27 +15,6 @@ RECENT = 500
 #: Seconds for which the answer is kept.
 _FRESH = 15.0
 _MOST_KEPT = 10_000
-
-LAST_RUNS = "SELECT state, created, ended FROM run WHERE org=? AND agent=? ORDER BY no DESC LIMIT ?"
-
-
-class RunRows(Protocol):
-    """Reads of committed rows; the scope names the agent's organisation."""
-
-    def last(self, scope: Scope, agent_no: int, limit: int) -> list[tuple[str, float, float | None]]:
-        """(state, created, ended) of the agent's last runs, newest first."""
-        ...
-
-
-class SqliteRunRows:
-    """RunRows over the reader's connection."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def last(self, scope: Scope, agent_no: int, limit: int) -> list[tuple[str, float, float | None]]:
-        """See RunRows."""
-        return self._connection.execute(LAST_RUNS, (scope.org, agent_no, limit)).fetchall()
 
 
 class Usages:

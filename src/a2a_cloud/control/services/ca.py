@@ -60,6 +60,7 @@ def make_leaf(root: bytes, root_key: bytes, csr: str, spiffe_id: str, now: float
     request counts. Raises InvalidParams."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.x509.oid import ExtendedKeyUsageOID
 
     key = _asked(csr)
     issuer = x509.load_der_x509_certificate(root)
@@ -69,9 +70,7 @@ def make_leaf(root: bytes, root_key: bytes, csr: str, spiffe_id: str, now: float
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs=False), critical=True)
         .add_extension(
-            x509.ExtendedKeyUsage(
-                [x509.ExtendedKeyUsageOID.CLIENT_AUTH, x509.ExtendedKeyUsageOID.SERVER_AUTH]
-            ),
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]),
             critical=False,
         )
         # Critical, for there is no subject (RFC 5280, 4.2.1.6).

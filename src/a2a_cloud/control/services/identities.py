@@ -185,15 +185,17 @@ class Services:
             return None
         return self._principals.named(org, PREFIX + found.agent)
 
+    def check(self, by: Principal, agent_name: str) -> None:
+        """Whether `by` may have certificates and tokens for an agent: who deploys, and the agent itself by a
+        certificate that it has. Raises AgentNotFound, Forbidden."""
+        self._asked(by, agent_name)
+
     # --- certificates ---------------------------------------------------------------------------------
 
     async def certify(self, by: Principal, agent_name: str, csr: str) -> Issued:
-        """A certificate for an agent of `by`'s organisation, for the key of a signing request. Those may ask
-        who deploy, and the agent itself by a certificate that it has. Raises AgentNotFound, Forbidden,
-        InvalidParams, Unavailable."""
-        agent = self._of(by, agent_name)
-        if not (by.key_id.startswith(BY_CERTIFICATE) and by.name == PREFIX + agent.name):
-            _deploys(by)
+        """A certificate for an agent of `by`'s organisation, for the key of a signing request. Raises as
+        `check`, InvalidParams, Unavailable."""
+        agent = self._asked(by, agent_name)
         if sum(1 for row in self._certs.values() if row.agent == agent.no) >= MOST_CERTS:
             raise InvalidParams(
                 f"{agent.name} has {MOST_CERTS} certificates that have not ended.",
@@ -237,11 +239,9 @@ class Services:
     async def token(
         self, by: Principal, agent_name: str, *, audience: Sequence[str], scopes: Sequence[str], seconds: int
     ) -> str:
-        """An access token for an agent of `by`'s organisation. Who asks is one that deploys, or the agent
-        itself by a certificate. Raises AgentNotFound, Forbidden, InvalidParams, Unavailable."""
-        agent = self._of(by, agent_name)
-        if not (by.key_id.startswith(BY_CERTIFICATE) and by.name == PREFIX + agent.name):
-            _deploys(by)
+        """An access token for an agent of `by`'s organisation. Raises as `check`, InvalidParams,
+        Unavailable."""
+        agent = self._asked(by, agent_name)
         if self.issue is None:
             raise Unavailable("This platform makes no tokens.")
         if not 1 <= seconds <= TOKEN:
@@ -251,9 +251,7 @@ class Services:
         await self._principals.ensure(agent.org, PREFIX + agent.name)
         spiffe_id = self._id(agent.org, agent.name)
         made = self.issue(
-            Asked(
-                spiffe_id, agent.org, self._family(agent.no), tuple(audience), tuple(scopes), seconds
-            )
+            Asked(spiffe_id, agent.org, self._family(agent.no), tuple(audience), tuple(scopes), seconds)
         )
         event = change(
             agent.org_no,
@@ -337,6 +335,12 @@ class Services:
     def _living(self, name: ServiceName) -> Agent | None:
         agent = self._agents.known(name.org, name.agent)
         return agent if agent is not None and agent.deleted is None else None
+
+    def _asked(self, by: Principal, name: str) -> Agent:
+        agent = self._of(by, name)
+        if not (by.key_id.startswith(BY_CERTIFICATE) and by.name == PREFIX + agent.name):
+            _deploys(by)
+        return agent
 
     def _of(self, by: Principal, name: str, *, deleted: bool = False) -> Agent:
         agent = self._agents.known(by.org, name)

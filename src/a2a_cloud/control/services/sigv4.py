@@ -2,7 +2,8 @@
 signature can't be checked with a hash), and the requests that they sign.
 
 A request counts within WINDOW of its time, for one region and service (the platform's setting), and once:
-one that changes something is refused when its signature came before.
+one that changes something is refused when its signature came before, or when it is from before the start
+and might have.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class SigV4Keys:
         self.region, self.service = region, service
         self._keys = {row.id: (row, sealed) for row, sealed in rows.signing(SYSTEM)}
         self._seen: dict[str, float] = {}
+        self._began = int(clock.now())
 
     # --- keys -----------------------------------------------------------------------------------------
 
@@ -103,9 +105,7 @@ class SigV4Keys:
                 info={"field": "role"},
             )
         narrowed = None if scopes is None else read_scopes(scopes, permissions or frozenset())
-        made = Principal(
-            0, by.org_no, principal, by.org, role, permissions=permissions, scopes=narrowed
-        )
+        made = Principal(0, by.org_no, principal, by.org, role, permissions=permissions, scopes=narrowed)
         check_made(by, made)
         if sum(1 for row, _ in self._keys.values() if row.org == by.org_no) >= MOST_KEYS:
             raise InvalidParams(
@@ -185,6 +185,8 @@ class SigV4Keys:
 
     def _once(self, claim: Claim, now: float) -> None:
         seen = self._seen
+        if claim.at < self._began:
+            raise _refused("is from before this platform was started: sign it anew")
         if claim.signature in seen:
             raise _refused("came before: each counts once")
         if len(seen) >= MOST_SEEN:
@@ -205,7 +207,9 @@ class SigV4Keys:
             row.role,
             row.id,
             row.priority,
-            permissions=None if row.role in PERMISSIONS else self._permissions(row.org, row.role) or frozenset(),
+            permissions=None
+            if row.role in PERMISSIONS
+            else self._permissions(row.org, row.role) or frozenset(),
             scopes=frozenset(row.scopes.split(" ")) if row.scopes else None,
         )
 

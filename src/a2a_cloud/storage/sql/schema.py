@@ -24,7 +24,6 @@ from a2a_cloud.storage.sql.slices import (
     PEOPLE,
     PRIORITY,
     PUSH,
-    REGISTRY,
     SECRETS,
     SERVICES,
 )
@@ -138,7 +137,7 @@ MIGRATIONS: tuple[str, ...] = (
     # Older dialects' names of tasks and sessions, push notifications, webhooks that came in.
     NAMES + PUSH + HOOKS + PRIORITY,
     # People and what they sign in with, OAuth, organisations, limits, agents' identities, the registry.
-    KEYS + PEOPLE + OAUTH + ORGS + LIMITS + SERVICES + REGISTRY,
+    KEYS + PEOPLE + OAUTH + ORGS + LIMITS + SERVICES,
 )
 
 

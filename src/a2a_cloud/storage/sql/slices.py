@@ -129,7 +129,7 @@ KEYS = """
 PEOPLE = """
     CREATE TABLE account(
         id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, name TEXT NOT NULL, created REAL NOT NULL,
-        disabled REAL, password TEXT NOT NULL, password_at REAL NOT NULL) WITHOUT ROWID;
+        password TEXT NOT NULL, password_at REAL NOT NULL) WITHOUT ROWID;
 
     CREATE TABLE passkey(
         id BLOB PRIMARY KEY, account TEXT NOT NULL, rp TEXT NOT NULL, label TEXT NOT NULL,
@@ -275,6 +275,3 @@ SERVICES = """
         expires REAL, made_by TEXT NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
     CREATE INDEX sigv4_key_org ON sigv4_key(org, created);
     """
-
-#: control/registry/rows.py
-REGISTRY = ""

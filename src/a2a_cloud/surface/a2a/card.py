@@ -9,6 +9,7 @@ alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import UNSET
@@ -56,13 +57,15 @@ def card_of(
     extended: bool = False,
     limits: Mapping[str, Any] | None = None,
     issuers: Sequence[Issuer] = (),
+    schemes: Mapping[str, SecurityScheme] = MappingProxyType({}),
 ) -> AgentCard:
     """The card of `release`, reached at `base` (no slash at its end), run in `sandbox`; unsigned.
 
     `grpc` is where gRPC is served, "" for nowhere. `extended`: with the skills that only callers with a key
     see. `limits` are the params of that extension, None for none. `issuers`: outside ones whose tokens it
-    takes.
+    takes. `schemes`: ways to say who calls besides keys and tokens, by name.
     """
+    ways = ("bearer", "apiKey", *(one.name for one in issuers), *schemes)
     manifest = release.manifest
     shown = release if extended else release.seen_by(True)
     required = not release.public
@@ -93,8 +96,8 @@ def card_of(
         ),
         default_input_modes=_modes(shown, "input_modes", _DEFAULT_INPUT),
         default_output_modes=_modes(shown, "output_modes", _DEFAULT_OUTPUT),
-        skills=[_skill(spec, issuers) for spec in shown.skills],
-        security_schemes=_schemes() | {one.name: _outside(one) for one in issuers},
+        skills=[_skill(spec, ways) for spec in shown.skills],
+        security_schemes=_schemes() | {one.name: _outside(one) for one in issuers} | dict(schemes),
         url=base,
         preferred_transport="JSONRPC",
         protocol_version="0.3.0",
@@ -102,7 +105,7 @@ def card_of(
         supports_authenticated_extended_card=release.extended,
     )
     if required:
-        card.security_requirements, card.security = _requirements(issuers)
+        card.security_requirements, card.security = _requirements(ways)
     card.documentation_url = manifest.documentation_url or f"{base}/docs"
     if manifest.provider_name:
         card.provider = AgentProvider(manifest.provider_name, manifest.provider_url or card.documentation_url)
@@ -148,14 +151,14 @@ def _outside(issuer: Issuer) -> SecurityScheme:
 
 
 def _requirements(
-    issuers: Sequence[Issuer], scopes: Sequence[str] = ()
+    names: Sequence[str], scopes: Sequence[str] = ()
 ) -> tuple[list[SecurityRequirement], list[dict[str, list[str]]]]:
-    """Either scheme will do, with these scopes: as 1.0 says it, and as 0.3 does."""
-    names, asked = ("bearer", "apiKey", *(one.name for one in issuers)), list(scopes)
+    """Any of the schemes will do, with these scopes: as 1.0 says it, and as 0.3 does."""
+    asked = list(scopes)
     return [SecurityRequirement({name: Scopes(asked)}) for name in names], [{name: asked} for name in names]
 
 
-def _skill(spec: SkillSpec, issuers: Sequence[Issuer]) -> AgentSkill:
+def _skill(spec: SkillSpec, ways: Sequence[str]) -> AgentSkill:
     modes = spec.input_modes or [
         *_DEFAULT_INPUT,
         *dict.fromkeys(kind for param in spec.files for kind in param.media_types),
@@ -170,7 +173,7 @@ def _skill(spec: SkillSpec, issuers: Sequence[Issuer]) -> AgentSkill:
         output_modes=spec.output_modes,
     )
     if spec.extended or spec.scopes:
-        skill.security_requirements, skill.security = _requirements(issuers, spec.scopes)
+        skill.security_requirements, skill.security = _requirements(ways, spec.scopes)
     return skill
 
 

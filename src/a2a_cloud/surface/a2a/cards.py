@@ -7,7 +7,7 @@ sections 8.2, 8.4 and 8.6).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
@@ -19,6 +19,7 @@ from a2a_cloud.model.problem import ExtendedAgentCardNotConfigured, Unauthentica
 from a2a_cloud.model.release import Release
 from a2a_cloud.surface.a2a.card import card_of
 from a2a_cloud.surface.a2a.grpc.address import grpc_address
+from a2a_cloud.surface.auth_schemes import Scheme, in_cards
 from a2a_cloud.surface.conditional import MAX_AGE, has_it
 from a2a_cloud.surface.limits import Declared
 from a2a_cloud.surface.ports import CardKey, Issuers, Sandbox
@@ -53,6 +54,8 @@ class About(Protocol):
     def card_key(self) -> CardKey | None: ...
     @property
     def issuers(self) -> Issuers | None: ...
+    @property
+    def schemes(self) -> Sequence[Scheme]: ...
     @property
     def declared(self) -> Declared | None: ...
 
@@ -103,6 +106,7 @@ class Cards:
             extended=kind == "extended",
             limits=limits,
             issuers=about.issuers.taken(release) if about.issuers is not None else (),
+            schemes=in_cards(about.schemes),
         )
         document = _decode(_encode(card))
         if change is not None:

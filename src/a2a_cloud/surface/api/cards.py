@@ -1,5 +1,5 @@
-"""`/api/v1/agents/{name}/cards`: the card of every release that could serve, and what changed from one to the
-next. Nothing is stored for it: a release never changes, and its card follows from it."""
+"""`/api/v1/agents/{name}/cards`: how the card changed from release to release. Nothing is stored for it: a
+release never changes, and its card follows from it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from a2a_cloud.model.release import Release
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.a2a.card import card_of
 from a2a_cloud.surface.a2a.grpc.address import grpc_address
-from a2a_cloud.surface.api.releases import found_agent, number, release_record
+from a2a_cloud.surface.api.releases import found_agent, number
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Request
@@ -52,6 +52,7 @@ async def history(services: Services, request: Request, values: list[str]) -> tu
                 "created": stamp(record.created),
                 "by": record.by,
                 "serving": record.number == serving,
+                "card_url": f"{request.base}/api/v1/agents/{agent.name}/releases/{record.number}/card",
                 "compared_with": older.number if older is not None else None,
                 "changes": changed[:_MOST_CHANGES],
                 "changes_left_out": max(0, len(changed) - _MOST_CHANGES),
@@ -61,27 +62,18 @@ async def history(services: Services, request: Request, values: list[str]) -> tu
     return 200, {"agent": agent.name, "cards": cards, "before": ready[shown[0]].number if more else None}
 
 
-async def one(services: Services, request: Request, values: list[str]) -> tuple[int, Any]:
-    """`GET …/cards/{release}`: the card of a release, unsigned, with all of its skills."""
-    agent = found_agent(services, request, values[0])
-    record = release_record(agent, values[1])
-    release = services.registry.release(agent, record.number)
-    return 200, {
-        "agent": agent.name,
-        "release": record.number,
-        "card": _card(services, release, request.base),
-    }
-
-
 def _card(services: Services, release: Release, origin: str) -> dict[str, Any]:
     base = f"{origin}/agents/{qualified(release)}"
     grpc = grpc_address(services.grpc_url, base)
-    return _decode(_encode(card_of(release, base, services.sandbox, grpc=grpc, extended=True)))
+    issuers = services.issuers.taken(release) if services.issuers is not None else ()
+    card = card_of(release, base, services.sandbox, grpc=grpc, extended=True, issuers=issuers)
+    return _decode(_encode(card))
 
 
 def changes(old: Any, new: Any, path: str = "") -> Iterator[dict[str, Any]]:
-    """What differs between two JSON documents: a pointer (RFC 6901) and the value before and after, left out
-    where there is none. An element of a list that has an id is found by it, wherever it stands."""
+    """What differs between two JSON documents: a path, written as a pointer is (RFC 6901), and the value
+    before and after, left out where there is none. An element of a list that has an id is found by it,
+    wherever it stands."""
     if isinstance(old, dict) and isinstance(new, dict):
         before, after = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
         for name in sorted(before.keys() | after.keys()):
@@ -98,7 +90,7 @@ def changes(old: Any, new: Any, path: str = "") -> Iterator[dict[str, Any]]:
         if named is not None and renamed is not None:
             yield from changes(named, renamed, path)
             return
-    if old != new:
+    if _encode(old) != _encode(new):  # Python has True for 1.
         yield {"path": path, "before": old, "after": new}
 
 

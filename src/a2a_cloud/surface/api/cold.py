@@ -63,7 +63,6 @@ _ROUTES: list[tuple[list[str], dict[str, Handler]]] = [
     (["api", "v1", "agents", "*"], {"GET": agents.one, "DELETE": releases.delete}),
     (["api", "v1", "agents", "*", "logs"], {"GET": agents.logs}),
     (["api", "v1", "agents", "*", "cards"], {"GET": cards.history}),
-    (["api", "v1", "agents", "*", "cards", "*"], {"GET": cards.one}),
     (["api", "v1", "agents", "*", "releases"], {"GET": releases.listed, "POST": releases.deploy}),
     (["api", "v1", "agents", "*", "releases", "*"], {"GET": releases.one}),
     (["api", "v1", "agents", "*", "releases", "*", "*"], {"GET": releases.part}),

@@ -81,8 +81,11 @@ def _agent(services: Services, quotas: Quotas, request: Request, name: str) -> d
     params: Mapping[str, Any] = services.declared.of(release)[0] if services.declared is not None else {}
     used: dict[str, Any] = {}
     for skill in [spec.id for spec in release.skills] + ([""] if release.has_message_handler else []):
-        day, month = quotas.used(principal, release, skill)
-        used[skill] = {"day": day, "month": month}
+        spent = quotas.spent(principal, release, skill)
+        used[skill] = {
+            "day": [spent.day, spent.day_most],
+            "month": [spent.month, spent.month_most],
+        }
     return {**params, "used": used}
 
 

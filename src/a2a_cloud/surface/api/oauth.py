@@ -18,7 +18,8 @@ from a2a_cloud.surface.request import Request
 
 
 class NewClient(Struct, forbid_unknown_fields=True):
-    """The body of `POST /api/v1/oauth/clients`. `role` is what it may by itself."""
+    """The body of `POST /api/v1/oauth/clients`. `role` is what it may by itself; `certificate_bound`,
+    `dpop_bound`: what its tokens are bound to."""
 
     name: str
     grant_types: tuple[str, ...] = (CREDENTIALS,)
@@ -27,6 +28,8 @@ class NewClient(Struct, forbid_unknown_fields=True):
     role: str = Role.MEMBER
     token_endpoint_auth_method: str = "client_secret_basic"  # noqa: S105
     jwks: dict[str, Any] | None = None
+    certificate_bound: bool = False
+    dpop_bound: bool = False
 
 
 class Change(Struct, forbid_unknown_fields=True):
@@ -52,6 +55,8 @@ async def make(services: Services, request: Request, _values: list[str]) -> tupl
         role=body.role,
         method=body.token_endpoint_auth_method,
         jwks=body.jwks,
+        certified=body.certificate_bound,
+        dpop=body.dpop_bound,
     )
     secret = {"client_secret": made.secret} if made.secret else {}
     return 201, _told(made.client) | secret

@@ -181,7 +181,7 @@ def canary(agent: Agent) -> dict[str, Any] | None:
 
 async def part(services: Services, request: Request, values: list[str]) -> Answer:
     """`GET …/releases/{n}/{source|sbom|provenance|lock|card}`."""
-    agent = found_agent(services, request, values[0])
+    agent = found_agent(services, request, values[0], change=values[2] != "card")
     record = release_record(agent, values[1])
     if values[2] == "card" and record.ready:
         base = f"{request.base}/agents/{qualified(record.release)}"
@@ -201,7 +201,7 @@ async def part(services: Services, request: Request, values: list[str]) -> Answe
 
 async def difference(services: Services, request: Request, values: list[str]) -> Answer:
     """`GET …/diff?from=&to=`."""
-    agent = found_agent(services, request, values[0])
+    agent = found_agent(services, request, values[0], change=True)
     query = request.query()
     old = release_record(agent, query.get("from", ""))
     new = release_record(agent, query.get("to", ""))
@@ -314,7 +314,11 @@ async def drop_variable(services: Services, request: Request, values: list[str])
 
 def _may_change(principal: Principal) -> None:
     if not principal.may(Permission.DEPLOY):
-        raise Forbidden("Only admins change agents.", remedy="Use an admin's key.")
+        raise Forbidden(
+            "Agents, and what they are made of, are for who deploys them.",
+            remedy="Use a key of a developer or admin.",
+            info={"permission": Permission.DEPLOY.value},
+        )
 
 
 def found_agent(services: Services, request: Request, name: str, *, change: bool = False) -> Agent:

@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
+from a2a_cloud.model.principal import Permission
 from a2a_cloud.model.problem import InvalidParams, RunNotFound, TaskNotFound
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.run import StatusEvent, encode_event
-from a2a_cloud.model.scope import Scope, reader_scope
+from a2a_cloud.model.scope import Scope, manager_scope, owner_scope, reader_scope
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.model.task import Message, TaskState
 from a2a_cloud.surface.api.acts import record
@@ -62,15 +63,17 @@ async def one(services: Services, request: Request, values: list[str]) -> tuple[
 
 
 async def logs(services: Services, request: Request, values: list[str]) -> tuple[int, Any]:
-    """`GET /api/v1/runs/{id}/logs`."""
-    scope = _scope(request)
+    """`GET /api/v1/runs/{id}/logs`: of one's own runs, of others' with READ_LOGS."""
+    principal = request.principal
+    whole = principal.may(Permission.READ_LOGS)
+    scope = _scope(request) if whole else owner_scope(principal, principal.org_no)
     row = _row(services, scope, values[0])
     return 200, {"lines": lines(services.runs.logs(scope, row.id, after_line(request)))}
 
 
 async def cancel(services: Services, request: Request, values: list[str]) -> tuple[int, Any]:
     """`POST /api/v1/runs/{id}/cancel`: cancels the run's task."""
-    scope = _scope(request)
+    scope = manager_scope(request.principal, request.principal.org_no)
     row = _row(services, scope, values[0])
     await services.runs.cancel(scope, _release(services, request, row).agent_no, row.task_id)
     return 200, document(services.runs.run(scope, row.id))

@@ -23,6 +23,7 @@ _NEEDS: dict[str, tuple[Permission | None, Permission | None]] = {
     "hooks": (_P.CALL, _P.CALL),
     "keys": (_P.MANAGE_KEYS, _P.MANAGE_KEYS),
     "limits": (None, _P.MANAGE_POLICY),
+    "links": (_P.MANAGE_MEMBERS, _P.MANAGE_MEMBERS),
     "members": (_P.MANAGE_MEMBERS, _P.MANAGE_MEMBERS),
     "orgs": (_P.MANAGE_MEMBERS, _P.MANAGE_MEMBERS),
     "push": (_P.READ_RUNS, _P.MANAGE_RUNS),
@@ -31,6 +32,7 @@ _NEEDS: dict[str, tuple[Permission | None, Permission | None]] = {
     "search": (None, None),  # It finds what the key is good for.
     "secrets": (_P.MANAGE_SECRETS, _P.MANAGE_SECRETS),
     "services": (_P.DEPLOY, _P.DEPLOY),
+    "sessions": (_P.MANAGE_MEMBERS, _P.MANAGE_MEMBERS),
     "sigv4-keys": (_P.MANAGE_KEYS, _P.MANAGE_KEYS),
     "tasks": (_P.READ_RUNS, _P.MANAGE_RUNS),
     "teams": (_P.MANAGE_MEMBERS, _P.MANAGE_MEMBERS),

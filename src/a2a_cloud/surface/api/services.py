@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from a2a_cloud.model.principal import Permission, Role
 from a2a_cloud.model.problem import Forbidden, Unavailable
@@ -21,7 +21,7 @@ Answer = tuple[int, Any]
 #: Seconds after which holders of a certificate ask for the bundle again, as SPIFFE says it.
 _REFRESH = 1800
 _CERT_SHAPE = '{"csr": PEM}'
-_TOKEN_SHAPE = '{"scopes"?: [TEXT], "audience"?: [URL], "seconds"?: 600}'
+_ASKED_SHAPE = '{"scopes"?: [TEXT], "audience"?: [URL], "seconds"?: 600}'
 _KEY_SHAPE = '{"principal": NAME, "role"?: ROLE, "label"?: TEXT, "scopes"?: [TEXT], "seconds"?: NUMBER}'
 
 
@@ -30,7 +30,7 @@ class _Cert(Struct, forbid_unknown_fields=True):
 
 
 class _Token(Struct, forbid_unknown_fields=True):
-    scopes: list[str] = [Permission.CALL.value]
+    scopes: list[str] = field(default_factory=lambda: [Permission.CALL.value])
     audience: list[str] = []
     seconds: int = 600
 
@@ -76,6 +76,7 @@ async def bundle(services: Services, _request: Request, _values: list[str]) -> A
 async def certify(services: Services, request: Request, values: list[str]) -> Answer:
     """`POST /api/v1/services/{agent}/certificates`."""
     identities = _of(services)
+    identities.check(request.principal, values[0])  # Before anything is said of the body.
     wanted = await read_body(request, _Cert, _CERT_SHAPE)
     made = await identities.certify(request.principal, values[0], wanted.csr)
     return 201, {
@@ -92,7 +93,8 @@ async def certify(services: Services, request: Request, values: list[str]) -> An
 async def token(services: Services, request: Request, values: list[str]) -> Answer:
     """`POST /api/v1/services/{agent}/tokens`."""
     identities = _of(services)
-    wanted = await read_body(request, _Token, _TOKEN_SHAPE)
+    identities.check(request.principal, values[0])
+    wanted = await read_body(request, _Token, _ASKED_SHAPE)
     made = await identities.token(
         request.principal,
         values[0],
@@ -112,6 +114,8 @@ async def revoke(services: Services, request: Request, values: list[str]) -> Ans
 async def rotate_root(services: Services, request: Request, _values: list[str]) -> Answer:
     """`POST /api/v1/services/rotate-root`."""
     identities = _of(services)
+    if not request.principal.may(Permission.MANAGE_PLATFORM):
+        raise Forbidden("Roots are changed by who runs the platform.", remedy="Use an admin's key.")
     wanted = await read_body(request, _Rotate, '{"now"?: true}')
     await identities.rotate_root(request.principal, at_once=wanted.now)
     return 200, _bundle(identities)
@@ -119,14 +123,14 @@ async def rotate_root(services: Services, request: Request, _values: list[str]) 
 
 async def keys(services: Services, request: Request, _values: list[str]) -> Answer:
     """`GET /api/v1/sigv4-keys`."""
-    store = _signing(services)
+    store = _signing(services, request)
     found = [_key(row, name) for row, name in store.listed(request.principal)]
     return 200, {"region": store.region, "service": store.service, "keys": found}
 
 
 async def make_key(services: Services, request: Request, _values: list[str]) -> Answer:
     """`POST /api/v1/sigv4-keys`."""
-    store = _signing(services)
+    store = _signing(services, request)
     wanted = await read_body(request, _Key, _KEY_SHAPE)
     row, secret = await store.create(
         request.principal,
@@ -142,7 +146,7 @@ async def make_key(services: Services, request: Request, _values: list[str]) -> 
 
 async def drop_key(services: Services, request: Request, values: list[str]) -> Answer:
     """`DELETE /api/v1/sigv4-keys/{id}`."""
-    await _signing(services).revoke(request.principal, values[0])
+    await _signing(services, request).revoke(request.principal, values[0])
     return 200, {"id": values[0], "revoked": True}
 
 
@@ -152,7 +156,9 @@ def _of(services: Services) -> Identities:
     return services.services
 
 
-def _signing(services: Services) -> SigV4Keys:
+def _signing(services: Services, request: Request) -> SigV4Keys:
+    if not request.principal.may(Permission.MANAGE_KEYS):
+        raise Forbidden("Keys are made and seen by admins.", remedy="Use an admin's key.")
     if services.sigv4 is None:
         raise Unavailable(
             "This platform takes no AWS signatures.",

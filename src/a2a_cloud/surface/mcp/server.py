@@ -138,7 +138,7 @@ class Mcp:
 
     def _check_origin(self, request: Request, found: McpHeaders) -> None:
         """A page in a browser may come from our own names alone (DNS rebinding, and pages anywhere)."""
-        if not found.origin:
+        if not found.origin or request.crosses:
             return
         scheme, _, host = found.origin.partition(b"://")
         hosts = self._hosts

@@ -136,7 +136,7 @@ class Deciding:
         return None
 
     async def _wrong(self, request: Request, values: Mapping[str, str], error: OAuth2Error) -> None:
-        if not error.redirect_uri:
+        if not error.redirect_uri or not self._leads(request, values, str(error.redirect_uri)):
             return await self._message(request, 400, error.description or str(error.error))
         more = self._oauth.refused(values, str(error.error), error.description or "")
         return await redirect(request, str(error.redirect_uri), more)
@@ -144,7 +144,17 @@ class Deciding:
     async def _back(
         self, request: Request, values: Mapping[str, str], asked: Asked, error: str, why: str = ""
     ) -> None:
-        await redirect(request, asked.redirect_uri, self._oauth.refused(values, error, why))
+        if not self._leads(request, values, asked.redirect_uri):
+            return await self._message(request, 400, "Sign in first, then go there again.")
+        return await redirect(request, asked.redirect_uri, self._oauth.refused(values, error, why))
+
+    def _leads(self, request: Request, values: Mapping[str, str], uri: str) -> bool:
+        """Whether a browser is sent there without anybody's decision. Anybody may register a client, and a
+        link to us must not lead a stranger to whatever site that names (RFC 9700, section 4.11.2)."""
+        client = self._oauth.clients.known(values.get("client_id", ""))
+        if not uri.startswith("https:") or (client is not None and client.kind in (BUILT_IN, MADE)):
+            return True
+        return browser.session_of(self._services, request) is not None
 
     def _stale(self, session: Session, values: Mapping[str, str], prompt: list[str]) -> bool:
         """Whether the client wants the person to sign in again."""

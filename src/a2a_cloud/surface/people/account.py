@@ -12,8 +12,18 @@ import msgspec
 
 from a2a_cloud.model.problem import InvalidParams, NotFound, Problem, Unauthenticated
 from a2a_cloud.model.stamp import stamp
-from a2a_cloud.surface.people.browser import check_token, form, header, origin, sent, session_of, where
-from a2a_cloud.surface.people.oauth_pages import Page, render
+from a2a_cloud.surface.people.browser import (
+    ROUND,
+    check_token,
+    form,
+    header,
+    origin,
+    sent,
+    session_of,
+    set_cookie,
+    where,
+)
+from a2a_cloud.surface.people.oauth_pages import Page, going_page, render
 from a2a_cloud.surface.people.port import LEAST, MOST, People, Session
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import JSON, Headers, Request
@@ -59,6 +69,7 @@ class AccountPages:
             ("sessions", "end"): self._end,
             ("sessions", "end-others"): self._end_others,
             ("org",): self._move,
+            ("connect",): self._connect,
             ("disconnect",): self._disconnect,
         }
         if not rest:
@@ -176,6 +187,23 @@ class AccountPages:
         if not await self._people.sessions.move(session, fields.get("org", "")):
             raise NotFound("You are no member of that organisation.", remedy="Load the page again.")
         await _go(request, "/account")
+
+    async def _connect(self, request: Request) -> None:
+        """Off to the provider, to come back as the same person. Only the person's own page begins this:
+        otherwise another site could have its own identity connected."""
+        session, _ = await self._asked(request)
+        provider = self._people.provider
+        if provider is None:
+            raise NotFound("No outside provider is set up here.")
+        if not self._people.fresh(session):
+            return await _go(request, "/login?again=1&next=/account")
+        # Which session asked is looked at again on the way back.
+        address, ticket = await provider.begin(
+            origin(request) + "/login/oidc/callback", {"connect": session.id}
+        )
+        return await self._show(
+            request, going_page(address), headers=[set_cookie(request, ROUND, ticket, 600)]
+        )
 
     async def _disconnect(self, request: Request) -> None:
         session, _ = await self._asked(request)

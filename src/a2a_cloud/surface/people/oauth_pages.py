@@ -87,11 +87,14 @@ def message_page(title: str, text: str, *, link: str = "", link_text: str = "") 
 
 
 def going_page(path: str) -> Page:
-    """Leads on to a path of ours. A redirect would be the end of a form, and browsers let a form end only
+    """Leads on to an address. A redirect would be the end of a form, and browsers let a form end only
     where its page's policy allows; this begins anew."""
     return render("going", path=path)
 
 
 def who(session: Session) -> str:
     """Who is signed in, as pages say it."""
-    return session.principal.label if session.principal is not None else "an account without organisation"
+    principal = session.principal
+    return (
+        f"{principal.name} of {principal.org}" if principal is not None else "an account without organisation"
+    )

@@ -163,12 +163,6 @@ class PeoplePages:
             claims["again"] = "1"
         if query.get("invite"):
             claims["invite"] = query["invite"][:64]
-        if query.get("connect") == "1":
-            session = session_of(self._services, request)
-            if session is None or not self._people.fresh(session):
-                return await self._go(request, "/login?again=1&next=/account")
-            # Which session asked is looked at again on the way back: it has to be the same one.
-            claims |= {"connect": session.id}
         self._count(request)
         address, ticket = await provider.begin(origin(request) + "/login/oidc/callback", claims)
         return await self._go(request, address, [set_cookie(request, ROUND, ticket, 600)])

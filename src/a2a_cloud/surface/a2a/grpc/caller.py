@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from a2a_cloud.model.principal import ANONYMOUS, Principal
 from a2a_cloud.model.problem import InvalidRequest
 from a2a_cloud.model.release import Release
-from a2a_cloud.surface.limits import Use
 from a2a_cloud.surface.came import UNTOLD, Came
+from a2a_cloud.surface.limits import Use
 from a2a_cloud.surface.links import AgentLinks
 
 #: Keys that are read, by the attribute that keeps their value; those of which two make a call ambiguous.
