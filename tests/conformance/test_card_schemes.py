@@ -19,18 +19,18 @@ from typing import Any
 
 import httpx
 import pytest
-from auth_scheme import sealed
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
+from botocore.auth import SigV4Auth  # pyright: ignore[reportMissingTypeStubs]
+from botocore.awsrequest import AWSRequest  # pyright: ignore[reportMissingTypeStubs]
+from botocore.credentials import Credentials  # pyright: ignore[reportMissingTypeStubs]
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
-from running import AGENTS, SOURCE, Running, start_platform
 
 from a2a_cloud.wire.proof import Outcome, verify_receipt
+from auth_scheme import sealed
+from running import AGENTS, SOURCE, Running, start_platform
 
 DOMAIN = "agents.example.com"
 WITNESS, RELAY = (f"spiffe://{DOMAIN}/org/default/agent/{name}" for name in ("witness", "relay"))
@@ -78,7 +78,7 @@ class World:
     def signed(self, credentials: Credentials) -> dict[str, str]:
         request = AWSRequest("POST", self.who, data=b"{}")
         request.headers["Host"] = f"127.0.0.1:{self.running.port}"
-        SigV4Auth(credentials, "execute-api", "eu-central-1").add_auth(request)
+        SigV4Auth(credentials, "execute-api", "eu-central-1").add_auth(request)  # pyright: ignore[reportUnknownMemberType]
         return dict(request.headers.items())
 
     def connection(self, certificate: str, key: bytes) -> ssl.SSLContext:
@@ -110,7 +110,7 @@ class Issuer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing."""
 
 
@@ -206,7 +206,8 @@ def test_a_scheme_lets_the_right_caller_in_and_a_wrong_one_out(world: World, nam
     assert came.json()["org"] == "default"
     wrong = WAYS[name](world, right=False)
     assert wrong.status_code == 401, wrong.text
-    assert wrong.json()["code"] == "unauthenticated" and wrong.json()["remedy"]
+    assert wrong.json()["code"] == "unauthenticated"
+    assert wrong.json()["remedy"]
 
 
 def test_nobody_comes_in_without_any(world: World) -> None:
@@ -274,7 +275,8 @@ def test_receipts_name_who_acted_and_the_agent_countersigns(world: World) -> Non
     for one in reversed(runs):
         receipt = world.admin("GET", f"/agents/{one['agent']}/runs/{one['id']}/receipt").content
         verdict = verify_receipt(receipt, jwks)
-        assert verdict.outcome is Outcome.VALID and "countersignature" in verdict.checked
+        assert verdict.outcome is Outcome.VALID
+        assert "countersignature" in verdict.checked
         body = json.loads(receipt)["body"]
         assert body["caller"] == "admin@default"
         assert body["agent"]["service_id"] == {"relay": RELAY, "witness": WITNESS}[one["agent"]]
@@ -288,7 +290,8 @@ def test_a_service_token_ends_with_its_agent(world: World) -> None:
     headers = {"Authorization": f"Bearer {made['access_token']}"}
     assert world.ask(headers).json()["name"] == "agent:relay"
     claims = json.loads(base64.urlsafe_b64decode(made["access_token"].split(".")[1] + "=="))
-    assert claims["sub"] == RELAY and claims["exp"] - claims["iat"] <= 600
+    assert claims["sub"] == RELAY
+    assert claims["exp"] - claims["iat"] <= 600
     private, request, _ = key_and_csr()
     cert = world.admin("POST", "/api/v1/services/relay/certificates", {"csr": request}).json()
     shown = world.connection(cert["certificate"], private)

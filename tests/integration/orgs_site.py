@@ -72,8 +72,8 @@ VISIBLE = {
 
 @dataclass
 class Orgs:
-    """The platform, and keys by name: root of the platform; ada, robot and plain of acme (admin, no permission
-    at all, member); eve of globex (admin)."""
+    """The platform, and keys by name: root of the platform; ada, plain and robot of acme (admin, member, no
+    permission at all); eve of globex (admin)."""
 
     running: Running
     keys: dict[str, str] = field(default_factory=dict[str, str])

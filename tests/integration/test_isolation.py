@@ -1,6 +1,6 @@
-"""The isolation walk: every route of the control API and of an agent's OpenAPI document, every method of A2A in
-each generation, MCP, gRPC and SCIM, as somebody of another organisation, as nobody, and as somebody of the
-organisation who may do nothing. They see 401, 403 and 404, or what they would see of what was never there; and
+"""The isolation walk: every route of the control API and of an agent's OpenAPI document, every method of A2A
+in each generation, MCP, gRPC and SCIM, as somebody of another organisation, as nobody, and as somebody of
+the organisation who may do nothing. They see 401, 403 and 404, or what they would see of what was never there, and
 afterwards nothing has changed.
 """
 
@@ -13,9 +13,9 @@ from typing import Any
 import grpc
 import pytest
 from a2a.types import a2a_pb2 as pb
+from orgs_site import Orgs, start
 
 from a2a_cloud.surface.api import cold
-from orgs_site import Orgs, start
 
 CLOSED = frozenset({401, 403, 404})
 #: Said by ada's agent, in a file, a secret, a variable: what nobody else may read anywhere.
@@ -25,10 +25,9 @@ ROUTES = [
     for pattern, methods in cold._ROUTES  # pyright: ignore[reportPrivateUsage]
     for method in methods
 ]
-#: What somebody of the organisation reads of it without any permission: which agents there are, and their own.
+#: What somebody of the organisation reads without any permission: which agents there are, and their own.
 PLAIN = frozenset(
-    "whoami agents agents/* agents/*/cards agents/*/cards/* agents/*/releases agents/*/releases/* search runs push"
-    " hooks approvals grants grants/explain orgs orgs/* limits sessions oauth/grants services services/bundle".split()
+    ["whoami", "agents", "agents/*", "agents/*/cards", "agents/*/cards/*", "agents/*/releases", "agents/*/releases/*", "search", "runs", "push", "hooks", "approvals", "grants", "grants/explain", "orgs", "orgs/*", "limits", "sessions", "oauth/grants", "services", "services/bundle"]
 )
 
 
@@ -110,7 +109,7 @@ class Victim:
         return "/" + "/".join(steps)
 
     def _ask(self, who: str, skill: str) -> dict[str, Any]:
-        said = {
+        said: dict[str, Any] = {
             "messageId": f"m-{skill}",
             "role": "ROLE_USER",
             "parts": [{"data": {"skill": skill, "arguments": {}}}],
@@ -118,7 +117,7 @@ class Victim:
         return dict(self._rpc(who, "SendMessage", {"message": said})["task"])
 
     def _rpc(self, who: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        body: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         answer = self.site.ask(who, "POST", "/agents/acme.vault", body, {"A2A-Version": "1.0"}).json()
         assert "result" in answer, answer
         return dict(answer["result"])
@@ -142,7 +141,7 @@ class Victim:
                 "links",
                 "orgs/acme/scim",
                 "workspaces",
-                "approvals",
+                f"approvals/{self.has['approvals']}",
                 "approvals/policy",
                 "grants/policy",
                 f"tasks/{self.parked}",
@@ -188,7 +187,7 @@ def test_the_control_api_is_closed_to_strangers(victim: Victim, who: str) -> Non
     wrong: list[Any] = []
     for name, pattern, method in ROUTES:
         path, other = victim.path(pattern, victim.has), victim.path(pattern, victim.never)
-        body = None if method in ("GET", "DELETE") else {}
+        body: dict[str, Any] | None = None if method in ("GET", "DELETE") else {}
         answer = victim.site.ask(who, method, path, body)
         told = victim.told(path, answer.text)
         if told or answer.status_code == 500:
@@ -228,7 +227,7 @@ def test_the_agents_paths_are_closed(victim: Victim) -> None:
         for method in methods:
             if method not in ("get", "post", "put", "delete"):
                 continue
-            body = None if method in ("get", "delete") else {}
+            body: dict[str, Any] | None = None if method in ("get", "delete") else {}
             for who in ("eve", ""):
                 answer = site.ask(who, method.upper(), base + at, body)
                 walked += 1
@@ -259,7 +258,7 @@ def _calls(task: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "1.0", "ListTaskPushNotificationConfigs", {"taskId": task}
     yield "1.0", "CreateTaskPushNotificationConfig", {**config, "url": "http://127.0.0.1:9/"}
     yield "1.0", "GetExtendedAgentCard", {}
-    old = {"kind": "message", "messageId": "x3", "role": "user", "taskId": task, "parts": []}
+    old: dict[str, Any] = {"kind": "message", "messageId": "x3", "role": "user", "taskId": task, "parts": []}
     old["parts"] = [{"kind": "text", "text": "mine"}]
     yield "0.3", "message/send", {"message": old}
     for method in ("tasks/get", "tasks/cancel", "tasks/resubscribe", "tasks/pushNotificationConfig/list"):
@@ -270,7 +269,7 @@ def _calls(task: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def test_a2a_is_closed_in_every_generation(victim: Victim) -> None:
     for version, method, params in _calls(victim.parked):
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        body: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         headers = {"A2A-Version": version} if version else {}
         for who in ("eve", ""):
             answer = victim.site.ask(who, "POST", "/agents/acme.vault", body, headers)
@@ -285,7 +284,7 @@ def test_a2a_is_closed_in_every_generation(victim: Victim) -> None:
 
 def test_mcp_is_closed(victim: Victim) -> None:
     accept = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2026-07-28"}
-    for method, params in (
+    methods: list[tuple[str, dict[str, Any]]] = [
         ("server/discover", {}),
         ("tools/list", {}),
         ("tools/call", {"name": "tell", "arguments": {}}),
@@ -293,8 +292,9 @@ def test_mcp_is_closed(victim: Victim) -> None:
         ("tasks/get", {"taskId": victim.parked}),
         ("tasks/cancel", {"taskId": victim.parked}),
         ("tasks/update", {"taskId": victim.parked, "inputResponses": {}}),
-    ):
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    ]
+    for method, params in methods:
+        body: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         headers = {**accept, "Mcp-Method": method, **({"Mcp-Name": "tell"} if method == "tools/call" else {})}
         for who in ("eve", ""):
             answer = victim.site.ask(who, "POST", "/agents/acme.vault/mcp", body, headers)
@@ -306,7 +306,7 @@ def test_mcp_is_closed(victim: Victim) -> None:
 
 
 def test_grpc_is_closed(victim: Victim) -> None:
-    requests = {
+    requests: dict[str, Any] = {
         "SendMessage": pb.SendMessageRequest(tenant="acme.vault"),
         "GetTask": pb.GetTaskRequest(tenant="acme.vault", id=victim.parked),
         "ListTasks": pb.ListTasksRequest(tenant="acme.vault"),
@@ -317,7 +317,7 @@ def test_grpc_is_closed(victim: Victim) -> None:
         for who in ("eve", ""):
             said = [("authorization", f"Bearer {victim.site.keys[who]}")] if who else []
             for method, request in requests.items():
-                call = channel.unary_unary(f"/lf.a2a.v1.A2AService/{method}")
+                call: Any = channel.unary_unary(f"/lf.a2a.v1.A2AService/{method}")  # pyright: ignore[reportUnknownMemberType]
                 with pytest.raises(grpc.RpcError) as caught:
                     call(request.SerializeToString(), metadata=said, timeout=20)
                 error: Any = caught.value

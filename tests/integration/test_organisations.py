@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-
 from orgs_site import VISIBLE, Orgs, start
 
 SCIM = "urn:ietf:params:scim:api:messages:2.0"
@@ -40,7 +39,7 @@ def test_who_sees_which_agent_everywhere(site: Orgs, who: str) -> None:
         assert answer.status_code == 200 if name in seen else answer.status_code in hidden
         one = site.ask(who, "GET", f"/api/v1/agents/acme.{name}")
         assert one.status_code == (200 if name in seen else 404)
-        ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+        ask: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
         said = site.ask(who, "POST", f"{base}/mcp", ask, {"Accept": "application/json, text/event-stream"})
         assert (said.status_code in (401, 404)) == (name not in seen)
 
@@ -70,26 +69,16 @@ def test_a_skill_asks_for_scopes_in_every_dialect(site: Orgs) -> None:
     assert site.invoke("pia", "vault", "pay", amount=3).json() == 3
     refused = site.invoke("pia", "vault", "void", amount=3)
     assert (refused.status_code, refused.json()["scope"]) == (403, "invoices.void")
-    for version, method, said in (
-        ("1.0", "SendMessage", {"role": "ROLE_USER", "parts": [{"data": {"skill": "pay", "arguments": {}}}]}),
-        (
-            "0.3",
-            "message/send",
-            {
-                "role": "user",
-                "kind": "message",
-                "parts": [{"kind": "data", "data": {"skill": "pay", "arguments": {"amount": 1}}}],
-            },
-        ),
-    ):
-        said["messageId"] = f"m-{version}"
-        if version == "1.0":
-            said["parts"] = [{"data": {"skill": "pay", "arguments": {"amount": 1}}}]
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"message": said}}
+    asked: dict[str, Any] = {"skill": "pay", "arguments": {"amount": 1}}
+    new: dict[str, Any] = {"role": "ROLE_USER", "messageId": "m-1", "parts": [{"data": asked}]}
+    old: dict[str, Any] = {"role": "user", "kind": "message", "messageId": "m-2", "parts": []}
+    old["parts"] = [{"kind": "data", "data": asked}]
+    for version, method, said in (("1.0", "SendMessage", new), ("0.3", "message/send", old)):
+        body: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"message": said}}
         for who, good in (("pia", True), ("plain", False)):
             answer = site.ask(who, "POST", "/agents/acme.vault", body, {"A2A-Version": version}).json()
             assert ("result" in answer) == good, answer
-    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "pay", "arguments": {}}}
+    call: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
     call["params"] = {"name": "pay", "arguments": {"amount": 2}}
     for who, good in (("pia", True), ("plain", False)):
         answer = _mcp(site, who, call)

@@ -17,10 +17,11 @@ from a2a_cloud.model.problem import ExtendedAgentCardNotConfigured, Unauthentica
 from a2a_cloud.model.release import FileParam, Manifest, Release, SandboxSpec, SkillSpec, Visibility
 from a2a_cloud.surface.a2a.card import card_of
 from a2a_cloud.surface.a2a.cards import Cards, check_extended
+from a2a_cloud.surface.auth_schemes import Scheme
 from a2a_cloud.surface.hosts import Host, Hosts
 from a2a_cloud.surface.limits import Declared
 from a2a_cloud.surface.links import AgentLinks, Links
-from a2a_cloud.surface.ports import CardKey, Sandbox
+from a2a_cloud.surface.ports import CardKey, Issuers, Sandbox
 from a2a_cloud.wire.openapi import document
 
 SPEC = SkillSpec(
@@ -51,6 +52,8 @@ class About:
     grpc_url: str = ""
     card_key: CardKey | None = None
     declared: Declared | None = None
+    issuers: Issuers | None = None
+    schemes: tuple[Scheme, ...] = ()
 
 
 def read(card: object) -> dict[str, Any]:

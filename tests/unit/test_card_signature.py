@@ -23,6 +23,7 @@ from jwt.api_jwk import PyJWK
 from msgspec import Raw
 
 from a2a_cloud.control.identity.card_key import KEY_FILE, CardKey
+from a2a_cloud.model.issuer import Issuer
 from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.model.release import ExtensionSpec, Manifest, Release, SkillSpec
 from a2a_cloud.ops.system import SystemEntropy
@@ -54,7 +55,10 @@ def card(*, schema: Any = SCHEMA) -> dict[str, Any]:
     own = ExtensionSpec("https://example.com/x/v1", "", True, {"list": [1, 2.5, ""], "deep": {"empty": {}}})
     manifest = Manifest("desk", "agent.py", "Desk", extensions=(own,), icon_url="https://example.com/i.png")
     release = Release(3, 1, 1, "default", 1, "sha256:0", "", manifest, (spec, hidden))
-    made = card_of(release, "https://agents.example.com/agents/desk", Sandbox("jail"), extended=True)
+    login = "https://login.example.com"
+    issuers = (Issuer("corp", login), Issuer("other", login, jwks_uri=f"{login}/keys"))
+    base = "https://agents.example.com/agents/desk"
+    made = card_of(release, base, Sandbox("jail"), extended=True, issuers=issuers)
     return msgspec.json.decode(msgspec.json.encode(made))
 
 

@@ -59,7 +59,7 @@ class Site:
         )
         self.authority.restore()
         self.office = GrantOffice(self.authority, rows, self.journal, clock)
-        self.audit = Audit(OrgRows(self.reader.connection), self.journal, clock)
+        self.audit = Audit(OrgRows(self.reader.connection))
 
     async def close(self) -> None:
         if self.closed:

@@ -454,7 +454,7 @@ def test_each_change_has_its_event_in_the_same_write(tmp_path: Path) -> None:
         token = await site.make("bob", by=admin, scopes=["agent:desk"])
         await site.identity.revoke(admin, token[4:16])
         await site.identity.revoke(admin, token[4:16])
-        assert events(site) == [
+        assert [event for event in events(site) if event[0].startswith("key.")] == [
             ("key.created", "platform", admin.key_id),
             ("key.created", "admin@default", token[4:16]),
             ("key.revoked", "admin@default", token[4:16]),

@@ -296,3 +296,25 @@ def test_a_line_of_these_tables_that_can_not_be_used(folder: Path, text: str, ke
 )
 def test_a_secret_that_stands_in_the_file_itself_is_not_repeated(folder: Path, line: str) -> None:
     assert "sk-live" not in refused(folder, f'name = "r"\nsecrets.K = {line}')
+
+
+def test_who_sees_it_and_what_a_skill_asks_for(folder: Path) -> None:
+    text = 'name = "a"\nvisibility = ["globex", "initech", "globex"]\n[skills.pay]\nrequire = ["invoices.pay"]'
+    manifest = read_manifest(write(folder, text))
+    assert (manifest.visibility, manifest.visible_to) == (Visibility.ORG, ("globex", "initech"))
+    assert manifest.skills["pay"].require == ("invoices.pay",)
+    signed = read_manifest(write(folder, 'name = "a"\nvisibility = "signed-in"'))
+    assert signed.visibility is Visibility.SIGNED_IN
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["visibility = []", 'visibility = ["Not An Org"]', 'visibility = "private"', "visibility = [1]"],
+)
+def test_who_else_can_not_be_said(folder: Path, line: str) -> None:
+    assert 'visibility = ["acme"]' in refused(folder, f'name = "a"\n{line}')
+
+
+@pytest.mark.parametrize("line", ["require = 3", 'require = "x"', 'require = ["A B"]', "requires = []"])
+def test_what_a_skill_can_not_ask_for(folder: Path, line: str) -> None:
+    assert "require" in refused(folder, f'name = "a"\n[skills.pay]\n{line}')

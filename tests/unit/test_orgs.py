@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Site:
         self.members: Members = tied.members
         self.teams: Teams = tied.all.teams  # type: ignore[assignment]
         self.roles: Roles = tied.all.roles  # type: ignore[assignment]
-        self.audit = Audit(OrgRows(rows), self.journal, clock)
+        self.audit = Audit(OrgRows(rows))
 
     async def begin(self, folder: Path) -> None:
         self.admin = self.identity.authenticate(await self.identity.admin_key(folder / "admin.key"))
@@ -88,7 +88,7 @@ class Site:
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Site]:
+async def opened(folder: Path) -> AsyncGenerator[Site]:
     site = Site(folder)
     await site.begin(folder)
     try:

@@ -195,11 +195,19 @@ def test_files_that_nothing_refers_to_go_and_others_stay(tmp_path: Path) -> None
         refs = [await site.objects.put(f"file {number}".encode()) for number in range(5)]
         asked, said, lost, kept, gone = (ref.sha256 for ref in refs)
         site.run(1, 1, file=asked)
-        site.rows("INSERT INTO event(id, org, body) VALUES(?,1,?)", 1 << 20 | 3, json.dumps(said).encode())
+        site.rows(
+            "INSERT INTO event(id, org, body) VALUES(?,1,?)",
+            1 << 20 | 3,
+            json.dumps({"k": "text", "at": said}).encode(),
+        )
         site.run(
             2, 90, file=lost
         )  # What it was asked is cleared away, and with it the last word of the file.
-        site.rows("INSERT INTO event(id, org, body) VALUES(?,1,?)", 2 << 20 | 3, json.dumps(gone).encode())
+        site.rows(
+            "INSERT INTO event(id, org, body) VALUES(?,1,?)",
+            2 << 20 | 3,
+            json.dumps({"k": "text", "at": gone}).encode(),
+        )
         leaf = {"node": "leaf", "entries": [["a.txt", "file", kept, 6, 1]]}
         tree = await site.objects.put(json.dumps(leaf).encode())
         top = {"node": "leaf", "entries": [["sub", "folder", tree.sha256, 6, 1]]}

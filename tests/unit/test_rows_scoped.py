@@ -1,5 +1,5 @@
 """Every query of every slice names the organisation of what it reads: each method of each class of rows is
-called, and the SQL that it runs is looked at. A method that takes no scope has to be listed here, with why."""
+called, and the SQL that it runs is looked at. One that takes no scope has to be listed here, with why."""
 
 from __future__ import annotations
 
@@ -168,7 +168,8 @@ def statements() -> dict[str, Statement]:
     """Every statement of every module."""
     found: dict[str, Statement] = {}
     for module in modules():
-        for each in vars(module).values():
+        for name in dir(module):
+            each = getattr(module, name)
             if isinstance(each, Statement):
                 found[each.name] = each
     return found

@@ -1,4 +1,4 @@
-"""Agents' identities: who is let in with which certificate, and roots that follow each other without a gap."""
+"""Agents' identities: who is let in with which certificate; roots that follow each other without a gap."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def csr(key: Any = None) -> str:
 
 
 CSR = csr()
+SHORT = rsa.generate_private_key(65537, 1024)  # noqa: S505
 
 
 class Agents:
@@ -133,10 +134,12 @@ def test_a_certificate_says_who_its_agent_is(world: World) -> None:
     shown = world.certificate()
     who = world.services.shown(shown)
     assert (who.name, who.org, who.client) == ("agent:desk", "default", ID)
-    assert who.may(Permission.CALL) and not who.may(Permission.DEPLOY)
+    assert who.may(Permission.CALL)
+    assert not who.may(Permission.DEPLOY)
     found = x509.load_der_x509_certificate(shown)
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    assert names.critical and [name.value for name in names.value] == [ID]
+    assert names.critical
+    assert [name.value for name in names.value] == [ID]
     assert not found.subject.rdns
     assert (found.not_valid_after_utc - found.not_valid_before_utc).total_seconds() == LEAF + ca.BACKDATED
     assert world.chains(shown, world.roots.bundle())
@@ -198,7 +201,7 @@ def test_who_may_have_one(world: World) -> None:
     [
         pytest.param("nonsense", id="nonsense"),
         pytest.param("x" * (ca.MAX_CSR + 1), id="too-large"),
-        pytest.param(csr(rsa.generate_private_key(65537, 1024)), id="short-rsa"),
+        pytest.param(csr(SHORT), id="short-rsa"),
         pytest.param(csr(dsa.generate_private_key(2048)), id="dsa"),
         pytest.param(csr(ec.generate_private_key(ec.SECP256K1())), id="another-curve"),
     ],
@@ -265,7 +268,8 @@ def test_at_once_nothing_counts_that_others_signed(world: World) -> None:
     assert "revoked" in world.refused(shown)
     world.restart()
     assert "revoked" in world.refused(shown)
-    assert told == [world.roots.bundle()] and before not in told
+    assert told == [world.roots.bundle()]
+    assert before not in told
     assert not world.chains(world.certificate(), before)
 
 
@@ -293,7 +297,8 @@ def test_no_private_key_is_in_the_database(world: World) -> None:
     opened = Seal(bytes(range(32)), SystemEntropy()).open(
         one.root.sealed, f"a2a-cloud service-root-v1 {one.root.id}"
     )
-    assert opened not in stored and serialization.load_der_private_key(opened, None)
+    assert opened not in stored
+    assert serialization.load_der_private_key(opened, None)
 
 
 def test_tokens_are_made_for_those_who_may_have_them(world: World) -> None:
@@ -311,7 +316,8 @@ def test_tokens_are_made_for_those_who_may_have_them(world: World) -> None:
     with pytest.raises(InvalidParams):
         world.run(world.services.token(world.admin, "desk", audience=["a"], scopes=["b"], seconds=601))
     found = world.services.standing(ID, "default")
-    assert found is not None and found.name == "agent:desk"
+    assert found is not None
+    assert found.name == "agent:desk"
     assert world.services.standing(ID, "globex") is None
     assert world.services.standing(ID.replace("example", "other"), "default") is None
 

@@ -124,6 +124,6 @@ def test_every_variable_is_in_the_docs() -> None:
     root = Path(__file__).parents[2]
     read = {told.name for told in load({}).told}
     documented = set(
-        re.findall(r"^\| `(A2A_[A-Z_]+)`", (root / "docs/settings.md").read_text(), re.MULTILINE)
+        re.findall(r"^\| `(A2A_[A-Z0-9_]+)`", (root / "docs/settings.md").read_text(), re.MULTILINE)
     )
     assert documented == read

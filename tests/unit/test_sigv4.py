@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
+from botocore.auth import SigV4Auth  # pyright: ignore[reportMissingTypeStubs]
+from botocore.awsrequest import AWSRequest  # pyright: ignore[reportMissingTypeStubs]
+from botocore.credentials import Credentials  # pyright: ignore[reportMissingTypeStubs]
 from identity_site import Site
 
 from a2a_cloud.control.secrets.seal import Seal
@@ -107,6 +108,14 @@ def test_a_query_that_can_be_read_in_two_ways() -> None:
         canonical_query("a=1+2")
 
 
+def key_id_of(credentials: Any) -> str:
+    return str(credentials.access_key)
+
+
+def secret_of(credentials: Any) -> str:
+    return str(credentials.secret_key)
+
+
 class Store:
     """Keys over a data folder."""
 
@@ -151,7 +160,7 @@ class Store:
         headers = {"X-Amz-Content-SHA256": sha256(body).hexdigest()} if hashed else {}
         request = AWSRequest(method, f"https://agents.example.com{target}", headers=headers, data=body)
         request.headers["Host"] = "agents.example.com"
-        SigV4Auth(credentials, "execute-api", region).add_auth(request)
+        SigV4Auth(credentials, "execute-api", region).add_auth(request)  # pyright: ignore[reportUnknownMemberType]
         sent = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
         return read(request.headers["Authorization"].encode(), sent)
 
@@ -232,12 +241,12 @@ def test_keys_outlive_a_restart_and_what_they_signed_before_does_not(store: Stor
 
 def test_a_revoked_key_is_none(store: Store) -> None:
     credentials = store.make()
-    store.runner.run(store.keys.revoke(store.admin, str(credentials.access_key)))
+    store.runner.run(store.keys.revoke(store.admin, key_id_of(credentials)))
     with pytest.raises(Unauthenticated, match="no key"):
         check(store, store.sign(credentials))
     assert store.keys.listed(store.admin) == []
     with pytest.raises(NotFound):
-        store.runner.run(store.keys.revoke(store.admin, str(credentials.access_key)))
+        store.runner.run(store.keys.revoke(store.admin, key_id_of(credentials)))
 
 
 def test_nobody_makes_a_key_that_may_do_more_than_they_may(store: Store) -> None:
@@ -253,5 +262,5 @@ def test_nobody_makes_a_key_that_may_do_more_than_they_may(store: Store) -> None
 def test_the_secret_is_nowhere_in_the_database(store: Store) -> None:
     credentials = store.make()
     stored = store.site.path.read_bytes() + store.site.path.with_name("journal.db-wal").read_bytes()
-    assert str(credentials.access_key).encode() in stored
-    assert str(credentials.secret_key).encode() not in stored
+    assert key_id_of(credentials).encode() in stored
+    assert secret_of(credentials).encode() not in stored

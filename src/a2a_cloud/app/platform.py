@@ -356,7 +356,7 @@ class Platform:
             standing=Standing(self.runs, rows),
             issuers=self.issuers,
             orgs=tied.all,
-            audit=Audit(OrgRows(rows), self.journal, self.clock),
+            audit=Audit(OrgRows(rows)),
             people=self.people,
             oauth=self.oauth,
             services=self.services,

@@ -11,7 +11,6 @@ from msgspec import Struct
 from a2a_cloud.model.grant import GrantSpec
 from a2a_cloud.model.principal import Principal
 
-
 #: The platform itself, as an agent (surface/platform_agent.py); no other has the name.
 PLATFORM = "a2a-cloud"
 

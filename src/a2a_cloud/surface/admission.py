@@ -76,7 +76,7 @@ class Admission:
         if api_key:
             raise InvalidRequest("There are a token and a key.", remedy="Send one of the two.")
         if self._tokens is None or scheme not in (b"bearer", b"dpop"):
-            raise Unauthenticated("Tokens are not taken like this.", remedy="Send Authorization: Bearer TOKEN.")
+            raise Unauthenticated("This is no way to show a token.", remedy="Send it as Bearer TOKEN.")
         return self._tokens.authenticate(token.decode("latin-1"), shown.came(scheme.decode()))
 
     def release(self, name: str, principal: Principal, wanted: bytes = b"") -> Release:

@@ -73,7 +73,7 @@ def cert(options: Options, agent: str, out: Path, keep: bool) -> int:
     if not keep:
         return int(Exit.OK)
     while True:
-        time.sleep(seconds * (_HALF + random.uniform(-_SPREAD, _SPREAD)))
+        time.sleep(seconds * (_HALF + random.uniform(-_SPREAD, _SPREAD)))  # noqa: S311
         try:
             seconds = _fetch(options, agent, out)
         except (Unreachable, ServerProblem) as error:

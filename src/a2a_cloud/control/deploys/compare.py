@@ -68,6 +68,9 @@ def needs_new_major(old_version: str, new_version: str, changes: Sequence[Change
 def _skill(old: SkillSpec, new: SkillSpec) -> Iterator[Change]:
     if new.extended and not old.extended:
         yield Change(old.id, "", True, "only callers with a key see it now")
+    asked = sorted(set(new.scopes) - set(old.scopes))
+    if asked:
+        yield Change(old.id, "", True, f"only callers who hold {', '.join(asked)} may call it now")
     for output in (False, True):
         for where, breaking, detail in _schemas(old, new, output):
             yield Change(old.id, where, breaking, detail)

@@ -1,42 +1,23 @@
 """The audit log: every change of the control plane and what became of grants, as people read it. A change
-writes its event itself, in its own write (storage/sql/audit.py); `event` is for what writes nothing else."""
+writes its event itself, in its own write (storage/sql/audit.py)."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Protocol
 
 from a2a_cloud.control.orgs.rows import OrgRows
 from a2a_cloud.model.org import Change
-from a2a_cloud.model.ports import Clock
 from a2a_cloud.model.problem import InvalidParams
 from a2a_cloud.model.scope import Scope
-from a2a_cloud.storage.journal.port import Write
-from a2a_cloud.storage.sql.audit import change
 
 _KIND = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40})?")
-
-
-class Submits(Protocol):
-    """The journal's queue."""
-
-    def submit(self, write: Write) -> None:
-        """Queue a write."""
-        ...
 
 
 class Audit:
     """See the module."""
 
-    def __init__(self, rows: OrgRows, journal: Submits, clock: Clock) -> None:
+    def __init__(self, rows: OrgRows) -> None:
         self._rows = rows
-        self._journal = journal
-        self._clock = clock
-
-    def event(self, org_no: int, by: str, kind: str, target: str, **detail: Any) -> None:
-        """Write an event with the next group: of something that happened and changed no row."""
-        event = change(org_no, self._clock.now(), by, kind, target, **detail)
-        self._journal.submit(Write([event], must=True))
 
     def events(
         self,

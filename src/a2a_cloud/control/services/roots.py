@@ -114,7 +114,7 @@ class Roots:
             key = self._seal.open(root.sealed, _bound_to(root.id))
         except ValueError:
             raise Unavailable(
-                "The key of the certificate authority can't be opened: its row or keys/secrets.key was changed.",
+                "The authority's key can't be opened: its row or keys/secrets.key was changed.",
                 remedy="Restore keys/secrets.key, or make another root: a2a services rotate-root --now",
             ) from None
         return ca.make_leaf(root.certificate, key, csr, spiffe_id, now, until), root.id, until
