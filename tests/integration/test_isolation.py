@@ -1,14 +1,14 @@
 """The isolation walk: every route of the control API and of an agent's OpenAPI document, every method of A2A
 in each generation, MCP, gRPC and SCIM, as somebody of another organisation, as nobody, and as somebody of
-the organisation who may do nothing. They see 401, 403 and 404, or what they would see of what was never there, and
-afterwards nothing has changed.
+the organisation who may do nothing. They see 401, 403 and 404, or what they would see of what was never there,
+and afterwards nothing has changed.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -27,7 +27,29 @@ ROUTES = [
 ]
 #: What somebody of the organisation reads without any permission: which agents there are, and their own.
 PLAIN = frozenset(
-    ["whoami", "agents", "agents/*", "agents/*/cards", "agents/*/cards/*", "agents/*/releases", "agents/*/releases/*", "search", "runs", "push", "hooks", "approvals", "grants", "grants/explain", "orgs", "orgs/*", "limits", "sessions", "oauth/grants", "services", "services/bundle"]
+    [
+        "whoami",
+        "agents",
+        "agents/*",
+        "agents/*/cards",
+        "agents/*/cards/*",
+        "agents/*/releases",
+        "agents/*/releases/*",
+        "search",
+        "runs",
+        "push",
+        "hooks",
+        "approvals",
+        "grants",
+        "grants/explain",
+        "orgs",
+        "orgs/*",
+        "limits",
+        "sessions",
+        "oauth/grants",
+        "services",
+        "services/bundle",
+    ]
 )
 
 
@@ -317,7 +339,7 @@ def test_grpc_is_closed(victim: Victim) -> None:
         for who in ("eve", ""):
             said = [("authorization", f"Bearer {victim.site.keys[who]}")] if who else []
             for method, request in requests.items():
-                call: Any = channel.unary_unary(f"/lf.a2a.v1.A2AService/{method}")  # pyright: ignore[reportUnknownMemberType]
+                call: Any = cast("Any", channel).unary_unary(f"/lf.a2a.v1.A2AService/{method}")
                 with pytest.raises(grpc.RpcError) as caught:
                     call(request.SerializeToString(), metadata=said, timeout=20)
                 error: Any = caught.value

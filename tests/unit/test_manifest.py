@@ -299,7 +299,8 @@ def test_a_secret_that_stands_in_the_file_itself_is_not_repeated(folder: Path, l
 
 
 def test_who_sees_it_and_what_a_skill_asks_for(folder: Path) -> None:
-    text = 'name = "a"\nvisibility = ["globex", "initech", "globex"]\n[skills.pay]\nrequire = ["invoices.pay"]'
+    text = 'name = "a"\nvisibility = ["globex", "initech", "globex"]\n'
+    text += '[skills.pay]\nrequire = ["invoices.pay"]'
     manifest = read_manifest(write(folder, text))
     assert (manifest.visibility, manifest.visible_to) == (Visibility.ORG, ("globex", "initech"))
     assert manifest.skills["pay"].require == ("invoices.pay",)

@@ -104,7 +104,7 @@ def test_a_current_stamp_means_nothing_to_do(machine: Path) -> None:
     assert run(machine, "scripts/setup").returncode == 1  # it began, and found no Python
 
 
-ALL = "bubblewrap util-linux strace chromium chromium-driver"
+ALL = "bubblewrap util-linux strace chromium chromium-driver caddy"
 
 
 def test_what_jails_need_is_asked_for_and_not_insisted_on(machine: Path) -> None:
@@ -119,12 +119,12 @@ def test_a_missing_tool_of_the_tests_is_named_or_installed(machine: Path) -> Non
     program(machine, "id", "echo 1000")
     done = run(machine, "scripts/setup-system")
     assert done.returncode == 1
-    assert "sudo apt-get install bubblewrap util-linux strace chromium chromium-driver" in done.stderr
+    assert f"sudo apt-get install {ALL}" in done.stderr
     program(machine, "id", "echo 0")
     program(machine, "apt-get", f'echo "$@" >>{machine}/apt')
     assert run(machine, "scripts/setup-system").returncode == 0
     assert (machine / "apt").read_text() == f"update -q\ninstall -qy {ALL}\n"
-    for tool in ("bwrap", "setpriv", "prlimit", "strace", "chromium", "chromedriver"):
+    for tool in ("bwrap", "setpriv", "prlimit", "strace", "chromium", "chromedriver", "caddy"):
         program(machine, tool, "")
     program(machine, "apt-get", "exit 1")
     assert run(machine, "scripts/setup-system").returncode == 0

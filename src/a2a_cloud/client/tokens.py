@@ -9,13 +9,10 @@ one, under a lock, and others take what it got.
 from __future__ import annotations
 
 import contextlib
-import importlib
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -160,7 +157,7 @@ class SignIn:
 
 
 def best_store(env: Mapping[str, str] | None = None) -> str:
-    """The safest kind of store that there is here: `secret-service`, `keyring` or `file`."""
+    """The safest kind of store that there is here: `secret-service` or `file`."""
     env = os.environ if env is None else env
     wanted = env.get("A2A_TOKENS", "")
     if wanted == "file":
@@ -173,8 +170,6 @@ def best_store(env: Mapping[str, str] | None = None) -> str:
             probe.remove()
             if kept:
                 return "secret-service"
-    if sys.platform in ("darwin", "win32") and importlib.util.find_spec("keyring") is not None:
-        return "keyring"
     return "file"
 
 
@@ -184,8 +179,6 @@ def store_of(kind: str, profile: str, where: str, env: Mapping[str, str]) -> Sto
         return _File(_folder(env) / f"{_plain(profile)}.json")
     if kind == "secret-service":
         return _SecretService(profile, where)
-    if kind == "keyring":
-        return _Keyring(profile, where)
     raise NotConfigured(
         f"The profile {profile} keeps its sign-in in {kind!r}, which is unknown here.",
         f"Sign in again: a2a login {where}",
@@ -266,32 +259,6 @@ class _SecretService:
                 check=False,
             )
         except (OSError, subprocess.SubprocessError) as error:
-            raise NotConfigured(
-                f"The keyring does not answer: {type(error).__name__}.",
-                "Unlock it, or keep the sign-in in a file: A2A_TOKENS=file a2a login",
-            ) from None
-
-
-class _Keyring:
-    """The system's keyring by the package `keyring`, where somebody installed it."""
-
-    def __init__(self, profile: str, where: str) -> None:
-        self._user = f"{profile} {where}"
-
-    def read(self) -> str | None:
-        return self._do("get_password", _SERVICE, self._user)
-
-    def write(self, text: str) -> None:
-        self._do("set_password", _SERVICE, self._user, text)
-
-    def remove(self) -> None:
-        with contextlib.suppress(NotConfigured):
-            self._do("delete_password", _SERVICE, self._user)
-
-    def _do(self, name: str, *words: str) -> Any:
-        try:
-            return getattr(importlib.import_module("keyring"), name)(*words)
-        except Exception as error:  # Its backends raise what they like.
             raise NotConfigured(
                 f"The keyring does not answer: {type(error).__name__}.",
                 "Unlock it, or keep the sign-in in a file: A2A_TOKENS=file a2a login",

@@ -55,7 +55,8 @@ class Team(Struct, frozen=True):
 
 class Change(Struct, frozen=True):
     """One event of the audit log: a change of the control plane, or what became of a grant. `detail` is a
-    JSON object or "", `no` the cursor; `run`, `grant`, `root`, `blocks` (SHA-256 in hex), `operation` and `reason` are of grants' events."""
+    JSON object or "", `no` the cursor; `run`, `grant`, `root`, `blocks` (SHA-256 in hex), `operation` and
+    `reason` are of grants' events."""
 
     no: int
     at: float

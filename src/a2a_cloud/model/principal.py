@@ -77,8 +77,8 @@ class Principal(Struct, frozen=True):
     the role; else Permissions, and words of the organisation's own that its skills ask for. `scopes`: what a
     key or token is narrowed to, `agent:NAME`, `agent:NAME/SKILL` or a permission; None for no narrowing.
     `actors` are those who act for this principal, nearest first, as `name@org` or the service identity of an
-    agent. `client` is the OAuth client behind a token, `key_id` the key or the token that was shown, `address`
-    where a request without either came from.
+    agent. `client` is the OAuth client behind a token, `key_id` the key or the token that was shown,
+    `address` where a request without either came from.
     """
 
     no: int

@@ -12,8 +12,8 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """Seconds after a run's end (of `logs`: after the line), 0 for ever. `events`: what the run said on its
-    way. `payloads`: what it was asked and what it answered."""
+    """Seconds after a task's end (of `logs`: after the line), 0 for ever. `events`: what its runs said and
+    did. `payloads`: what they were asked."""
 
     events: float = 0.0
     payloads: float = 0.0

@@ -1,4 +1,5 @@
-"""`a2a members`, `a2a teams` and `a2a roles`: who belongs to an organisation, in which teams, and what they may do."""
+"""`a2a members`, `a2a teams` and `a2a roles`: who belongs to an organisation, in which teams, and what they
+may do."""
 
 from __future__ import annotations
 

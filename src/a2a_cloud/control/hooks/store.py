@@ -182,9 +182,7 @@ class Hooks:
         version = stored.version + 1
         sealed = self._seal.close((secret or ours).encode(), _place(hook, version))
         event = self._told(by, "secret_rotated", hook)
-        await self._journal.write(
-            [(SET_HOOK_SECRET, (until, sealed, version, hook.org_no, hook.id)), event]
-        )
+        await self._journal.write([(SET_HOOK_SECRET, (until, sealed, version, hook.org_no, hook.id)), event])
         return Made(self.one(by, hook_id), "", ours)
 
     # --- a delivery -------------------------------------------------------------------------------------

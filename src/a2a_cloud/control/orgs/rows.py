@@ -177,8 +177,8 @@ class OrgRows:
         limit: int = 100,
     ) -> list[Change]:
         """Events in their order, those after `after`, else the newest: of a run, of a grant, the `changes`
-        that are of no run, or all. `kind` is a whole kind or its first word. Changes are few; of all the others
-        only what an index leads to is looked through."""
+        that are of no run, or all. `kind` is a whole kind or its first word. Changes are few; of all the
+        others only what an index leads to is looked through."""
         params: list[Any] = [_org(scope)]
         index, where = "audit_event_org", ""
         if run:

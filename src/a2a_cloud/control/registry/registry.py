@@ -357,9 +357,7 @@ class Registry:
             agent.majors[release.major] = major
             self._changed(agent)
 
-    async def share(
-        self, agent: Agent, release: Release | None, weight: int, *, by: str = PLATFORM
-    ) -> None:
+    async def share(self, agent: Agent, release: Release | None, weight: int, *, by: str = PLATFORM) -> None:
         """`weight` percent of the new calls go to `release`; None ends the share."""
         async with self._lock:
             if agent.serving is None:
@@ -390,9 +388,7 @@ class Registry:
             )
         return max(older, key=lambda record: record.number).release
 
-    async def deprecate(
-        self, agent: Agent, number: int, until: float | None, *, by: str = PLATFORM
-    ) -> None:
+    async def deprecate(self, agent: Agent, number: int, until: float | None, *, by: str = PLATFORM) -> None:
         """Version `number` ends at `until` (wall seconds); None: it doesn't. Raises InvalidParams."""
         async with self._lock:
             major = agent.majors.get(number)
