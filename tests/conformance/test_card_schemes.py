@@ -296,6 +296,8 @@ def test_a_service_token_ends_with_its_agent(world: World) -> None:
     cert = world.admin("POST", "/api/v1/services/relay/certificates", {"csr": request}).json()
     shown = world.connection(cert["certificate"], private)
     assert world.ask({}, trust=shown).status_code == 200
+    # A browser shows it for whatever page it is that makes it ask.
+    assert world.ask({"Sec-Fetch-Site": "cross-site"}, trust=shown).status_code == 401
     assert world.admin("DELETE", "/api/v1/agents/relay").status_code == 200
     assert world.ask(headers).status_code == 401
     assert world.ask({}, trust=shown).status_code == 401

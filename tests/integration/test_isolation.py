@@ -1,6 +1,6 @@
 """The isolation walk: every route of the control API and of an agent's OpenAPI document, every method of A2A
 in each generation, MCP, gRPC and SCIM, as somebody of another organisation, as nobody, and as somebody of
-the organisation who may do nothing. They see 401, 403 and 404, or what they would see of what was never there,
+the organisation who may do nothing. They see 401, 403 and 404, or the same as of what was never there,
 and afterwards nothing has changed.
 """
 

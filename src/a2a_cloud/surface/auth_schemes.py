@@ -77,8 +77,11 @@ class MutualTls:
         self._certificates = certificates
 
     def claims(self, request: Request) -> bool:
-        """See the port. A key or token on the same connection comes first."""
-        return bool(request.certificate) and not request.authorization and not request.api_key
+        """See the port. A key or token on the same connection comes first. What a browser sends is not
+        believed: it shows a certificate whatever page it is that makes it ask."""
+        if not request.certificate or request.authorization or request.api_key or request.cookie:
+            return False
+        return not any(name == b"sec-fetch-site" for name, _ in request.scope["headers"])
 
     async def principal(self, request: Request) -> Principal:
         """See the port."""

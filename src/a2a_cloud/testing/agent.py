@@ -100,10 +100,11 @@ class AgentTest:
         `answers` to `ctx.ask`: a list in order, a dict by (a piece of) the question, or a function of
         the Question. `calls`: `"agent/skill"` to a value, a function of the arguments, or an exception.
         `context`: the contextId (each call has a new one without it). `caller` and `org`: who calls;
-        an empty `org` is nobody known; `actors` are the agents that act for them. `timeout`: seconds instead of the skill's. `history`: earlier
-        messages as (`"user"` or `"agent"`, text). `approve` decides on `ctx.request_scope`: True, False or
-        a function of the ScopeRequest. `grant`: what a run may do with the workspace, as in [grant] of
-        a2a.toml; without one it is the agent's own, and for an agent that is no folder, everything.
+        an empty `org` is nobody known; `actors` are the agents that act for them. `timeout`: seconds instead
+        of the skill's. `history`: earlier messages as (`"user"` or `"agent"`, text). `approve` decides on
+        `ctx.request_scope`: True, False or a function of the ScopeRequest. `grant`: what a run may do with
+        the workspace, as in [grant] of a2a.toml; without one it is the agent's own, and for an agent that is
+        no folder, everything.
         `extensions`: URIs of those of A2A that are active.
         """
         given: dict[str, Any] = {
