@@ -27,7 +27,13 @@ _DOOR: tuple[type[Problem], ...] = (
 #: What may meet a request with a body.
 _BODY: tuple[type[Problem], ...] = (p.Malformed, p.TooLarge, p.ContentTypeNotSupported)
 #: What may meet a call before its run begins.
-_CALL: tuple[type[Problem], ...] = (p.SkillNotFound, p.IdempotencyConflict, p.Busy, p.BudgetSpent, p.StorageFull)
+_CALL: tuple[type[Problem], ...] = (
+    p.SkillNotFound,
+    p.IdempotencyConflict,
+    p.Busy,
+    p.BudgetSpent,
+    p.StorageFull,
+)
 #: How a run may end.
 _RUN: tuple[type[Problem], ...] = (
     p.Refused,
