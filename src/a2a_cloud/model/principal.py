@@ -129,7 +129,6 @@ class Principal(Struct, frozen=True):
             or f"agent:{agent}/{skill}" in scopes
         )
 
-
     def holds(self, scope: str) -> bool:
         """Whether they have a scope that a skill asks for: a Permission or a word of their organisation's
         own. Who gives out roles has every word."""

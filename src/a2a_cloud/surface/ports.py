@@ -491,15 +491,11 @@ class Registry(Protocol):
         """All new calls go there."""
         ...
 
-    async def share(
-        self, agent: Any, release: Release | None, weight: int, *, by: str = ...
-    ) -> None:
+    async def share(self, agent: Any, release: Release | None, weight: int, *, by: str = ...) -> None:
         """`weight` percent of the new calls go there. Raises InvalidRequest."""
         ...
 
-    async def deprecate(
-        self, agent: Any, number: int, until: float | None, *, by: str = ...
-    ) -> None:
+    async def deprecate(self, agent: Any, number: int, until: float | None, *, by: str = ...) -> None:
         """A major version ends at a time, or doesn't. Raises InvalidParams."""
         ...
 

@@ -41,9 +41,7 @@ _RUN = (
     " started, ended, parent, problem, detail, dead"
 )
 _RECEIPT = "run, org, leaf, leaf_hash, id, body, protected, signature, sections"
-_KEY = (
-    "id, org, principal, role, label, created, created_by, revoked, priority, scopes, expires, used, prior"
-)
+_KEY = "id, org, principal, role, label, created, created_by, revoked, priority, scopes, expires, used, prior"
 _LIVE = (TaskState.SUBMITTED.value, TaskState.WORKING.value)
 _STATES = tuple(state.value for state in TaskState)
 
