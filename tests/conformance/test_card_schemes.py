@@ -162,6 +162,21 @@ def api_key(world: World, *, right: bool) -> httpx.Response:
     return world.ask({"X-API-Key": world.running.key if right else "a2a_wrong"})
 
 
+def oauth2(world: World, *, right: bool) -> httpx.Response:
+    scheme = world.schemes["oauth2"]["openIdConnectSecurityScheme"]
+    made = world.admin(
+        "POST", "/api/v1/oauth/clients", {"name": "robot", "grant_types": ["client_credentials"]}
+    ).json()
+    with httpx.Client(verify=world.trust) as client:
+        server = client.get(scheme["openIdConnectUrl"]).json()
+        fields = {"grant_type": "client_credentials", "client_id": made["client_id"]}
+        answer = client.post(
+            server["token_endpoint"], data={**fields, "client_secret": made["client_secret"]}
+        ).json()
+    token = answer["access_token"]
+    return world.ask({"Authorization": f"Bearer {token if right else token[:-8] + 'AAAAAAAA'}"})
+
+
 def corp(world: World, *, right: bool) -> httpx.Response:
     return world.ask({"Authorization": f"Bearer {world.token(CORP if right else OTHER)}"})
 
@@ -188,6 +203,7 @@ def mtls(world: World, *, right: bool) -> httpx.Response:
 WAYS: dict[str, Callable[..., httpx.Response]] = {
     "bearer": bearer,
     "apiKey": api_key,
+    "oauth2": oauth2,
     "corp": corp,
     "badge": badge,
     "sigv4": sigv4,

@@ -79,7 +79,7 @@ def test_the_official_0_3_client_reads_the_same_card_and_finds_it_signed(carded:
     (key,) = [jwk.ECKey.import_key(one) for one in keys if one["kty"] == "EC"]
     for card in outside.lines([*program, base, *paths]):
         assert (card["url"], card["transport"], card["version"]) == (base, "JSONRPC", "0.3.0")
-        assert card["schemes"] == {"bearer": "http", "apiKey": "apiKey"}
+        assert card["schemes"] == {"bearer": "http", "apiKey": "apiKey", "oauth2": "openIdConnect"}
         assert card["security"] is None
         assert card["extended"] is card["states"] is True
         assert CITATIONS in card["extensions"]
@@ -143,7 +143,7 @@ def test_the_official_client_gets_the_extended_card(carded: Running, binding: st
 
     card = asyncio.run(inside())
     (found,) = [skill for skill in card.skills if skill.id == "inside"]
-    assert [list(one.schemes) for one in found.security_requirements] == [["bearer"], ["apiKey"]]
+    assert [list(one.schemes) for one in found.security_requirements] == [["bearer"], ["apiKey"], ["oauth2"]]
 
 
 def test_who_gets_the_extended_card(carded: Running) -> None:

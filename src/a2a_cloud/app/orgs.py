@@ -47,6 +47,7 @@ def tie(
     roles = Roles(rows, journal, clock)
     identity.roles = roles.permissions
     members = Members(rows, journal, clock, roles, accounts, identity)
+    identity.rights = members.rights
     teams = Teams(rows, journal, clock, ids, roles, members)
     scim_rows = ScimRows(connection)
     every = Organisations(

@@ -233,6 +233,7 @@ class Platform:
             org_no=self.identity.org_no,
             operator=admin_key.split("_")[1],
         )
+        self.members.on_end = self.people.links.ending
         self.documents = Documents(settings)
         self.oauth = oauth_of(
             settings,

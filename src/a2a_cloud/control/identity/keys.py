@@ -87,6 +87,8 @@ class Identity:
         self._ending: dict[str, tuple[Principal, float]] = {}
         self._used: dict[str, tuple[int, float]] = {}
         self._refused: dict[str, None] = {}
+        #: A principal with the rights that they have now, by all that they are.
+        self.rights: Callable[[Principal], Principal] = lambda principal: principal
         #: What a role of the organisation's own may do, None for one that there is not.
         self.roles: Callable[[int, str], frozenset[str] | None] = lambda _org, _name: None
 
@@ -292,9 +294,18 @@ class Identity:
             )
         narrowed = None if scopes is None else read_scopes(scopes, permissions or frozenset())
         check_made(by, Principal(0, org_no, principal, org, role, permissions=permissions, scopes=narrowed))
+        self._check_name(by, self.named(org, principal))
         expires = None if seconds is None else self._clock.now() + seconds
         new = NewKey(principal, org, role, label, priority, narrowed, expires)
         return await self._create(new, by.label)
+
+    def _check_name(self, by: Principal, known: Principal | None) -> None:
+        """Raises Forbidden for a key in the name of an owner that somebody else makes: it would be one's way
+        to what owners do with what is their own, such as their membership."""
+        if known is None or known.no == by.no or known.org_no != by.org_no or by.role == Role.OWNER:
+            return
+        if self.rights(known).role == Role.OWNER:
+            raise Forbidden("Keys in an owner's name are made by owners.", remedy="Take another name for it.")
 
     async def _create(self, new: NewKey, by: str, also: Sequence[Op] = ()) -> tuple[KeyRow, str]:
         # Whoever waits may give up (a caller that hangs up); what is begun is ended all the same, or
@@ -368,6 +379,7 @@ class Identity:
             raise InvalidParams("The key has ended already.", remedy="Make another: a2a keys create")
         who, scopes = self._by_no[key.principal], read_words(key.scopes)
         permissions = self._permissions(key.org, key.role)
+        self._check_name(by, who)
         check_made(by, msgspec.structs.replace(who, role=key.role, permissions=permissions, scopes=scopes))
         expires, until = None, now + overlap
         if key.expires is not None:
@@ -381,7 +393,7 @@ class Identity:
         """End a key; calls with it are refused from now on. Raises NotFound, Forbidden."""
         scope = _governed(by)
         found = self._found(scope, key_id)
-        if found.role == Role.OWNER and by.role != Role.OWNER and not by.may(Permission.MANAGE_PLATFORM):
+        if not _ends(by, found):
             raise Forbidden("An owner's key is ended by owners.")
         await asyncio.shield(self._revoke(found, by.label))
         return self._row(self._reader.key(scope, key_id) or found)
@@ -427,7 +439,7 @@ class Identity:
             state = "revoked"
         else:
             state = "active" if key.expires is None or self._clock.now() < key.expires else "expired"
-        ended = revoke and state == "active"
+        ended = revoke and state == "active" and (found.sha256 != "" or _ends(by, key))
         if ended:
             await asyncio.shield(self._revoke(key, by.label, reason="leaked"))
         return Leak(key.id, state, None if seen is None else self._row(seen), ended)
@@ -464,6 +476,11 @@ class Identity:
         except (FileNotFoundError, Unauthenticated):
             return None
         return token if who.may(Permission.MANAGE_PLATFORM) and who.org == DEFAULT_ORG else None
+
+
+def _ends(by: Principal, key: StoredKey) -> bool:
+    """Whether an admin may end a key that they govern."""
+    return key.role != Role.OWNER or by.role == Role.OWNER or by.may(Permission.MANAGE_PLATFORM)
 
 
 def _governed(by: Principal) -> Scope:

@@ -27,6 +27,8 @@ from a2a_cloud.storage.sql.statements import REVOKE_KEY
 
 #: Members that are kept in memory; others are read again.
 _KEPT = 10_000
+#: Seconds between an account and its membership that were made together.
+_MADE_FOR = 3600.0
 
 
 class Person(NamedTuple):
@@ -58,6 +60,8 @@ class Members:
         self._known: dict[tuple[str, str], Principal] = {}
         self._lock = asyncio.Lock()
         self.on_change: list[Callable[[int], None]] = []
+        #: What else ends with a membership, in the same write: (organisation, e-mail address) -> that.
+        self.on_end: Callable[[str, str], Sequence[Op]] = lambda _org, _email: ()
         roles.changed = self._all_changed
 
     # --- who they are -----------------------------------------------------------------------------------
@@ -81,6 +85,11 @@ class Members:
         """(organisation, role) of an account, as it came there."""
         found = self._rows.memberships(SYSTEM, account_id)
         return [(self._numbers.org_name(one.org), one.role) for one in found if one.active]
+
+    def suspended(self, account_id: str) -> list[str]:
+        """The organisations that let an account in no more, and may again."""
+        found = self._rows.memberships(SYSTEM, account_id)
+        return [self._numbers.org_name(one.org) for one in found if not one.active]
 
     def role(self, org_no: int, name: str) -> frozenset[str] | None:
         """What a role of an organisation allows; None when there is none of that name."""
@@ -124,10 +133,10 @@ class Members:
             permissions=None if plain else allowed,
         )
 
-    def _allowed(self, member: Member) -> frozenset[str]:
+    def _allowed(self, member: Member, but: str = "") -> frozenset[str]:
         allowed = self._roles.permissions(member.org, member.role) or frozenset[str]()
         for team in self._rows.teams_of(Scope(org=member.org), member.account):
-            if team.role:
+            if team.role and team.id != but:
                 allowed |= self._roles.permissions(member.org, team.role) or frozenset[str]()
         return allowed
 
@@ -194,6 +203,23 @@ class Members:
         rules.check_manages(by, org_no)
         rules.check_gives(by, org_no, role, self._roles.check(org_no, role))
 
+    def check_recovers(self, by: Principal, account_id: str) -> None:
+        """Whether `by` could make somebody all that an account is, by role and teams, also where it is
+        suspended: who sets its password may be it. Raises NotFound, Forbidden."""
+        for member in self._rows.memberships(SYSTEM, account_id):
+            rules.check_manages(by, member.org)
+            rules.check_gives(by, member.org, member.role, self._allowed(member))
+
+    def came_with(self, account_id: str, org: str) -> bool:
+        """Whether an account was made for an organisation, and belongs to no other: one that was there
+        before is not that organisation's to open, even if it was let in there."""
+        account, found = self._accounts.by_id(account_id), self._rows.memberships(SYSTEM, account_id)
+        return (
+            account is not None
+            and [self._numbers.org_name(one.org) for one in found] == [org]
+            and found[0].created - account.created < _MADE_FOR
+        )
+
     async def add(self, by: Principal, org_no: int, email: str, role: str) -> Person:
         """Make who has an account already a member. Raises as `check_invites`, NotFound for no account."""
         self.check_invites(by, org_no, role)
@@ -224,6 +250,8 @@ class Members:
             on = old.active if active is None else active
             allowed = self._roles.check(org_no, wanted)
             if wanted != old.role or (on and not old.active):
+                if on and not old.active:  # With what their teams give.
+                    allowed |= self._allowed(msgspec.structs.replace(old, role=wanted))
                 rules.check_gives(by, org_no, wanted, allowed)
             self._check_takes(by, old, ends=wanted != Role.OWNER or not on)
             if (wanted, on) != (old.role, old.active) or also:
@@ -246,11 +274,18 @@ class Members:
             ops.append(change(old.org, now, by.label, kind, email))
             if not active:
                 ops.append(self._numbers.end_keys(old.org, old.principal))
+                ops += self.on_end(self._numbers.org_name(old.org), email)
         await self._journal.write(ops)
 
-    def _outgrown(self, by: Principal, member: Member, now: float) -> list[Op]:
-        """What ends those of a member's keys that may do more than the member from now on."""
-        allowed, ops = self._allowed(member), list[Op]()
+    def without(self, by: Principal, org_no: int, account: str, team: str, now: float) -> list[Op]:
+        """What ends those of a member's keys that may do more than the member does without a team."""
+        member = self._rows.member(Scope(org=org_no), account)
+        return self._outgrown(by, member, now, team) if member is not None else []
+
+    def _outgrown(self, by: Principal, member: Member, now: float, but: str = "") -> list[Op]:
+        """What ends those of a member's keys that may do more than the member from now on, without the team
+        `but`."""
+        allowed, ops = self._allowed(member, but), list[Op]()
         for _, key in self._numbers.behind_keys(member.org):
             if key.no == member.principal and any(
                 key.may(each) and each not in allowed for each in Permission
@@ -275,6 +310,7 @@ class Members:
                     (DROP_MEMBER, (org_no, member.account)),
                     self._numbers.end_keys(org_no, member.principal),
                     change(org_no, now, by.label, "member.removed", person.account.email, role=member.role),
+                    *self.on_end(self._numbers.org_name(org_no), person.account.email),
                     *also,
                 ]
             )

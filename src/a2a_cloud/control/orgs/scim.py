@@ -86,7 +86,8 @@ class Scim:
         rules.check_manages(by, org_no)
         if role == Role.OWNER:
             raise InvalidParams("A directory makes nobody an owner.", info={"field": "role"})
-        rules.check_gives(by, org_no, role, self._roles.check(org_no, role))
+        # Who has the token fills teams, and so gives what those have: everything that a directory may.
+        rules.check_gives(by, org_no, role, self._roles.check(org_no, role) | _PERMISSIONS)
         if len(self._rows.tokens(Scope(org=org_no))) >= MAX_TOKENS:
             raise InvalidParams(f"An organisation has {MAX_TOKENS} tokens for directories at most.")
         now = self._clock.now()

@@ -132,6 +132,7 @@ class Teams:
             ops.append(change(old.org, new.changed, by.label, "team.joined", who, team=new.name))
         for account in sorted(set(old.members) - set(members)):
             ops.append((LEAVE_TEAM, (old.org, old.id, account)))
+            ops += self._members.without(by, old.org, account, old.id, new.changed)
             who = self._members.one(old.org, account).account.email
             ops.append(change(old.org, new.changed, by.label, "team.left", who, team=new.name))
         return ops
@@ -142,13 +143,15 @@ class Teams:
         async with self._lock:
             team = self.one(org_no, which)
             self._check_role(by, org_no, team.role)
-            await self._journal.write(
-                [
-                    (EMPTY_TEAM, (org_no, team.id)),
-                    (DROP_TEAM, (org_no, team.id)),
-                    change(org_no, self._clock.now(), by.label, "team.removed", team.name),
-                ]
-            )
+            now = self._clock.now()
+            ops: list[Op] = [
+                (EMPTY_TEAM, (org_no, team.id)),
+                (DROP_TEAM, (org_no, team.id)),
+                change(org_no, now, by.label, "team.removed", team.name),
+            ]
+            for account in team.members:
+                ops += self._members.without(by, org_no, account, team.id, now)
+            await self._journal.write(ops)
         for account in team.members:
             self._members.forget(org_no, account)
         return team

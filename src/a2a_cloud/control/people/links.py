@@ -11,6 +11,7 @@ from a2a_cloud.control.people.ports import Journal
 from a2a_cloud.control.people.rows import (
     ADD_LINK,
     DROP_LINK,
+    END_LINKS,
     SWEEP_LINKS,
     SWEEP_USES,
     USE_LINK,
@@ -85,6 +86,11 @@ class Links:
     async def drop(self, link: Link, *with_it: Op) -> None:
         """End it."""
         await self._journal.write([(DROP_LINK, (link.id,)), *with_it])
+
+    @staticmethod
+    def ending(org: str, email: str) -> list[Op]:
+        """What ends those to and by somebody who is in the organisation no more: both would be ways back."""
+        return [(END_LINKS, (org, email, f"{email}@{org}"))]
 
     def sweep(self) -> None:
         """Clear away what has ended long ago."""

@@ -61,8 +61,10 @@ class Outsiders:
             account = await self._newcomer(outside)
         if link is not None:
             await take(self._members, self._links, link, account)
-        there = dict(self._members.orgs(account.id))
+        there, out = dict(self._members.orgs(account.id)), self._members.suspended(account.id)
         for org, role in places.items():
+            if org in out:
+                continue  # Who was suspended is let in again by people and directories.
             await self._place(account, org, role, there.get(org), f"{provider.name} (sign-in)")
         if not self._members.orgs(account.id):
             raise _nowhere()

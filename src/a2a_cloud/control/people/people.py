@@ -236,8 +236,7 @@ class People:
         if account is None or not (platform or self._alone(by, account)):
             raise NotFound("There is no such account that is yours to recover.", remedy="See its members.")
         if not self._operates(by):
-            for org, role in self.members.orgs(account.id):
-                self.members.check_invites(by, self._org_no(org) or 0, role)
+            self.members.check_recovers(by, account.id)
         return await self._linked(by, RECOVER, org=by.org, role="", email=account.email, account=account.id)
 
     async def ask_recovery(self, email: str, base: str, where: Where) -> None:
@@ -442,9 +441,8 @@ class People:
         return by.key_id != "" and by.key_id == self._operator
 
     def _alone(self, by: Principal, account: Account) -> bool:
-        """Whether the person is a member of an organisation whose members `by` manages, and of no other."""
-        mine = [org for org, _ in self.members.orgs(account.id)] == [by.org]
-        return mine and by.may(Permission.MANAGE_MEMBERS)
+        """Whether the person came with an organisation whose members `by` manages, and is in no other."""
+        return by.may(Permission.MANAGE_MEMBERS) and self.members.came_with(account.id, by.org)
 
     def _home(self, account_id: str) -> int:
         principal = self.members.principal(account_id)

@@ -32,6 +32,18 @@ class Members(Protocol):
         """[(organisation, role)…] of the account."""
         ...
 
+    def suspended(self, account_id: str) -> Sequence[str]:
+        """Organisations that let the account in no more, and may again."""
+        ...
+
+    def came_with(self, account_id: str, org: str) -> bool:
+        """Whether the account was made for that organisation, and belongs to no other."""
+        ...
+
+    def check_recovers(self, by: Principal, account_id: str) -> None:
+        """Raises NotFound, Forbidden unless `by` could make somebody all that the account is."""
+        ...
+
     def check_invites(self, by: Principal, org_no: int, role: str) -> None:
         """Raises NotFound, Forbidden, InvalidParams unless `by` may let somebody in with that role."""
         ...

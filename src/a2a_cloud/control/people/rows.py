@@ -119,6 +119,13 @@ _LINK = "id, kind, org, role, email, account, created, ends, made_by"
 ADD_LINK = Statement("add_link", f"INSERT INTO link({_LINK}, hash) VALUES(?,?,?,?,?,?,?,?,?,?)")
 USE_LINK = Statement("use_link", "INSERT INTO link_use(link, at, used_by) VALUES(?,?,?)")
 DROP_LINK = Statement("drop_link", "DELETE FROM link WHERE id=?", IN_ORDER)
+#: Those to and by somebody who is in an organisation no more.
+END_LINKS = Statement(
+    "end_links",
+    "DELETE FROM link WHERE org=?1 AND (email=?2 OR made_by=?3)"
+    " AND NOT EXISTS (SELECT 1 FROM link_use WHERE link=link.id)",
+    IN_ORDER,
+)
 #: Those that are over since long, with their use.
 SWEEP_USES = Statement(
     "sweep_link_uses", "DELETE FROM link_use WHERE link IN (SELECT id FROM link WHERE ends<?)", 4

@@ -131,6 +131,18 @@ def _schemes() -> dict[str, SecurityScheme]:
     }
 
 
+def sign_in(issuer: str) -> SecurityScheme:
+    """The platform's own tokens: its authorization server describes itself below its address."""
+    url = f"{issuer}/.well-known/openid-configuration"
+    about = "A token of the platform, as a bearer token: clients sign people in by OAuth."
+    return SecurityScheme(
+        open_id_connect_security_scheme=OpenIdConnectScheme(url, about),
+        type="openIdConnect",
+        open_id_connect_url=url,
+        description=about,
+    )
+
+
 def _outside(issuer: Issuer) -> SecurityScheme:
     about = f"A token of {issuer.issuer}, as a bearer token."
     if issuer.jwks_uri:  # Nothing says that it describes itself.

@@ -17,7 +17,7 @@ import msgspec
 
 from a2a_cloud.model.problem import ExtendedAgentCardNotConfigured, Unauthenticated, UnsupportedOperation
 from a2a_cloud.model.release import Release
-from a2a_cloud.surface.a2a.card import card_of
+from a2a_cloud.surface.a2a.card import card_of, sign_in
 from a2a_cloud.surface.a2a.grpc.address import grpc_address
 from a2a_cloud.surface.auth_schemes import Scheme, in_cards
 from a2a_cloud.surface.conditional import MAX_AGE, has_it
@@ -43,13 +43,21 @@ class Encoded(NamedTuple):
     since: float
 
 
+#: What a card calls the platform's own sign-in.
+OAUTH = "oauth2"
+
+
 class About(Protocol):
     """What a card says that is not the release's: of Services."""
 
     @property
     def sandbox(self) -> Sandbox: ...
     @property
+    def base_url(self) -> str: ...
+    @property
     def grpc_url(self) -> str: ...
+    @property
+    def oauth(self) -> object | None: ...
     @property
     def card_key(self) -> CardKey | None: ...
     @property
@@ -98,6 +106,7 @@ class Cards:
         if len(self._kept) >= _MAX_KEPT:
             self._kept.clear()
         grpc = grpc_address(about.grpc_url, base)
+        own = {OAUTH: sign_in(about.base_url)} if about.oauth is not None else {}
         card = card_of(
             release,
             base,
@@ -106,7 +115,7 @@ class Cards:
             extended=kind == "extended",
             limits=limits,
             issuers=about.issuers.taken(release) if about.issuers is not None else (),
-            schemes=in_cards(about.schemes),
+            schemes={**own, **in_cards(about.schemes)},
         )
         document = _decode(_encode(card))
         if change is not None:

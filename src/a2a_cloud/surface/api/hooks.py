@@ -68,6 +68,11 @@ async def create(services: Services, request: Request, _values: list[str]) -> An
     wanted = await _body(
         request, _new, '{"agent", "skill", "scheme", "secret"?, "label"?, "grant"?, "checks"?}'
     )
+    if principal.scopes is not None:
+        raise Forbidden(
+            "A hook acts with all that its maker may, and this key or token is narrowed.",
+            remedy="Make the hook with one that is not narrowed.",
+        )
     if numbered(wanted.agent):
         raise InvalidParams(
             "A hook is of an agent and not of one release.",
