@@ -269,7 +269,8 @@ class Alike:
         if isinstance(value, list):
             return [self(item) for item in value]
         if isinstance(value, dict):
-            return {name: "<time>" if name == "timestamp" else self(item) for name, item in value.items()}
+            members = sorted(value.items())  # By protobuf they come in any order, and ids get numbers.
+            return {name: "<time>" if name == "timestamp" else self(item) for name, item in members}
         if isinstance(value, Refused):
             return Refused(value.reason, self(value.said), self(value.facts), self(value.more))
         if isinstance(value, str):

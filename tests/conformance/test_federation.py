@@ -134,6 +134,17 @@ def test_people_come_in_with_the_role_that_the_rules_say(site: Running) -> None:
         assert "Corp" in visitor.get("/account").text
 
 
+def test_who_was_suspended_is_let_in_again_by_people_alone(site: Running) -> None:
+    key = {"Authorization": f"Bearer {site.key}", "Content-Type": "application/json", "Accept": "*/*"}
+    visitor, _ = sign_in(site, "dev")
+    for active, status in ((False, 403), (True, 303)):
+        body = json.dumps({"active": active}).encode()
+        changed = Visitor(site.url).ask("PUT", "/api/v1/members/dev@corp.example", body, headers=key)
+        assert changed.status == 200, changed.text
+        assert who(visitor) == (("dev@corp.example", "developer") if active else ("", ""))
+        assert sign_in(site, "dev")[1].status == status
+
+
 def test_who_fits_no_rule_stays_outside(site: Running) -> None:
     visitor, answer = sign_in(site, "guest")
     assert answer.status == 403

@@ -190,6 +190,14 @@ def test_a_permission_opens_its_part(site: Running, scope: str, path: str) -> No
             assert api(site, key, "GET", f"/api/v1/{closed}").status == 403, closed
 
 
+def test_it_makes_no_hook(site: Running) -> None:
+    """A hook acts with all that its maker may, also for who shows a narrowed key."""
+    body = {"agent": "desk", "skill": "shout", "scheme": "github"}
+    refused = api(site, made(site, "agents.call"), "POST", "/api/v1/hooks", body)
+    assert (refused.status, refused.body["code"]) == (403, "forbidden")
+    assert api(site, site.key, "POST", "/api/v1/hooks", body).status == 201
+
+
 def test_a_scope_gives_nothing_that_the_role_does_not_have(site: Running) -> None:
     key = made(site, "keys.manage", "secrets.manage", "agent:desk", role="member")
     for path in ("keys", "secrets"):

@@ -39,7 +39,8 @@ def test_all_places_tell_the_same(platform: Start, tmp_path: Path, sandbox: str)
     assert release["sandbox"]["layers"] == params["layers"]
     assert params["layers"]
     assert (release["isolation"], release["require"], params["isolation"]) == ("caller", "", "caller")
-    assert copy["capabilities"]["extensions"] == card["capabilities"]["extensions"]
+    told = {each["uri"]: each.get("params") for each in copy["capabilities"]["extensions"]}
+    assert told["urn:a2a-cloud:isolation:v1"] == params
     lines = running.log.read_text().splitlines()
     (line,) = [each for each in lines if each.startswith("  sandbox")]
     assert ("not isolated" in line) is (sandbox == "process")

@@ -162,10 +162,16 @@ def test_nobody_gives_more_than_they_have(tmp_path: Path) -> None:
             await refused(Forbidden, site.roles.put(cy, acme, "mine", ["keys.manage"]))
             await refused(Forbidden, site.roles.put(cy, acme, "desk", ["members.manage", "keys.manage"]))
             await refused(Forbidden, site.teams.make(cy, acme, "ops", role="developer"))
-            await site.members.add(cy, acme, "dee@x.org", "viewer")
-            await refused(AlreadyExists, site.members.add(cy, acme, "dee@x.org", "viewer"))
-            await refused(InvalidParams, site.members.add(cy, acme, "dee@x.org", "boss"))
-            await refused(NotFound, site.members.add(cy, acme, "nobody@x.org", "viewer"))
+            # Who has an account is no organisation's to know, and nobody becomes its member unasked.
+            told = [
+                str(await refused(Forbidden, site.members.add(cy, acme, email, "viewer")))
+                for email in ("dee@x.org", "nobody@x.org")
+            ]
+            assert told[0] == told[1]
+            await site.members.add(site.admin, acme, "dee@x.org", "viewer")
+            await refused(AlreadyExists, site.members.add(site.admin, acme, "dee@x.org", "viewer"))
+            await refused(InvalidParams, site.members.add(site.admin, acme, "dee@x.org", "boss"))
+            await refused(NotFound, site.members.add(site.admin, acme, "nobody@x.org", "viewer"))
 
     asyncio.run(tell())
 

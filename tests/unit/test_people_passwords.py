@@ -124,6 +124,10 @@ def test_a_guesser_with_many_addresses_has_to_wait_too() -> None:
     for number in range(30):
         throttle.failed(f"person {number}", "203.0.113.9")
     assert throttle.wait("somebody else", "203.0.113.9") > 0
+    for number in range(30):  # A /64 is one subscriber's.
+        throttle.failed(f"person {number}", f"2001:db8::{number:x}")
+    assert throttle.wait("somebody else", "2001:db8::ffff:1") > 0
+    assert throttle.wait("somebody else", "2001:db8:0:1::1") == 0
 
 
 def test_tickets() -> None:

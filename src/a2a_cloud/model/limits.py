@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -16,6 +17,17 @@ LONGEST = 86_400
 #: The largest count of anything here.
 MOST = 10**12
 WRITE_RATE = "a number of calls and their time, such as 10/s, 600/min, 1000/h or 50/10s"
+
+
+def subscriber(address: str) -> str:
+    """What addresses are counted by: a /64 of IPv6 is one, for so much has one subscriber."""
+    try:
+        known = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:64]
+    if isinstance(known, IPv6Address):
+        known = known.ipv4_mapped or IPv6Address(int(known) >> 64 << 64)
+    return str(known)
 
 
 class Rate(NamedTuple):

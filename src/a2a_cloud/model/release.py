@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from a2a_cloud.model.principal import Principal
 
 #: The platform itself, as an agent (surface/platform_agent.py); no other has the name.
 PLATFORM = "a2a-cloud"
+#: What a skill asks for: a permission (model/principal.py) or a word of the organisation's own.
+SCOPE = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 
 
 class Visibility(StrEnum):

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 from typing import Any, Protocol
 
 from msgspec.structs import replace
 
-from a2a_cloud.model.limits import CallerLimits, Rate
+from a2a_cloud.model.limits import CallerLimits, Rate, subscriber
 from a2a_cloud.model.principal import ANONYMOUS, Principal
 from a2a_cloud.model.release import Release
 
@@ -109,14 +108,8 @@ def counted(quotas: Quotas, principal: Principal, came: Comes) -> tuple[Principa
 
 @lru_cache(maxsize=_KEPT)
 def stranger(address: str) -> Principal:
-    """Somebody without a key at an address; a /64 of IPv6 is one, for so much has one subscriber."""
-    try:
-        known = ip_address(address.partition("%")[0])
-    except ValueError:
-        return replace(ANONYMOUS, address=address[:64])
-    if isinstance(known, IPv6Address):
-        known = known.ipv4_mapped or IPv6Address(int(known) >> 64 << 64)
-    return replace(ANONYMOUS, address=str(known))
+    """Somebody without a key at an address."""
+    return replace(ANONYMOUS, address=subscriber(address))
 
 
 def fields_of(use: Use) -> list[tuple[bytes, bytes]]:

@@ -19,7 +19,9 @@ ENDING = ".tmpl"
 #: Template file → file of the agent, where the two differ: packers and git overlook dot files.
 NAMES = {"gitignore": ".gitignore", "a2aignore": ".a2aignore"}
 #: First segments of an agent's paths, which no agent may be called.
-RESERVED = frozenset({"v1", "invoke", "runs", "sse", "app", "mcp", "hooks", "sessions", "tasks", "auth"})
+RESERVED = frozenset(
+    {"v1", "invoke", "runs", "sse", "app", "mcp", "hooks", "sessions", "tasks", "auth", "a2a-cloud"}
+)
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _PROVIDER_URL = re.compile(r"https?://[^\s/\"\\]+[^\s\"\\]*")

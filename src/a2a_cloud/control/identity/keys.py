@@ -22,7 +22,7 @@ from typing import Protocol
 import msgspec
 
 from a2a_cloud.control.identity.forms import MOST_FOUND, KeyRow, Leak, NewKey, read_words, row_of
-from a2a_cloud.control.identity.rights import check_made, read_scopes
+from a2a_cloud.control.identity.rights import check_made, check_name, read_scopes
 from a2a_cloud.model.ports import Clock, Entropy
 from a2a_cloud.model.principal import (
     ANONYMOUS,
@@ -294,18 +294,12 @@ class Identity:
             )
         narrowed = None if scopes is None else read_scopes(scopes, permissions or frozenset())
         check_made(by, Principal(0, org_no, principal, org, role, permissions=permissions, scopes=narrowed))
-        self._check_name(by, self.named(org, principal))
+        known = self.named(org, principal)
+        if known is not None:
+            check_name(by, self.rights(known))
         expires = None if seconds is None else self._clock.now() + seconds
         new = NewKey(principal, org, role, label, priority, narrowed, expires)
         return await self._create(new, by.label)
-
-    def _check_name(self, by: Principal, known: Principal | None) -> None:
-        """Raises Forbidden for a key in the name of an owner that somebody else makes: it would be one's way
-        to what owners do with what is their own, such as their membership."""
-        if known is None or known.no == by.no or known.org_no != by.org_no or by.role == Role.OWNER:
-            return
-        if self.rights(known).role == Role.OWNER:
-            raise Forbidden("Keys in an owner's name are made by owners.", remedy="Take another name for it.")
 
     async def _create(self, new: NewKey, by: str, also: Sequence[Op] = ()) -> tuple[KeyRow, str]:
         # Whoever waits may give up (a caller that hangs up); what is begun is ended all the same, or
@@ -379,7 +373,7 @@ class Identity:
             raise InvalidParams("The key has ended already.", remedy="Make another: a2a keys create")
         who, scopes = self._by_no[key.principal], read_words(key.scopes)
         permissions = self._permissions(key.org, key.role)
-        self._check_name(by, who)
+        check_name(by, self.rights(who))
         check_made(by, msgspec.structs.replace(who, role=key.role, permissions=permissions, scopes=scopes))
         expires, until = None, now + overlap
         if key.expires is not None:

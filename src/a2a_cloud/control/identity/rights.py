@@ -47,6 +47,17 @@ def read_scopes(scopes: Iterable[str], words: frozenset[str]) -> frozenset[str]:
     return found
 
 
+def check_name(by: Principal, who: Principal) -> None:
+    """Raises Forbidden when `by` makes no key in the name of `who`, given with the rights that they have now:
+    of somebody who is suspended; of an owner, for others than owners, whose way it would be to what is the
+    owner's own, such as their membership."""
+    if who.permissions is not None and not who.permissions:
+        raise Forbidden(f"{who.name} is suspended.", remedy="Let them in again first.")
+    others = who.no != by.no and who.org_no == by.org_no and by.role != Role.OWNER
+    if who.role == Role.OWNER and others:
+        raise Forbidden("Keys in an owner's name are made by owners.", remedy="Take another name for it.")
+
+
 def check_made(by: Principal, made: Principal) -> None:
     """Raises Forbidden when the key `made` could do what its maker `by` can't."""
     if made.role == Role.OWNER and by.role != Role.OWNER:

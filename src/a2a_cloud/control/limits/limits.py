@@ -20,7 +20,7 @@ from a2a_cloud.control.limits.declared import budget_of, rates_of
 from a2a_cloud.control.limits.latency import Latency
 from a2a_cloud.control.limits.rates import Cell, Cells
 from a2a_cloud.control.limits.rows import DROP_RULE, PUT_RULE, LimitRows
-from a2a_cloud.model.limits import CallerLimits, Rate, least
+from a2a_cloud.model.limits import CallerLimits, Rate, least, subscriber
 from a2a_cloud.model.ports import Clock
 from a2a_cloud.model.principal import Permission, Principal
 from a2a_cloud.model.problem import BudgetSpent, NotFound, RateLimited
@@ -151,7 +151,7 @@ class Limits:
         now = self._monotonic()
         self._make_room()
         for whose, rate in (
-            (("address", address), limits.requests),
+            (("address", subscriber(address)), limits.requests),
             (("account", account.casefold()), limits.calls),
         ):
             if whose[1] and rate is not None:

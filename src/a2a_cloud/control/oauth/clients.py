@@ -18,6 +18,7 @@ from a2a_cloud.control.oauth.metadata import BadMetadata, Metadata
 from a2a_cloud.control.oauth.records import BUILT_IN, DOCUMENT, MADE, REGISTERED, Client, digest, fits
 from a2a_cloud.control.oauth.rows import DROP_CLIENT, END_CLIENTS, OAuthRows, put_client
 from a2a_cloud.control.oauth.tokens import Committer, Tokens
+from a2a_cloud.model.limits import subscriber
 from a2a_cloud.model.ports import Clock, Entropy
 from a2a_cloud.model.principal import Permission, Principal, Role
 from a2a_cloud.model.problem import Forbidden, InvalidParams, NotFound, Problem
@@ -158,7 +159,7 @@ class Clients:
     async def register(self, found: Metadata, address: str) -> Registered:
         """A client that registers itself. Raises BadMetadata; `error` "slow_down" when there are too many."""
         metadata.check(found)
-        now = self._clock.now()
+        now, address = self._clock.now(), subscriber(address)
         recent = [at for at in self._made.get(address, ()) if at > now - 3600]
         if len(recent) >= HOURLY:
             raise BadMetadata("this address registered too many clients; try again later", "slow_down")

@@ -221,8 +221,14 @@ class Members:
         )
 
     async def add(self, by: Principal, org_no: int, email: str, role: str) -> Person:
-        """Make who has an account already a member. Raises as `check_invites`, NotFound for no account."""
+        """Make who has an account already a member, unasked: for who runs the platform. Others invite, and
+        learn nothing of who has an account. Raises as `check_invites`, NotFound for no account."""
         self.check_invites(by, org_no, role)
+        if not by.may(Permission.MANAGE_PLATFORM):
+            raise Forbidden(
+                "People come to your organisation by an invitation.",
+                remedy=f"Send one: a2a link invite E-MAIL --role {role}",
+            )
         account = self._accounts.by_email(email)
         if account is None:
             raise NotFound(f"Nobody has an account with {email[:127]!a}.", remedy="Send them an invitation.")

@@ -14,7 +14,14 @@ from a2a_cloud.control.people.links import ADMIN, INVITE, RECOVER, Links
 from a2a_cloud.control.people.outsiders import Outsiders, ended, take
 from a2a_cloud.control.people.passkeys import Passkeys
 from a2a_cloud.control.people.ports import Journal, Members, Send
-from a2a_cloud.control.people.rows import DROP_IDENTITY, Account, Link, PeopleRows
+from a2a_cloud.control.people.rows import (
+    DROP_IDENTITIES,
+    DROP_IDENTITY,
+    DROP_PASSKEYS,
+    Account,
+    Link,
+    PeopleRows,
+)
 from a2a_cloud.control.people.sessions import Session, Sessions, Where
 from a2a_cloud.control.people.throttle import Throttle
 from a2a_cloud.model.ports import Clock, Ids
@@ -306,15 +313,17 @@ class People:
         await take(self.members, self.links, link, account)
 
     async def recover(self, token: str, password: str) -> Account:
-        """Set a new password; all sessions end. Raises NotFound, InvalidParams, Busy."""
+        """Set a new password; all sessions end, and whatever else let somebody in, who may have been another.
+        Raises NotFound, InvalidParams, Busy."""
         link = self.links.find(token)
         if link is None or link.kind != RECOVER:
             raise ended()
         account = self._living(link.account)
         op = await self.accounts.setting_password(account, password)
         event = self._told(link, "password.recovered", account.email)
+        doors: list[Op] = [(DROP_PASSKEYS, (account.id,)), (DROP_IDENTITIES, (account.id,))]
         try:
-            await self.sessions.end_all(account.id, self.links.using(link, account.id), op, event)
+            await self.sessions.end_all(account.id, self.links.using(link, account.id), op, event, *doors)
         except Refusal:
             raise ended() from None
         # Whoever had the account may have let programs act for it.

@@ -96,6 +96,11 @@ USE_PASSKEY = Statement(
 )
 DROP_PASSKEY = Statement("drop_passkey", "DELETE FROM passkey WHERE id=? AND account=?", IN_ORDER)
 
+DROP_PASSKEYS = Statement("drop_passkeys", "DELETE FROM passkey WHERE account=?", IN_ORDER)
+DROP_IDENTITIES = Statement(
+    "drop_outside_identities", "DELETE FROM outside_identity WHERE account=?", IN_ORDER
+)
+
 ADD_IDENTITY = Statement(
     "add_outside_identity", "INSERT INTO outside_identity(issuer, subject, account, created) VALUES(?,?,?,?)"
 )

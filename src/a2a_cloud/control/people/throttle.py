@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from hashlib import sha256
 
+from a2a_cloud.model.limits import subscriber
 from a2a_cloud.model.ports import Clock
 
 #: Failures that cost nothing, for an account from one address, for an address, for an account.
@@ -56,5 +57,6 @@ class Throttle:
 
     @staticmethod
     def _keys(account: str, address: str) -> list[tuple[bytes, int]]:
-        who, where = sha256(account.encode()).digest()[:12], sha256(address.encode()).digest()[:12]
+        who = sha256(account.encode()).digest()[:12]
+        where = sha256(subscriber(address).encode()).digest()[:12]
         return [(who + where, PAIR), (b"@" + where, ADDRESS), (b"#" + who, ACCOUNT)]

@@ -15,11 +15,11 @@ from typing import Any, cast
 
 from a2a_cloud.control.grants.declare import read_grant
 from a2a_cloud.control.registry.extensions import read_extensions
-from a2a_cloud.control.registry.skills import SCOPE
 from a2a_cloud.model.limits import WRITE_RATE, read_rate
 from a2a_cloud.model.problem import InvalidParams
 from a2a_cloud.model.release import (
     PLATFORM,
+    SCOPE,
     Limits,
     Manifest,
     SandboxSpec,

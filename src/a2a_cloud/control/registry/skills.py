@@ -12,7 +12,7 @@ from typing import Any, cast
 import msgspec
 
 from a2a_cloud.model.problem import InvalidParams
-from a2a_cloud.model.release import Manifest, SkillSpec
+from a2a_cloud.model.release import SCOPE, Manifest, SkillSpec
 from a2a_cloud.wire.json_schema import BadSchema, compiled
 from a2a_cloud.wire.json_text import MAX_DEPTH, depth_over
 
@@ -21,9 +21,6 @@ SKILL_ID = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
 MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9.+!#$&^_-]{0,99}/(\*|[A-Za-z0-9][A-Za-z0-9.+!#$&^_-]{0,99})|\*/\*"
 )
-
-#: A permission of the platform (model/principal.py) or a word of the organisation's own.
-SCOPE = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 
 #: Bytes of all skills of an agent as JSON, their number, and the length of lists and texts in each.
 MAX_BYTES = 4 << 20

@@ -7,24 +7,22 @@ import logging
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
 from msgspec import Struct
 
 from a2a_cloud.model.hook import Checks, Hook, Scheme
 from a2a_cloud.model.principal import DEFAULT_ORG
-from a2a_cloud.model.problem import AgentNotFound, Forbidden, InvalidParams, Malformed, Unavailable
+from a2a_cloud.model.problem import AgentNotFound, Forbidden, InvalidParams, Unavailable
 from a2a_cloud.model.stamp import stamp
+from a2a_cloud.surface.api.bodies import read_body
 from a2a_cloud.surface.calls import find_skill
 from a2a_cloud.surface.front_names import numbered
 from a2a_cloud.surface.hooks_port import Hooks, Made
 from a2a_cloud.surface.narrowing import of_table
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Request
-from a2a_cloud.wire.json_text import check_text
 
 log = logging.getLogger("a2a_cloud.audit")
 
-_MAX_BODY = 64 << 10
 
 Answer = tuple[int, Any]
 
@@ -51,10 +49,6 @@ class Rotation(Struct, forbid_unknown_fields=True):
     grace: float = 0.0
 
 
-_new = msgspec.json.Decoder(NewHook).decode
-_rotation = msgspec.json.Decoder(Rotation).decode
-
-
 async def listed(services: Services, request: Request, _values: list[str]) -> Answer:
     """`GET /api/v1/hooks?agent=`."""
     agent = request.query().get("agent", "")
@@ -65,8 +59,8 @@ async def listed(services: Services, request: Request, _values: list[str]) -> An
 async def create(services: Services, request: Request, _values: list[str]) -> Answer:
     """`POST /api/v1/hooks`."""
     hooks, principal = _of(services), request.principal
-    wanted = await _body(
-        request, _new, '{"agent", "skill", "scheme", "secret"?, "label"?, "grant"?, "checks"?}'
+    wanted = await read_body(
+        request, NewHook, '{"agent", "skill", "scheme", "secret"?, "label"?, "grant"?, "checks"?}'
     )
     if principal.scopes is not None:
         raise Forbidden(
@@ -109,7 +103,7 @@ async def create(services: Services, request: Request, _values: list[str]) -> An
 async def rotate(services: Services, request: Request, values: list[str]) -> Answer:
     """`POST /api/v1/hooks/{id}/rotate`."""
     hooks = _of(services)
-    wanted = await _body(request, _rotation, '{"what"?: key|secret, "secret"?, "grace"?: SECONDS}')
+    wanted = await read_body(request, Rotation, '{"what"?: key|secret, "secret"?, "grace"?: SECONDS}')
     if wanted.what not in ("key", "secret") or (wanted.secret and wanted.what == "key"):
         raise InvalidParams(
             "What is rotated is the key or the secret.",
@@ -136,18 +130,6 @@ def _of(services: Services) -> Hooks:
     if services.hooks is None:
         raise Unavailable("This platform has no store of hooks.")
     return services.hooks
-
-
-async def _body(request: Request, decode: Any, shape: str) -> Any:
-    request.expect_json()
-    body = await request.body(_MAX_BODY)
-    check_text(body)
-    try:
-        return decode(body)
-    except msgspec.ValidationError as error:  # says which field and type, never what was there
-        raise InvalidParams(f"{error}.", remedy=f"Send {shape}; docs/hooks.md has them all.") from None
-    except msgspec.DecodeError:
-        raise Malformed("The body is not valid JSON.", remedy=f"Send {shape}.") from None
 
 
 def _audit(request: Request, what: str, hook: Hook) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from a2a_cloud.model.problem import InvalidParams, Malformed, NotFound, Problem, Unavailable
+from a2a_cloud.model.problem import InvalidParams, NotFound, Problem, Unavailable
 from a2a_cloud.model.stamp import stamp
+from a2a_cloud.surface.api.bodies import read_body
 from a2a_cloud.surface.people.port import Link, People, Session
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Request
 
-_MAX_BODY = 16 * 1024
 Answer = tuple[int, Any]
 
 
@@ -27,9 +26,6 @@ class NewLink(Struct, forbid_unknown_fields=True):
     role: str = "member"
     org: str = ""
     mail: bool = True
-
-
-_decode = msgspec.json.Decoder(NewLink).decode
 
 
 async def sessions(services: Services, request: Request, _values: list[str]) -> Answer:
@@ -69,16 +65,7 @@ async def links(services: Services, request: Request, _values: list[str]) -> Ans
 async def make_link(services: Services, request: Request, _values: list[str]) -> Answer:
     """`POST /api/v1/links`."""
     people, by = _people(services), request.principal
-    request.expect_json()
-    body = await request.body(_MAX_BODY)
-    try:
-        wanted = _decode(body)
-    except msgspec.ValidationError as error:
-        raise InvalidParams(
-            f"{error}.", remedy='Send {"kind": "invite", "email": ADDRESS, "role"?, "org"?}.'
-        ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Malformed("The body is not valid JSON.") from None
+    wanted = await read_body(request, NewLink, '{"kind": "invite", "email": ADDRESS, "role"?, "org"?}')
     if wanted.kind == "admin":
         link, token = await people.invite_admin(by)
     elif wanted.kind == "invite":

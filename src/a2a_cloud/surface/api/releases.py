@@ -20,6 +20,7 @@ from a2a_cloud.model.problem import (
 )
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.a2a.card import card_of
+from a2a_cloud.surface.a2a.grpc.address import grpc_address
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.ports import Agent, Record, Services
 from a2a_cloud.surface.request import Gone, Request, flag
@@ -186,7 +187,8 @@ async def part(services: Services, request: Request, values: list[str]) -> Answe
     if values[2] == "card" and record.ready:
         base = f"{request.base}/agents/{qualified(record.release)}"
         issuers = services.issuers.taken(record.release) if services.issuers is not None else ()
-        card = card_of(record.release, base, services.sandbox, grpc=services.grpc_url, issuers=issuers)
+        grpc = grpc_address(services.grpc_url, base)
+        card = card_of(record.release, base, services.sandbox, grpc=grpc, issuers=issuers)
         return 200, card
     found = await services.parts.part(values[2], record)
     if found is None:

@@ -129,7 +129,7 @@ class Deciding:
                 await self._back(request, values, asked, "request_not_supported")
             elif values.get("response_mode", "query") != "query":
                 await self._back(request, values, asked, "invalid_request", "response_mode is query here.")
-            elif not values.get("max_age", "0").isdigit():
+            elif not values.get("max_age", "0").isdecimal():
                 await self._back(request, values, asked, "invalid_request", "max_age is no number.")
             else:
                 return asked
