@@ -259,6 +259,15 @@ def test_without_rules_an_invitation_lets_somebody_in(tmp_path: Path) -> None:
             assert who(visitor) == ("guest@else.example", "approver")
             assert Visitor(site.url).get(path).status == 404
             assert sign_in(site, "guest")[1].status == 303
+            # Recovery shuts every door that somebody else may have opened.
+            body = b'{"kind": "recover", "email": "guest@else.example"}'
+            made = Visitor(site.url).ask("POST", "/api/v1/links", body, headers=key).json()
+            back = Visitor(site.url)
+            recovered = back.fill(urlsplit(made["url"]).path, {"password": "seven quiet rivers at noon"})
+            assert recovered.status == 303, recovered.text
+            assert who(visitor) == ("", "")
+            assert who(back) == ("guest@else.example", "approver")
+            assert sign_in(site, "guest")[1].status == 403
         finally:
             site.stop()
 

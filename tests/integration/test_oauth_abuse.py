@@ -236,6 +236,7 @@ def test_every_answer_says_whose_it_is(site: Running, ada: Visitor, client: Clie
         client.address(Pkce(), response_mode="fragment"),
         client.address(Pkce(), resource="https://other.example/mcp"),
         client.address(Pkce(), max_age="x"),
+        client.address(Pkce(), max_age="²"),
     ]
     errors = [back(ada.get(address)) for address in asked]
     assert [one["iss"] for one in errors] == [site.url] * len(asked)
@@ -246,6 +247,7 @@ def test_every_answer_says_whose_it_is(site: Running, ada: Visitor, client: Clie
         "request_not_supported",
         "invalid_request",
         "invalid_target",
+        "invalid_request",
         "invalid_request",
     ]
 

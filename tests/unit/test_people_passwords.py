@@ -102,7 +102,7 @@ def test_pauses_grow_and_are_forgotten() -> None:
     for _ in range(PAIR):
         assert throttle.wait("ada", "1.2.3.4") == 0
         throttle.failed("ada", "1.2.3.4")
-    pauses = []
+    pauses: list[float] = []
     for _ in range(12):
         pauses.append(throttle.wait("ada", "1.2.3.4"))
         throttle.failed("ada", "1.2.3.4")
