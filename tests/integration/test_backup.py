@@ -223,6 +223,16 @@ def test_only_who_keeps_the_platform_gets_a_copy(platform: Running) -> None:
         timeout=10,
     )
     key = made.json()["key"]
+    another = httpx.post(
+        f"{platform.url}/api/v1/keys",
+        json={"principal": "second", "role": "admin"},
+        headers=platform.auth,
+        timeout=10,
+    ).json()["key"]
+    # All keys are in a copy, so an admin could become an owner with it.
+    admin = {"Authorization": f"Bearer {another}"}
+    assert httpx.get(f"{platform.url}/api/v1/config", headers=admin, timeout=10).status_code == 200
+    assert httpx.post(f"{platform.url}/api/v1/backup", headers=admin, timeout=10).status_code == 403
     for headers, status in (({}, 401), ({"Authorization": f"Bearer {key}"}, 403)):
         for method, path in (("POST", "backup"), ("GET", "config")):
             answer = httpx.request(method, f"{platform.url}/api/v1/{path}", headers=headers, timeout=10)

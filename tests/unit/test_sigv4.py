@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.auth import SigV4Auth  # pyright: ignore[reportMissingTypeStubs]
 from botocore.awsrequest import AWSRequest  # pyright: ignore[reportMissingTypeStubs]
@@ -257,6 +258,24 @@ def test_nobody_makes_a_key_that_may_do_more_than_they_may(store: Store) -> None
         store.make("agent:desk")
     with pytest.raises(InvalidParams):
         store.make(role="emperor")
+
+
+def test_it_ends_with_its_principals_rights(store: Store) -> None:
+    credentials = store.make()
+    check(store, store.sign(credentials))
+    none = frozenset[str]()
+    store.site.identity.rights = lambda who: msgspec.structs.replace(who, permissions=none)
+    with pytest.raises(Unauthenticated, match="suspended"):
+        check(store, store.sign(credentials, body=b"[]"), body=b"[]")
+    with pytest.raises(Forbidden, match="suspended"):
+        store.make()
+
+
+def test_an_owners_name_is_for_owners(store: Store) -> None:
+    store.make("ada")
+    store.site.identity.rights = lambda who: msgspec.structs.replace(who, role="owner")
+    with pytest.raises(Forbidden, match="owner"):
+        store.make("ada")
 
 
 def test_the_secret_is_nowhere_in_the_database(store: Store) -> None:

@@ -321,7 +321,7 @@ class Platform:
         for release in self.registry.pointed():
             pool = self.runs.pool(release)
             pool.ensure()
-        self.upkeep = Upkeep(self, self._gauges)
+        self.upkeep = Upkeep(self, self._gauges, admin_key.split("_")[1])
         services = Services(
             runs=self.service,
             identity=self.identity,

@@ -46,7 +46,9 @@ Gauges = Callable[[], Iterable[tuple[str, str, float]]]
 class Upkeep:
     """One per platform that has started. Satisfies surface.operator_port.Operator."""
 
-    def __init__(self, platform: Platform, gauges: Gauges) -> None:
+    def __init__(self, platform: Platform, gauges: Gauges, key: str) -> None:
+        """`key` is the id of the key in the data folder."""
+        self.key = key
         self._platform = platform
         self._settings = platform.settings
         self._copying = False

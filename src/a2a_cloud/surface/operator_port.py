@@ -18,6 +18,11 @@ class Setting(NamedTuple):
 class Operator(Protocol):
     """Keeps the platform."""
 
+    @property
+    def key(self) -> str:
+        """The id of the key that lies in the data folder: who has that has everything."""
+        ...
+
     def settings(self) -> tuple[str, list[Setting]]:
         """(the file of settings that was read, "" for none; every setting)."""
         ...

@@ -13,7 +13,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from a2a_cloud.control.identity.rights import check_made, read_scopes
+from a2a_cloud.control.identity.rights import check_made, check_name, read_scopes
 from a2a_cloud.control.services.roots import Committer, Seal
 from a2a_cloud.control.services.rows import ADD_SIGV4, DROP_SIGV4, ServiceRows, SigV4Row
 from a2a_cloud.model.ports import Clock, Entropy
@@ -36,6 +36,7 @@ class Principals(Protocol):
     """Identity: who a key stands for."""
 
     roles: Callable[[int, str], frozenset[str] | None]
+    rights: Callable[[Principal], Principal]
 
     async def ensure(self, org: str, name: str) -> Principal:
         """The principal of that name."""
@@ -112,6 +113,7 @@ class SigV4Keys:
                 f"An organisation has {MOST_KEYS} keys of this kind at most.", remedy="Revoke one."
             )
         who = await self._principals.ensure(by.org, principal)
+        check_name(by, self._principals.rights(who))
         now = self._clock.now()
         key_id = "A2AK" + base64.b32encode(self._entropy.bytes(10)).decode()
         secret = base64.urlsafe_b64encode(self._entropy.bytes(30)).decode()
@@ -199,6 +201,9 @@ class SigV4Keys:
         base = self._principals.by_no(row.principal)
         if base is None:
             raise _refused("is by nobody who is known here")
+        rights = self._principals.rights(base).permissions
+        if rights is not None and not rights:
+            raise _refused("is by somebody who is suspended")
         return Principal(
             base.no,
             base.org_no,

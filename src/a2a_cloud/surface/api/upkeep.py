@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import Any
 
-from a2a_cloud.model.principal import Permission
+from a2a_cloud.model.principal import Permission, Role
 from a2a_cloud.model.problem import Forbidden, NotFound
 from a2a_cloud.surface.operator_port import Operator
 from a2a_cloud.surface.ports import Services
@@ -24,7 +24,14 @@ async def config(services: Services, request: Request, _values: list[str]) -> An
 async def backup(services: Services, request: Request, _values: list[str]) -> Answer:
     """`POST /api/v1/backup`: a tar archive (docs/backup.md). An answer that is cut off is none: an archive's
     last member says what belongs to it."""
-    pieces = _of(services, request).backup()
+    operator, who = _of(services, request), request.principal
+    # All keys are in it: who has a copy can become anybody, so an admin who is no owner gets none.
+    if who.scopes is not None or not (who.role == Role.OWNER or who.key_id == operator.key):
+        raise Forbidden(
+            "A copy of everything is for owners, and for who has the data folder's own key.",
+            remedy="Use an owner's key that is not narrowed, or the key in A2A_DATA/admin.key.",
+        )
+    pieces = operator.backup()
     async with aclosing(pieces):
         first = await anext(pieces)  # What is wrong from the beginning is a problem of its own.
         request.started = True
