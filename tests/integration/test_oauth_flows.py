@@ -378,6 +378,9 @@ def test_an_exchange_never_gives_more(site: Running, ada: Visitor) -> None:
     assert exchanged(client, token, resource=site.url).error == "invalid_target"
     assert exchanged(client, token + "x").error == "invalid_grant"
     assert exchanged(public, token).status == 401
+    wide = public.tokens(ada, scope="agents.call", resource=f"{site.url}/agents/desk")["access_token"]
+    assert exchanged(client, wide, resource=f"{site.url}/agents/other").error == "invalid_target"
+    assert exchanged(client, wide, resource=f"{site.url}/agents/desk/mcp").status == 200
     good = exchanged(client, token).body["access_token"]
     assert claims(good)["exp"] <= claims(token)["exp"]
     # What was exchanged ends with what it came of.

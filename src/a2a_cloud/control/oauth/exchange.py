@@ -120,8 +120,7 @@ class ExchangeGrant(BaseGrant, TokenEndpointMixin):
             outer = self.server.tokens.place(each)
             if outer is not None and (not outer or inner == outer or inner.startswith(outer + "/")):
                 return asked
-        if inner.startswith("/agents/") and scopes.within(
-            (scopes.usual(inner),), set(granted) - {scopes.ALL}
-        ):
+        # By its own name alone: a scope for all agents says nothing of which the person meant it for.
+        if inner.startswith("/agents/") and scopes.usual(inner) in granted:
             return asked
         raise InvalidTarget("The subject_token is for another resource, and its scopes do not name this one.")
