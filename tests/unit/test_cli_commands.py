@@ -687,6 +687,12 @@ def every_command() -> list[tuple[str, click.Command]]:
     return found
 
 
+def test_parameters_of_a_command_have_names_of_their_own() -> None:
+    for name, command in every_command():
+        names = [parameter.name for parameter in command.params]
+        assert len(set(names)) == len(names), name
+
+
 def test_every_command_option_and_exit_code_is_in_the_docs() -> None:
     text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
     examples = [line.strip() for line in text.splitlines() if line.startswith("    a2a ")]

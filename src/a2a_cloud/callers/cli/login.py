@@ -35,12 +35,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @click.command("login")
 @connected
-@click.argument("url", required=False, default="", metavar="[URL]")
+@click.argument("where", required=False, default="", metavar="[URL]")
 @click.option("--device", is_flag=True, help="Show a code to type in a browser anywhere.")
 @click.option("--name", default="", metavar="PROFILE", help="What the profile is called. [the host]")
-def login_command(options: Options, url: str, device: bool, name: str) -> int:
+def login_command(options: Options, where: str, device: bool, name: str) -> int:
     """Sign in to the platform at URL, and let commands mean it from now on."""
-    address = _address(options, url)
+    address = _address(options, where)
     server = _server(address)
     profile = name or options.profile or _name_for(address)
     if not _NAME.fullmatch(profile):
