@@ -136,7 +136,10 @@ def test_examples_name_the_required_fields(name: str, kind: str) -> None:
 def test_up_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Failure, match="No agent is here"):
-        check_folders(())
+        check_folders((), tmp_path / "data")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "journal.db").touch()
+    assert check_folders((), tmp_path / "kept") == []
     (tmp_path / "empty").mkdir()
     with pytest.raises(Failure, match=r"empty has no a2a\.toml"):
         check_folders(("empty",))

@@ -39,11 +39,12 @@ def find_agents(here: Path) -> list[Path]:
     return found + [each for each in children if is_agent(each)]
 
 
-def check_folders(folders: tuple[str, ...]) -> list[Path]:
-    """The folders to serve. Raises Failure (usage) that names the first that is none, and the remedy."""
+def check_folders(folders: tuple[str, ...], data: Path | None = None) -> list[Path]:
+    """The folders to serve; none where no agent is here, but `data` is a platform's, which has agents of its
+    own. Raises Failure (usage) that names the first that is none, and the remedy."""
     if not folders:
         found = find_agents(Path.cwd())
-        if not found:
+        if not found and not (data is not None and (data / "journal.db").is_file()):
             raise Failure(
                 Exit.USAGE,
                 "No agent is here: neither this folder nor one in it has an a2a.toml.",
@@ -87,7 +88,7 @@ def up_command(
 
     Ctrl-C drains: no new work, running calls get 10 s.
     """
-    agents = check_folders(folders)
+    agents = check_folders(folders, Path(data or os.environ.get("A2A_DATA") or ".a2a").expanduser())
     if importlib.util.find_spec(APP) is None or importlib.util.find_spec("uvicorn") is None:
         raise Failure(
             Exit.FAILED,
