@@ -7,7 +7,7 @@ sections 8.2, 8.4 and 8.6).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
 from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from a2a_cloud.model.card import AgentCard
 from a2a_cloud.model.problem import ExtendedAgentCardNotConfigured, Unauthenticated, UnsupportedOperation
 from a2a_cloud.model.release import Release
 from a2a_cloud.surface.a2a.card import card_of, sign_in
@@ -68,6 +69,28 @@ class About(Protocol):
     def declared(self) -> Declared | None: ...
 
 
+def described(
+    about: About,
+    release: Release,
+    base: str,
+    *,
+    extended: bool = False,
+    limits: Mapping[str, Any] | None = None,
+) -> AgentCard:
+    """The card of a release at that address, not signed: with the ways in that are in force here."""
+    own = {OAUTH: sign_in(about.base_url)} if about.oauth is not None else {}
+    return card_of(
+        release,
+        base,
+        about.sandbox,
+        grpc=grpc_address(about.grpc_url, base),
+        extended=extended,
+        limits=limits,
+        issuers=about.issuers.taken(release) if about.issuers is not None else (),
+        schemes={**own, **in_cards(about.schemes)},
+    )
+
+
 class Cards:
     """Encoded cards by release and address."""
 
@@ -105,18 +128,7 @@ class Cards:
             return found
         if len(self._kept) >= _MAX_KEPT:
             self._kept.clear()
-        grpc = grpc_address(about.grpc_url, base)
-        own = {OAUTH: sign_in(about.base_url)} if about.oauth is not None else {}
-        card = card_of(
-            release,
-            base,
-            about.sandbox,
-            grpc=grpc,
-            extended=kind == "extended",
-            limits=limits,
-            issuers=about.issuers.taken(release) if about.issuers is not None else (),
-            schemes={**own, **in_cards(about.schemes)},
-        )
+        card = described(about, release, base, extended=kind == "extended", limits=limits)
         document = _decode(_encode(card))
         if change is not None:
             document = change(document)

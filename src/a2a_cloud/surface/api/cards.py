@@ -10,8 +10,7 @@ import msgspec
 
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.stamp import stamp
-from a2a_cloud.surface.a2a.card import card_of
-from a2a_cloud.surface.a2a.grpc.address import grpc_address
+from a2a_cloud.surface.a2a.cards import described
 from a2a_cloud.surface.api.releases import found_agent, number
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.ports import Services
@@ -64,10 +63,7 @@ async def history(services: Services, request: Request, values: list[str]) -> tu
 
 def _card(services: Services, release: Release, origin: str) -> dict[str, Any]:
     base = f"{origin}/agents/{qualified(release)}"
-    grpc = grpc_address(services.grpc_url, base)
-    issuers = services.issuers.taken(release) if services.issuers is not None else ()
-    card = card_of(release, base, services.sandbox, grpc=grpc, extended=True, issuers=issuers)
-    return _decode(_encode(card))
+    return _decode(_encode(described(services, release, base, extended=True)))
 
 
 def changes(old: Any, new: Any, path: str = "") -> Iterator[dict[str, Any]]:

@@ -19,8 +19,7 @@ from a2a_cloud.model.problem import (
     StorageFull,
 )
 from a2a_cloud.model.stamp import stamp
-from a2a_cloud.surface.a2a.card import card_of
-from a2a_cloud.surface.a2a.grpc.address import grpc_address
+from a2a_cloud.surface.a2a.cards import described
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.ports import Agent, Record, Services
 from a2a_cloud.surface.request import Gone, Request, flag
@@ -186,10 +185,7 @@ async def part(services: Services, request: Request, values: list[str]) -> Answe
     record = release_record(agent, values[1])
     if values[2] == "card" and record.ready:
         base = f"{request.base}/agents/{qualified(record.release)}"
-        issuers = services.issuers.taken(record.release) if services.issuers is not None else ()
-        grpc = grpc_address(services.grpc_url, base)
-        card = card_of(record.release, base, services.sandbox, grpc=grpc, issuers=issuers)
-        return 200, card
+        return 200, described(services, record.release, base)
     found = await services.parts.part(values[2], record)
     if found is None:
         raise ReleaseNotFound(
