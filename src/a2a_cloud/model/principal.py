@@ -30,6 +30,7 @@ class Permission(StrEnum):
     MANAGE_POLICY = "policy.manage"
     READ_AUDIT = "audit.read"
     READ_USAGE = "usage.read"
+    MANAGE_BILLING = "billing.manage"
     MANAGE_PLATFORM = "platform.manage"
 
 
@@ -59,7 +60,7 @@ PERMISSIONS: MappingProxyType[Role, frozenset[Permission]] = MappingProxyType(
         ),
         Role.APPROVER: frozenset({_P.CALL, _P.DECIDE, _P.READ_RUNS, _P.READ_FILES}),
         Role.AUDITOR: frozenset({_P.READ_AUDIT, _P.READ_RUNS, _P.READ_LOGS, _P.READ_USAGE}),
-        Role.BILLING: frozenset({_P.READ_USAGE}),
+        Role.BILLING: frozenset({_P.READ_USAGE, _P.MANAGE_BILLING}),
         Role.VIEWER: frozenset({_P.READ_RUNS, _P.READ_USAGE}),
         Role.MEMBER: frozenset({_P.CALL}),
     }

@@ -70,6 +70,23 @@ class Usage(Struct, frozen=True, kw_only=True):
     unit: str
 
 
+class PriceFacts(Struct, frozen=True, kw_only=True):
+    """What the run cost its caller: `amount` in units of 10**-`scale` of `currency` (an ISO 4217 code, or
+    `credits`), by `version` of the skill's price."""
+
+    amount: Count
+    currency: str
+    scale: Annotated[int, Meta(ge=0, le=9)]
+    version: Count
+
+
+class LedgerFacts(Struct, frozen=True, kw_only=True):
+    """The transaction of the ledger that captured the price: SHA-256(salt ‖ canonical JSON) of its entries."""
+
+    entries_sha256: Sha256
+    txn_id: str
+
+
 class SectionHashes(Struct, frozen=True, kw_only=True):
     """SHA-256(salt ‖ canonical JSON) of each section, in hex. An empty section is hashed as well,
     so that a caller cannot tell whether the agent did anything inside. Receipts from before there were
@@ -105,8 +122,10 @@ class ReceiptBody(Struct, frozen=True, kw_only=True):
     issued_at: Instant
     issuer_kid: str
     kind: Literal["run"] = "run"
+    ledger: LedgerFacts | UnsetType = UNSET
     org: str
     parent_run: str | UnsetType = UNSET
+    price: PriceFacts | UnsetType = UNSET
     request_sha256: Sha256
     response_sha256: Sha256
     run_id: str
@@ -191,6 +210,16 @@ class WorkspaceFacts(Struct, frozen=True, kw_only=True):
     result_version: Count | UnsetType = UNSET
 
 
+class LedgerEntry(Struct, frozen=True, kw_only=True):
+    """A line of the ledger's transaction: `amount` is signed, and the lines of one currency sum to 0."""
+
+    account: str
+    amount: Annotated[int, Meta(ge=-(2**53) + 1, le=2**53 - 1)]
+    currency: str
+    line: Count
+    scale: Annotated[int, Meta(ge=0, le=9)]
+
+
 # --- the document: what a viewer gets ---------------------------------------------------------
 
 
@@ -240,13 +269,15 @@ class DisclosedPayload(Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 class DisclosedSections(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Those sections that the viewer may see: ApprovalEntry[], ChildEntry[], EffectEntry[], Environment,
-    GrantEntry[], WorkspaceFacts (null: none was touched)."""
+    GrantEntry[], LedgerEntry[] (its hash is the body's `ledger.entries_sha256`), WorkspaceFacts (null: none was
+    touched)."""
 
     approvals: DisclosedSection | UnsetType = UNSET
     children: DisclosedSection | UnsetType = UNSET
     effects: DisclosedSection | UnsetType = UNSET
     env: DisclosedSection | UnsetType = UNSET
     grants: DisclosedSection | UnsetType = UNSET
+    ledger: DisclosedSection | UnsetType = UNSET
     workspace: DisclosedSection | UnsetType = UNSET
 
 

@@ -14,10 +14,14 @@ from collections.abc import Sequence
 from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.storage.sql.slices import (
     APPROVALS,
+    BILLING,
+    ERASURES,
+    EVALS,
     GRANTS,
     HOOKS,
     KEYS,
     LIMITS,
+    LOGS,
     NAMES,
     OAUTH,
     ORGS,
@@ -138,6 +142,8 @@ MIGRATIONS: tuple[str, ...] = (
     NAMES + PUSH + HOOKS + PRIORITY,
     # People and what they sign in with, OAuth, organisations, limits, agents' identities, the registry.
     KEYS + PEOPLE + OAUTH + ORGS + LIMITS + SERVICES,
+    # Logs that anybody can check, the ledger, evals and reviews, what was erased.
+    LOGS + BILLING + EVALS + ERASURES,
 )
 
 

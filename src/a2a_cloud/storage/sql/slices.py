@@ -275,3 +275,19 @@ SERVICES = """
         expires REAL, made_by TEXT NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
     CREATE INDEX sigv4_key_org ON sigv4_key(org, created);
     """
+
+#: storage/log: what makes every audit event a leaf, and the logs' checkpoints
+LOGS = """
+    """
+
+#: control/billing/rows.py
+BILLING = """
+    """
+
+#: control/evals/rows.py: scores and reviews
+EVALS = """
+    """
+
+#: runtime/erasure.py
+ERASURES = """
+    """
