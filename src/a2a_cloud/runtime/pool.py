@@ -288,9 +288,10 @@ class Pool:
         return True
 
     def _one_taken(self) -> None:
-        """A fresh worker got its first run: another takes its place, and one too many goes."""
-        used = [one for one in self.workers if one.served and not one.draining]
-        idle = sorted((one for one in used if at_rest(one)), key=lambda one: (len(one.runs), one.idle_since))
+        """A fresh worker got its first run: another takes its place, and one too many goes. Those that hold a
+        run which waits for somebody are not too many: `_let_go` bounds them."""
+        used = [one for one in self.workers if one.served and not one.draining and (one.busy or not one.runs)]
+        idle = sorted((one for one in used if not one.runs), key=lambda one: one.idle_since)
         for one in idle[: max(0, len(used) - self.release.manifest.limits.workers)]:
             self._end_idle(one, "its place was wanted for another caller")
         self._top_up()
