@@ -32,7 +32,7 @@ _WORDS = {
     Permission.CALL: "Call every agent that you may call, as you",
     Permission.DEPLOY: "Deploy agents, and roll them back",
     Permission.READ_RUNS: "See the runs of everybody in your organisation, and what they said",
-    Permission.MANAGE_RUNS: "Cancel runs of others",
+    Permission.MANAGE_RUNS: "Cancel and erase runs of others",
     Permission.READ_LOGS: "Read what agents log",
     Permission.DECIDE: "Approve and deny what agents ask for",
     Permission.MANAGE_GRANTS: "See and revoke what agents are allowed",
@@ -44,6 +44,7 @@ _WORDS = {
     Permission.MANAGE_POLICY: "Change the rules of your organisation",
     Permission.READ_AUDIT: "Read who changed what",
     Permission.READ_USAGE: "See how much is used",
+    Permission.MANAGE_BILLING: "Set prices, budgets and credits, and issue invoices",
     Permission.MANAGE_PLATFORM: "Run this platform, for all organisations",
 }
 #: Those that are named in metadata (RFC 8414, `scopes_supported`).

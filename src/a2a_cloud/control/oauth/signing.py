@@ -7,17 +7,16 @@ whose time came last is in use. It is made when the first token or the key set i
 from __future__ import annotations
 
 import os
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
+from a2a_cloud.control.identity import p256
 from a2a_cloud.model.ports import Clock, Entropy
 from a2a_cloud.model.problem import InvalidParams, Unavailable
 from a2a_cloud.ops import private_file
-from a2a_cloud.wire.jcs import jcs
 from a2a_cloud.wire.jws import b64url
 
 if TYPE_CHECKING:
@@ -27,9 +26,6 @@ KEY_FILE = "tokens.json"
 #: Seconds that a key signs, that it is published before, and that it is published after: longer than the
 #: longest token, and than readers keep a key set.
 LIFE, LEAD, KEPT = 30 * 86400.0, 86400.0, 3600.0
-_SIZE = 32
-#: The order of P-256's group; a private key is a number from 1 to one below it.
-_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _HEX = Meta(pattern=r"^[0-9a-f]{64}$")
 
 
@@ -108,9 +104,7 @@ class TokenKeys:
         return max(begun, key=lambda one: one.starts) if begun else min(stored, key=lambda one: one.starts)
 
     def _new(self, starts: float) -> _Stored:
-        # 16 bytes more than needed: the remainder is as good as even.
-        secret = int.from_bytes(self._entropy.bytes(_SIZE + 16)) % (_ORDER - 1) + 1
-        return _Stored(secret.to_bytes(_SIZE).hex(), starts)
+        return _Stored(p256.draw(self._entropy).hex(), starts)
 
     def _key(self, stored: _Stored) -> ECKey:
         known = self._keys.get(stored.secret)
@@ -160,16 +154,7 @@ class TokenKeys:
 
 
 def _key(secret: str) -> ECKey:
-    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
     from joserfc.jwk import ECKey
 
-    public = derive_private_key(int(secret, 16), SECP256R1()).public_key().public_numbers()
-    members = {
-        "crv": "P-256",
-        "kty": "EC",
-        "x": b64url(public.x.to_bytes(_SIZE)).decode(),
-        "y": b64url(public.y.to_bytes(_SIZE)).decode(),
-    }
-    kid = b64url(sha256(jcs(members)).digest()).decode()
-    private = {**members, "d": b64url(bytes.fromhex(secret)).decode()}
-    return ECKey.import_key({**private, "kid": kid, "use": "sig", "alg": "ES256"})
+    raw = bytes.fromhex(secret)
+    return ECKey.import_key({**p256.public_jwk(p256.private(raw)), "d": b64url(raw).decode()})
