@@ -308,7 +308,7 @@ def test_nothing_of_a_package_is_run(site: Site) -> None:
 def test_what_depends_on_the_kit_gets_the_platforms(site: Site) -> None:
     built = site.prepare(site.source("wants-kit\na2a-cloud\n"))
     assert names(built) == [MSGSPEC, "wants-kit 1.0"]
-    assert b"a2a" not in built.lock
+    assert b"a2a-cloud" not in built.lock
 
 
 @pytest.mark.parametrize(

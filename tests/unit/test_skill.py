@@ -513,6 +513,16 @@ def test_entries(folder: Path, entry: str, skills: list[str]) -> None:
     assert find_entry(entry, folder) is found
 
 
+@pytest.mark.parametrize("entry", ["agent", "agent.py", "agent:agent"])
+def test_two_agents_whose_modules_have_one_name(tmp_path: Path, entry: str) -> None:
+    text = "from a2a_cloud import Agent\nagent = Agent()\n@agent.skill\ndef {}(text: str) -> str: return text\n"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "agent.py").write_text(text.format(name))
+    found = [list(load(find_entry(entry, tmp_path / name)).skills) for name in ("one", "two", "one")]
+    assert found == [["one"], ["two"], ["one"]]
+
+
 def test_entries_that_are_not_there(folder: Path) -> None:
     (folder / "speaker.py").write_text("import absent_thing")
     (folder / "plain.py").write_text("x = 3")

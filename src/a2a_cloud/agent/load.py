@@ -120,6 +120,9 @@ def _front(folder: Path) -> None:
 
 
 def _module(folder: Path, name: str) -> ModuleType:
+    present, path = sys.modules.get(name), folder / f"{name}.py"
+    if present is not None and getattr(present, "__file__", None) != str(path) and path.is_file():
+        return _script(folder, path.name)  # another agent's, which has the name in this process already
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
