@@ -515,7 +515,7 @@ def test_entries(folder: Path, entry: str, skills: list[str]) -> None:
 
 @pytest.mark.parametrize("entry", ["agent", "agent.py", "agent:agent"])
 def test_two_agents_whose_modules_have_one_name(tmp_path: Path, entry: str) -> None:
-    text = "from a2a_cloud import Agent\nagent = Agent()\n@agent.skill\ndef {}(text: str) -> str: return text\n"
+    text = "from a2a_cloud import Agent\nagent = Agent()\n@agent.skill\ndef {}(text: str) -> str: return ''\n"
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "agent.py").write_text(text.format(name))
