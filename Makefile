@@ -57,7 +57,7 @@ lock: setup-dev ## resolve pyproject.toml into requirements/*.lock anew (UPGRADE
 	@echo uv | $(COMPILE) - -c requirements/dev.lock -o requirements/bootstrap.lock
 
 lock-conformance: setup-dev ## resolve requirements/conformance anew (UPGRADE=--upgrade)
-	@for name in a2a-0.3 mcp; do \
+	@for name in a2a-0.3 mcp go scitt; do \
 		$(COMPILE) requirements/conformance/$$name.in -o requirements/conformance/$$name.lock || exit 1; done
 	@scripts/setup-conformance lock
 

@@ -1,7 +1,9 @@
 """The official clients and suites that live outside of .venv: scripts/setup-conformance makes them.
 
 `python("a2a-0.3")` and `python("mcp")` are the interpreters of environments with a2a-sdk 0.3.x, and with the
-official `mcp` and `fastmcp`; `node()` is a node, `modules()` the folder with its node_modules.
+official `mcp` and `fastmcp`, `python("scitt")` of one with scitt-cose; `program("tlog-check", "tlog_check")`
+is what Go built over its checksum database's code; `node()` is a node, `modules()` the folder with its
+node_modules.
 """
 
 from __future__ import annotations
@@ -23,6 +25,11 @@ PROGRAMS = Path(__file__).parent / "programs"
 def python(name: str) -> Path:
     """The interpreter of the environment `name`."""
     return _made(MADE / name / "bin" / "python")
+
+
+def program(folder: str, name: str) -> Path:
+    """A program that was built in a folder of its own."""
+    return _made(MADE / folder / name)
 
 
 def node() -> Path:

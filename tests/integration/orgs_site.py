@@ -131,9 +131,9 @@ class Orgs:
         )
 
 
-def start(home: Path) -> Orgs:
-    """The platform with its people and agents."""
-    site = Orgs(start_platform([], home, A2A_PUSH_PRIVATE="127.0.0.1"))
+def start(home: Path, **settings: str) -> Orgs:
+    """The platform with its people and agents; `settings` are further variables of its environment."""
+    site = Orgs(start_platform([], home, A2A_PUSH_PRIVATE="127.0.0.1", **settings))
     try:
         _settle(site, home)
     except BaseException:

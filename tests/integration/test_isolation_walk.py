@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import grpc
@@ -49,8 +50,20 @@ PLAIN = frozenset(
         "oauth/grants",
         "services",
         "services/bundle",
+        "agents/*/evals",
+        "agents/*/evals/*",
+        "agents/*/prices",
+        "credits",
+        "usage",
     ]
 )
+RUBRIC = f"""
+[[case]]
+name = "says-it"
+skill = "tell"
+arguments = {{ word = "{WORD}" }}
+check = [{{ kind = "equals", value = "{WORD}" }}]
+"""
 
 
 class Victim:
@@ -83,6 +96,14 @@ class Victim:
         self.directory, account = directory, made.json()["id"]
         team = site.api("ada", "POST", "teams", {"name": "Cave"})
         link = site.api("ada", "POST", "links", {"kind": "invite", "email": "new@x.org", "role": "member"})
+        evaluated = site.api("ada", "POST", "agents/acme.vault/evals", {"rubric": RUBRIC})
+        path = f"agents/acme.vault/evals/{evaluated['id']}?wait=20"
+        while not site.api("ada", "GET", path)["ended"]:
+            pass
+        said = {"run": self.run, "verdict": "approve", "notes": WORD}
+        review = site.api("ada", "POST", "reviews", said)
+        self._pay()
+        (charge,) = (one for one in site.api("ada", "GET", "ledger")["transactions"] if "run" in one)
         self.has = {
             "agents": "acme.vault",
             "cards": "1",
@@ -109,12 +130,22 @@ class Victim:
             "sigv4-keys": "key_none",
             "workspaces": "default",
             "files": "notes/said.txt",
+            "budgets": "cave-money",
+            "evals": str(evaluated["id"]),
+            "invoices": "1",
+            "ledger": str(charge["id"]),
+            "log": "acme",
+            "prices": "void",
+            "reviews": str(review["id"]),
         }
         self.never = {
             name: f"{value[:-1]}0x" if "_" in value else f"{value}-x" for name, value in self.has.items()
         }
         self.never |= {"releases": "77", "cards": "77", "env": "NO", "secrets": "NO", "limits": "calls-x"}
-        named = ("runs", "tasks", "approvals", "grants", "scim", "teams", "hooks", "keys", "links")
+        named = (
+            *("runs", "tasks", "approvals", "grants", "scim", "teams", "hooks", "keys", "links"),
+            *("budgets", "ledger", "reviews"),
+        )
         self.marks = {WORD, self.parked, "cy@x.org", str(account), *(self.has[name] for name in named)}
 
     def path(self, pattern: list[str], has: dict[str, str]) -> str:
@@ -125,10 +156,25 @@ class Victim:
             if step not in ("*", "**"):
                 steps.append(step)
             elif before == "*":
-                steps.append("source")  # Of a release.
+                steps.append("checkpoint" if pattern[2] == "log" else "source")  # Of a release.
             else:
                 steps.append(has[before])
         return "/" + "/".join(steps)
+
+    def _pay(self) -> None:
+        """Prices, credits, a budget, a paid call, an invoice of it, and what invoices say of acme."""
+        api, month = self.site.api, datetime.now(UTC).strftime("%Y-%m")
+        api("ada", "PUT", "agents/acme.vault/prices/void", {"currency": "credits", "call": "5"})
+        api("ada", "PUT", "agents/acme.listed/prices/tell", {"currency": "credits", "call": "5"})
+        paid = {"org": "acme", "amount": "100", "currency": "credits", "memo": WORD}
+        api("root", "POST", "credits", paid)
+        api("root", "POST", "credits", {**paid, "caller": "ada"})
+        api("ada", "PUT", "budgets/cave-money", {"amount": "50", "currency": "credits"})
+        assert self.site.invoke("ada", "listed", "tell").status_code == 200
+        api("ada", "PUT", "billing/party", {"name": WORD})
+        api("root", "POST", "billing/clock", {"seconds": 32 * 86_400})
+        (invoice,) = api("root", "POST", "invoices", {"month": month, "org": "acme"})["invoices"]
+        assert invoice["no"] == 1
 
     def _ask(self, who: str, skill: str) -> dict[str, Any]:
         said: dict[str, Any] = {
@@ -166,10 +212,20 @@ class Victim:
                 f"approvals/{self.has['approvals']}",
                 "approvals/policy",
                 "grants/policy",
+                "agents/acme.vault/prices",
+                "agents/acme.vault/evals",
+                "billing/clock",
+                "billing/party",
+                "budgets",
+                "credits",
+                "invoices",
+                "ledger",
+                f"reviews?run={self.run}",
                 f"tasks/{self.parked}",
             )
         }
         agent = everything["agents/acme.vault"]  # How often it was called is no change.
+        everything["billing/clock"] = everything["billing/clock"]["ahead"]
         everything["agents/acme.vault"] = [agent[name] for name in ("release", "digest", "visibility")]
         for each in everything["workspaces"]["workspaces"]:
             each.pop("head")  # Others' runs write to it, as their grants allow.
@@ -187,7 +243,7 @@ class Victim:
 
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
-    site = start(tmp_path_factory.mktemp("isolation"))
+    site = start(tmp_path_factory.mktemp("isolation"), A2A_TEST_CLOCK="1")
     try:
         yield Victim(site)
     finally:

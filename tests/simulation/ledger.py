@@ -29,6 +29,7 @@ from a2a_cloud.model.run import (
 from a2a_cloud.model.task import TERMINAL, TaskState
 from a2a_cloud.storage.sql.schema import SEQ_BITS
 from a2a_cloud.wire.jws import read_jwks
+from a2a_cloud.wire.merkle import Frontier
 from a2a_cloud.wire.proof import Outcome, verify_receipt
 
 OPEN = {TaskState.SUBMITTED, TaskState.WORKING}
@@ -92,6 +93,13 @@ class Ledger:
             self.tasks = {id_: TaskState(state) for id_, state in read("SELECT id, state FROM task")}
             self.receipts = read("SELECT run, org, leaf, id FROM receipt ORDER BY org, leaf").fetchall()
             self.keys = read("SELECT run FROM idempotency").fetchall()
+            self.logs: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
+            for org, leaf, found in read(
+                "SELECT org, leaf, leaf_hash FROM receipt"
+                " UNION ALL SELECT org, leaf, leaf_hash FROM audit_event ORDER BY 1, 2"
+            ):
+                self.logs[org].append((leaf, found))
+            self.checkpoints = read("SELECT org, size, root FROM audit_log").fetchall()
         finally:
             connection.close()
         self.by_id = {run.id: run for run in self.runs}
@@ -106,12 +114,13 @@ class Ledger:
         assert not self.stray, f"events of runs that are not there: {self.stray}"
         numbers = {run.no for run in self.runs}
         assert {run for (run,) in self.keys} <= numbers, "keys of runs that are not there"
-        sealed: dict[int, list[int]] = defaultdict(list)
-        for run, org, leaf, _ in self.receipts:
+        for run, *_ in self.receipts:
             assert run in numbers, "a receipt of a run that is not there"
-            sealed[org].append(leaf)
-        for leaves in sealed.values():
-            assert leaves == list(range(len(leaves))), f"the log has gaps: {leaves}"
+        for org, leaves in self.logs.items():
+            there = [leaf for leaf, _ in leaves]
+            assert there == list(range(len(there))), f"the log of {org} has gaps: {there}"
+        for org, size, root in self.checkpoints:
+            assert self.root(org, size) == root, f"the log of {org} is another than its checkpoint says"
         assert sorted(run for run, *_ in self.receipts) == [
             run.no for run in self.runs if run.ended is not None
         ]
@@ -122,6 +131,14 @@ class Ledger:
         for task, runs in by_task.items():
             self._check_task(task, runs)
         assert set(self.tasks) <= set(by_task)
+
+    def root(self, org: int, size: int) -> bytes:
+        """The root over the first leaves of a log."""
+        tree = Frontier()
+        for _, leaf in self.logs[org][:size]:
+            tree.add(leaf)
+        assert tree.size == size, f"the log of {org} has {tree.size} leaves, and was seen with {size}"
+        return tree.root()
 
     def _check_run(self, run: Row) -> None:
         assert [seq for seq, _ in run.events] == list(range(1, len(run.events) + 1)), (run.id, run.events)

@@ -79,6 +79,17 @@ def test_a_call_is_refused(client: Witness) -> None:
     checked(client)
 
 
+def test_calls_that_began_early_are_refused(client: Witness) -> None:
+    """Their skill may run before they are taken; nothing of what it did is stored without them."""
+    refuse(client.world, "run", "call", "unwelcome")
+    words = ["unwelcome", "welcome", "unwelcome", "welcome"] * 6
+    with ThreadPoolExecutor(len(words)) as pool:
+        said = list(pool.map(lambda word: client.invoke("quick", trace="", note=word), words))
+    for word, one in zip(words, said, strict=True):
+        assert one.status == (500 if word == "unwelcome" else 200), one.body
+    assert len(checked(client).runs) == words.count("welcome")
+
+
 def test_a_follow_up_is_refused(client: Witness, tmp_path: Path) -> None:
     """The task ends with the run that there is."""
     refuse(client.world, "run", "call", "unwelcome")

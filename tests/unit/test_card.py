@@ -17,6 +17,7 @@ from a2a_cloud.model.problem import ExtendedAgentCardNotConfigured, Unauthentica
 from a2a_cloud.model.release import FileParam, Manifest, Release, SandboxSpec, SkillSpec, Visibility
 from a2a_cloud.surface.a2a.card import card_of
 from a2a_cloud.surface.a2a.cards import Cards, check_extended
+from a2a_cloud.surface.accounting_port import Accounting
 from a2a_cloud.surface.auth_schemes import Scheme
 from a2a_cloud.surface.hosts import Host, Hosts
 from a2a_cloud.surface.limits import Declared
@@ -54,6 +55,7 @@ class About:
     oauth: object | None = None
     card_key: CardKey | None = None
     declared: Declared | None = None
+    accounting: Accounting | None = None
     issuers: Issuers | None = None
     schemes: tuple[Scheme, ...] = ()
 

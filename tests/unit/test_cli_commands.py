@@ -679,11 +679,18 @@ def test_keys(played: Played, a2a: Run, tmp_path: Path) -> None:
 def every_command() -> list[tuple[str, click.Command]]:
     found: list[tuple[str, click.Command]] = []
     context = click.Context(cli.root)
+
+    def add(name: str, command: click.Command) -> None:
+        if isinstance(command, click.Group):
+            for sub, each in command.commands.items():
+                add(f"{name} {sub}", each)
+        else:
+            found.append((name, command))
+
     for name in cli.COMMANDS:
         command = cli.root.get_command(context, name)
         assert command is not None
-        inner = command.commands.items() if isinstance(command, click.Group) else []
-        found += [(f"a2a {name} {sub}", each) for sub, each in inner] or [(f"a2a {name}", command)]
+        add(f"a2a {name}", command)
     return found
 
 

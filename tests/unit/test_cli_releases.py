@@ -37,7 +37,8 @@ def test_releases_tell_which_serves_and_why_one_failed(played: Played, a2a: Run)
     code, out, err = a2a("releases", "greeter", "--limit", "4", "--before", "9")
     assert code == 0
     rows = out.splitlines()
-    assert rows[0].split() == ["RELEASE", "STATE", "SERVES", "VERSION", "CREATED", "BY", "DIGEST", "NOTE"]
+    columns = ["RELEASE", "STATE", "SERVES", "VERSION", "SCORE", "CREATED", "BY", "DIGEST", "NOTE"]
+    assert rows[0].split() == columns
     assert "build_failed at environment" in rows[1]
     assert " 10 % " in rows[2]
     assert " 90 % " in rows[3]

@@ -206,10 +206,10 @@ def test_the_body_has_the_fields_of_the_reference() -> None:
 
 
 def test_salts_are_sixteen_bytes_each_and_all_different() -> None:
-    pieces = [getattr(SALTS, name) for name in Salts.__slots__ if name != "raw"]
+    pieces = [getattr(SALTS, name) for name in (*Salts.__slots__, "ledger") if name not in ("raw", "later")]
     pieces += [SALTS.effect(seq, what) for seq in range(20) for what in ("args", "result")]
     assert {len(piece) for piece in pieces} == {16}
-    assert len(set(pieces)) == len(pieces) == 51
+    assert len(set(pieces)) == len(pieces) == 52
     with pytest.raises(ValueError, match="128"):
         Salts(bytes(127))
 
@@ -296,9 +296,11 @@ def test_both_views_verify_with_the_same_signature() -> None:
     assert "sections" not in json.loads(CALLERS)
     assert "disclosed" not in json.loads(CALLERS)
     assert verify_receipt(WHOLE, [OTHER.jwk(), {"kty": "RSA"}, *JWKS]).checked == (
-        *("id", "signature", "countersignature", "log"),
-        *("sections.children", "sections.effects", "sections.env"),
+        *("id", "signature", "countersignature"),
+        *("sections.approvals", "sections.children", "sections.effects"),
+        *("sections.env", "sections.grants", "sections.workspace"),
         *("disclosed.events", "disclosed.idempotency_key", "disclosed.request", "disclosed.response"),
+        "log",
     )
 
 
@@ -357,12 +359,12 @@ def test_empty_sections_are_hashed_too() -> None:
 
 
 def test_a_signed_field_of_a_later_version_is_noted_and_not_judged() -> None:
-    verdict = verify_receipt(resealed(lambda d: d["body"].update(price={"amount": "3"})), JWKS)
+    verdict = verify_receipt(resealed(lambda d: d["body"].update(payment={"amount": "3"})), JWKS)
     assert verdict.outcome is Outcome.VALID
     assert "does not know" in verdict.notes[0]
 
 
-def swap(value: dict[str, Any], path: str, new: Any) -> None:
+def swap(value: Any, path: str, new: Any) -> None:
     *way, last = path.split(".")
     for step in way:
         value = value[int(step) if step.isdigit() else step]

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from a2a_cloud.ops.retention import EVERY, GONE, Retention
+from a2a_cloud.ops.clearing import GONE
+from a2a_cloud.ops.retention import EVERY, Retention
 from a2a_cloud.ops.system import SystemClock, SystemEntropy, TimeIds
 from a2a_cloud.runtime.notary import Kept
 from a2a_cloud.runtime.stored import StoredCall
@@ -277,3 +278,19 @@ def test_a_damaged_note_begins_anew(tmp_path: Path, text: str) -> None:
         assert site.left("event", "id & 3") == [2] * len(site.left("run", "no"))
 
     with_site(tmp_path, Keeping(events=DAY), check)
+
+
+def test_a_pass_that_is_wanted_comes_at_once(tmp_path: Path) -> None:
+    async def check(site: Site) -> None:
+        await site.whole()
+        assert not site.retention.busy
+        site.retention.hasten()
+        assert site.opened().busy  # The next life knows it too.
+        await site.retention.step()
+        site.retention.hasten()  # This pass may have been by what was erased: another one follows.
+        await site.whole()
+        assert site.retention.busy
+        await site.whole()
+        assert not site.retention.busy
+
+    with_site(tmp_path, Keeping(), check)

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 import a2a_cloud
+from a2a_cloud.model.invoice import Bounds
 from a2a_cloud.model.problem import Internal
 from a2a_cloud.model.scope import SYSTEM, Scope
+from a2a_cloud.model.usage import UsageQuery
 from a2a_cloud.storage.journal.port import Statement
 from a2a_cloud.storage.journal.writer import connect, prepare
 
@@ -32,6 +34,10 @@ UNSCOPED: dict[str, str] = {
     "GrantRows.policies": "at start",
     "ApprovalRows.every_open": "at start",
     "ApprovalRows.every_rules": "at start",
+    "LogRows.keys": "the platform's own: its logs have one key",
+    "LogRows.logs": "at start: the last checkpoint of each log",
+    "LogRows.sizes": "the platform's own: which logs have news",
+    "LogRows.told": "the platform's own: its settings at the last start",
     "PeopleRows.link_of": "by the hash of what is in the link",
     "PeopleRows.session_of": "by the hash of what is in the cookie",
     "PeopleRows.sessions": "of one account, whatever it is a member of",
@@ -111,6 +117,10 @@ def value(name: str, annotation: str, scope: Scope) -> Any:
         return scope
     if name in ("org", "org_no"):
         return ORG
+    if annotation == "UsageQuery":
+        return UsageQuery(("caller", "agent", "key"), 0.0, 1.0, agent="x", caller="x")
+    if annotation == "Bounds":
+        return Bounds(0, 0, 1, 1)
     for word, fits in (("str", "x"), ("bytes", b"x"), ("int", 1), ("float", 1.0), ("bool", True)):
         if re.match(rf"{word}\b", annotation):
             return fits

@@ -145,6 +145,9 @@ def test_suites_that_are_made_are_left_alone(machine: Path) -> None:
     parts = {
         "a2a-0.3": [f"{locks}/a2a-0.3.lock"],
         "mcp": [f"{locks}/mcp.lock"],
+        "go": [f"{locks}/go.lock"],
+        "scitt": [f"{locks}/scitt.lock"],
+        "tlog-check": ["tests/conformance/programs/tlog_check.go", f"{locks}/go.lock"],
         "generator": ["src/a2a_cloud/callers/cli/client.py"],
         "node": [f"{locks}/package.json", f"{locks}/package-lock.json"],
     }

@@ -30,6 +30,8 @@ def banner(plat: Platform, recovered: dict[str, int], first: str = "") -> str:
         lines.append(
             "  recovered  " + ", ".join(f"{count} {what}" for what, count in recovered.items() if count)
         )
+    if plat.money.clock.movable:
+        lines.append("  TEST CLOCK billing's time can be put forward (A2A_TEST_CLOCK): bill nobody with it")
     releases = plat.registry.everything()
     for release in releases:
         skills = ", ".join(spec.id for spec in release.skills)

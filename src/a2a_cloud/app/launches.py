@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import platform
+import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+import msgspec
 
 import a2a_cloud
 from a2a_cloud.control.deploys.ports import Built
@@ -18,6 +22,9 @@ from a2a_cloud.ops.checks import Cage
 from a2a_cloud.runtime.build.environments import BuiltEnvironment, Environments
 from a2a_cloud.runtime.process import COMMAND
 from a2a_cloud.runtime.sandbox.port import Sandbox, roots_of
+from a2a_cloud.surface.a2a.card import card_of
+from a2a_cloud.surface.ports import UNTOLD
+from a2a_cloud.wire.card_digest import card_sha256
 
 
 def sbom_of(release: Release, built: Built, _started: float, _ended: float) -> bytes:
@@ -88,14 +95,27 @@ def cage_of(sandbox: Sandbox) -> Cage:
 def environment_facts(sandbox: str, release: Release) -> Environment:
     """Where a release's code runs, for receipts: its environment, this interpreter, and the sandbox that is
     in force (its name)."""
-    runtime = " ".join(
-        (platform.python_implementation(), platform.python_version(), platform.machine(), platform.system())
-    )
-    return Environment(
-        deps_digest=release.environment,
-        runtime_digest="sha256:" + hashlib.sha256(runtime.encode()).hexdigest(),
-        sandbox=sandbox,
-    )
+    return Environment(deps_digest=release.environment, runtime_digest=_runtime_digest(), sandbox=sandbox)
+
+
+@functools.cache
+def _runtime_digest() -> str:
+    """Of the interpreter's own file, and of the shared library where that holds what it does."""
+    digest = hashlib.sha256()
+    folder, library = sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME")
+    found = [Path(sys.executable).resolve()]
+    if folder and library and str(library) != found[0].name:
+        found.append(Path(str(folder), str(library)))
+    for path in found:
+        with suppress(OSError), path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return "sha256:" + digest.hexdigest()
+
+
+def card_facts(release: Release) -> str:
+    """The hash of a release's card, for receipts: the same at every address and under all settings."""
+    card = msgspec.json.encode(card_of(release, "", UNTOLD))
+    return card_sha256(msgspec.json.decode(card, type=dict[str, Any]))
 
 
 def uv_program() -> str:

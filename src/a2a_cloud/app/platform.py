@@ -13,17 +13,32 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from a2a_cloud.app.accounting import accounting_of
+from a2a_cloud.app.accounting import checks as clock_checks
+from a2a_cloud.app.billing import money_of, shown_money
+from a2a_cloud.app.evals import evals_of, judged, reviews_of, tie_evals
 from a2a_cloud.app.grpc import GrpcServing
 from a2a_cloud.app.issuers import OutsideIssuers
-from a2a_cloud.app.launches import Launches, cage_of, environment_facts, provenance_of, sbom_of, uv_program
+from a2a_cloud.app.launches import (
+    Launches,
+    cage_of,
+    card_facts,
+    environment_facts,
+    provenance_of,
+    sbom_of,
+    uv_program,
+)
 from a2a_cloud.app.limits import limiting
+from a2a_cloud.app.log import logs_of
 from a2a_cloud.app.oauth import Documents, oauth_of
 from a2a_cloud.app.orgs import tie
+from a2a_cloud.app.packs import Packs
 from a2a_cloud.app.people import accounts_of, people_of
 from a2a_cloud.app.pushes import pushes
 from a2a_cloud.app.registry import Finding, Help, Standing
 from a2a_cloud.app.services import schemes_of, services_of, sigv4_of, tie_tokens
 from a2a_cloud.app.upkeep import Upkeep
+from a2a_cloud.app.witnesses import LogWitnesses
 from a2a_cloud.control.approvals.approvals import Approvals
 from a2a_cloud.control.approvals.notices import Notices
 from a2a_cloud.control.approvals.rows import ApprovalRows
@@ -60,6 +75,7 @@ from a2a_cloud.runtime.build.environments import Environments
 from a2a_cloud.runtime.drain import drain
 from a2a_cloud.runtime.egress.dial import private_hosts, tls_context
 from a2a_cloud.runtime.egress.proxy import Egress
+from a2a_cloud.runtime.erasure import ErasureRows, Erasures
 from a2a_cloud.runtime.fetches import Files
 from a2a_cloud.runtime.names import Names, Sessions
 from a2a_cloud.runtime.notary import Notary
@@ -258,6 +274,16 @@ class Platform:
         tie_tokens(self.services, self.oauth.tokens)
         sigv4 = sigv4_of(settings, *sealed, self.identity)
         self.limiting = limiting(rows, self.journal, steady, org_no, link_key, on=settings.limits)
+        self.money = money_of(
+            settings.billing,
+            rows,
+            database,
+            self.journal,
+            steady,
+            self.ids,
+            self.identity.org_name,
+            org_no,
+        )
         self.runs = Runs(
             journal=self.journal,
             reader=self.reader,
@@ -265,7 +291,11 @@ class Platform:
             releases=self.registry,
             principals=tied,
             notary=Notary(
-                keys.signer, self.reader, partial(environment_facts, self.sandbox.name), self.services
+                keys.signer,
+                self.reader,
+                partial(environment_facts, self.sandbox.name),
+                self.services,
+                card_facts,
             ),
             clock=self.clock,
             ids=self.ids,
@@ -280,7 +310,12 @@ class Platform:
             egress=egress,
             secrets=self.secrets,
             limits=self.limiting.limits,
+            billing=self.money.calls,
         )
+        self.money.calls.alive = self.runs.live.__contains__
+        self.log = await logs_of(settings, self.data, rows, self.journal, self.clock, self.entropy)
+        self.runs.notary.proof = self.log.logs.proof_text
+        self.witnesses = LogWitnesses(settings, self.log.logs, self.clock)
         self.push = pushes(
             settings,
             self.runs,
@@ -308,8 +343,11 @@ class Platform:
             else None
         )
         await self.deploys.recover()
+        self.evals = evals_of(rows, self.journal, self.clock, self.ids, self.entropy)
+        await self.evals.recover()
         await self._mend_environments()
         recovered = recover(self.runs)
+        self.money.calls.sweep()
         self.service = RunService(self.runs)
 
         def moved(agent_no: int, releases: dict[int, Release]) -> None:
@@ -339,7 +377,9 @@ class Platform:
             base_url=settings.public_url,
             allowed_hosts=settings.allowed_hosts,
             ready=lambda: self.ready and not self.runs.draining and not self.journal.full,
-            jwks=lambda: json.dumps({"keys": [*keys.jwks()["keys"], card_key.jwk]}).encode(),
+            jwks=lambda: json.dumps(
+                {"keys": [*keys.jwks()["keys"], *self.log.keys.jwks(), card_key.jwk]}
+            ).encode(),
             card_key=card_key,
             gauges=self._gauges,
             checks=self._checks,
@@ -350,6 +390,7 @@ class Platform:
             approvals=self.approvals,
             grants=self.grants,
             secrets=self.secrets,
+            erasures=Erasures(self.runs, ErasureRows(rows), self.upkeep.retention.hasten, judged),
             names=Names(NameRows(rows)),
             sessions=Sessions(NameRows(rows), self.journal, self.clock, self.ids),
             hooks=self.hooks,
@@ -358,6 +399,12 @@ class Platform:
             issuers=self.issuers,
             orgs=tied.all,
             audit=Audit(OrgRows(rows)),
+            log=self.log,
+            money=shown_money(self.money),
+            evals=self.evals,
+            replays=self.service,
+            packs=Packs(keys.signer, rows, self.journal, self.clock),
+            reviews=reviews_of(rows, self.journal, self.clock, self.ids, self.entropy, keys.signer),
             people=self.people,
             oauth=self.oauth,
             services=self.services,
@@ -365,8 +412,19 @@ class Platform:
             schemes=await schemes_of(settings, self.services, sigv4, tls, SurfaceLimits().body),
             quotas=self.limiting.limits,
             declared=self.limiting.shown,
+            accounting=accounting_of(
+                settings,
+                database,
+                rows,
+                self.journal,
+                self.money,
+                clock=self.clock,
+                ids=self.ids,
+                identity=self.identity,
+            ),
             sandbox=SandboxFacts(self.sandbox.name, tuple(self.sandbox.layers), tuple(self.sandbox.missing)),
         )
+        tie_evals(services, self.runs, self.evals, self.data)
         self.door = FrontDoor(services)
         self.runs.helper = Help(self.door)
         host, port = await self.serving.start(
@@ -377,6 +435,8 @@ class Platform:
         services.base_url = settings.public_url or self.url
         await self._serve_grpc(services)
         self.push.restore()
+        self.log.logs.start()
+        self.witnesses.start()
         self.ready = True
         self._house = asyncio.create_task(self._keep_house())
         told = {"url": self.url, "grpc": self.grpc_at, "pid": os.getpid()}
@@ -393,7 +453,7 @@ class Platform:
         self.ready = False
         (self.data / "server.json").unlink(missing_ok=True)
         self._house.cancel()
-        await self.deploys.close()
+        await asyncio.gather(self.deploys.close(), self.evals.close())
         await drain(self.runs, seconds)
         await asyncio.gather(self.push.close(), self.files.close(), self.documents.close())
         await self.approvals.close()
@@ -406,6 +466,8 @@ class Platform:
             await self.issuers.close()
         with contextlib.suppress(Problem):
             await self.identity.flush()
+        await self.witnesses.close()
+        await self.log.logs.close()
         await self.journal.close()
         self.reader.close()
         os.close(self._lock)
@@ -481,6 +543,7 @@ class Platform:
                 await self.oauth.tend()
                 await self.services.tend()
                 self.people.sweep()
+                await self.money.tend()
                 await self.identity.flush()
                 for digest in await self.registry.purge():
                     await self.environments.remove(digest)
@@ -529,7 +592,9 @@ class Platform:
         why = await self.environments.uncaged()
         if why is not None:
             found.append(builds(why))
-        return [*(Check(*one) for one in (*found, *self.upkeep.checks())), self.finding.check()]
+        found += [*self.upkeep.checks(), *self.log.checks(), *self.witnesses.checks()]
+        found += clock_checks(self.money.clock)
+        return [*(Check(*one) for one in found), self.finding.check()]
 
     def _gauges(self) -> list[tuple[str, str, float]]:
         runs, journal = self.runs, self.journal

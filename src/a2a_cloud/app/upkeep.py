@@ -26,6 +26,8 @@ from a2a_cloud.ops.logs import about
 from a2a_cloud.ops.retention import Retention
 from a2a_cloud.runtime.live import Run
 from a2a_cloud.settings import Settings
+from a2a_cloud.storage.log.rows import PLATFORM_NO
+from a2a_cloud.storage.sql.audit import change
 from a2a_cloud.surface.operator_port import Setting
 
 if TYPE_CHECKING:
@@ -90,12 +92,14 @@ class Upkeep:
         told = [Setting(*one) for one in self._settings.told]
         return str(self._settings.config or ""), told
 
-    async def backup(self) -> AsyncGenerator[bytes]:
+    async def backup(self, by: str) -> AsyncGenerator[bytes]:
         """See Operator."""
         if self._copying:
             raise Busy("A copy is being made already.", remedy="Try again when it is done.", retry_after=30)
         self._copying = True  # And nothing is cleared away meanwhile.
         try:
+            now = self._platform.clock.now()
+            await self._platform.journal.write([change(PLATFORM_NO, now, by, "backup.began", "backup")])
             async for piece in self._copied():
                 yield piece
         finally:

@@ -19,10 +19,12 @@ ISOLATION = "urn:a2a-cloud:isolation:v1"
 IDEMPOTENCY = "urn:a2a-cloud:idempotency:v1"
 #: What is enforced on calls, and how long skills take, as params of this one.
 LIMITS = "urn:a2a-cloud:limits:v1"
+#: What calls cost, as params of this one.
+PRICING = "urn:a2a-cloud:pricing:v1"
 #: Questions and approvals in a form that clients of kagent's public extension know.
 HITL = "https://kagent.dev/extensions/hitl/v1"
 #: Extensions of every agent here, which a caller may name in A2A-Extensions.
-EXTENSIONS = tuple(uri.encode() for uri in (SKILL_SCHEMAS, ISOLATION, LIMITS, IDEMPOTENCY, HITL))
+EXTENSIONS = tuple(uri.encode() for uri in (SKILL_SCHEMAS, ISOLATION, LIMITS, PRICING, IDEMPOTENCY, HITL))
 
 
 class AgentInterface(Struct, rename="camel", omit_defaults=True):

@@ -56,7 +56,8 @@ class Team(Struct, frozen=True):
 class Change(Struct, frozen=True):
     """One event of the audit log: a change of the control plane, or what became of a grant. `detail` is a
     JSON object or "", `no` the cursor; `run`, `grant`, `root`, `blocks` (SHA-256 in hex), `operation` and
-    `reason` are of grants' events."""
+    `reason` are of grants' events. `index` is its place in the organisation's log, where its entry is
+    SHA-256(`salt` ‖ `payload`)."""
 
     no: int
     at: float
@@ -71,3 +72,6 @@ class Change(Struct, frozen=True):
     operation: str = ""
     allowed: bool = True
     reason: str = ""
+    index: int = 0
+    salt: bytes = b""
+    payload: bytes = b""

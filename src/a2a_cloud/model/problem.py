@@ -14,13 +14,15 @@
     ├─ HeaderMismatch · CapabilityRequired · ProtocolVersionNotSupported    (MCP 2026-07-28)
     ├─ SecretInSource · BuildFailed · StartFailed · BreakingChange      (how a deploy may end)
     │    └─ SandboxRequired                                  (a StartFailed)
+    ├─ GateNotMet
     ├─ VersionEnded
     ├─ WorkspaceConflict · PreconditionFailed · RangeNotSatisfiable
     ├─ TaskNotCancelable · PushNotificationNotSupported · UnsupportedOperation
     │  ContentTypeNotSupported · InvalidAgentResponse · ExtendedAgentCardNotConfigured
     │  ExtensionSupportRequired · VersionNotSupported          (A2A 1.0, section 5.4)
-    ├─ Busy · Unavailable · StorageFull · ReceiptPending
+    ├─ Busy · Unavailable · StorageFull · ReceiptPending · ProofPending · RunOpen
     ├─ RateLimited · BudgetSpent                              (limits of callers, docs/limits.md)
+    ├─ PaymentRequired · OverBudget                           (money, docs/billing.md)
     ├─ Refused · SkillFailed · TimedOut · WorkerLost · ReplayDiffers · LimitExceeded
     │                                                        (how a run may end)
     ├─ EgressRefused · UpstreamFailed · UpstreamTimeout     (what an agent's connections may meet)
@@ -317,6 +319,20 @@ class BudgetSpent(RateLimited):
     code, title, rpc = "budget_spent", "The budget is spent", -32031
 
 
+class PaymentRequired(Problem):
+    """The call costs more than its caller has. `info`: `amount`, what it may cost, and `left`, both in
+    `currency`."""
+
+    code, title, http, rpc = "payment_required", "The call has to be paid for", 402, -32032
+    grpc = "FAILED_PRECONDITION"
+
+
+class OverBudget(PaymentRequired):
+    """More than a budget leaves. `info` also: `budget`, its name, and `again`, when there is more."""
+
+    code, title, rpc, grpc = "over_budget", "The budget does not reach", -32033, "RESOURCE_EXHAUSTED"
+
+
 class Unavailable(Problem):
     code, title, http, rpc, retry = "unavailable", "Not available at the moment", 503, -32053, True
     grpc = "UNAVAILABLE"
@@ -335,6 +351,20 @@ class StorageFull(Problem):
 
 class ReceiptPending(Problem):
     code, title, http, rpc, retry = "receipt_pending", "The run has not ended yet", 409, -32049, True
+    grpc = "FAILED_PRECONDITION"
+
+
+class RunOpen(Problem):
+    """What was asked for is possible only once the run has ended."""
+
+    code, title, http, rpc = "run_open", "The run has not ended", 409, -32091
+    grpc = "FAILED_PRECONDITION"
+
+
+class ProofPending(Problem):
+    """An entry of the log that no checkpoint covers yet."""
+
+    code, title, http, rpc, retry = "proof_pending", "No checkpoint covers it yet", 409, -32056, True
     grpc = "FAILED_PRECONDITION"
 
 
@@ -406,6 +436,14 @@ class BreakingChange(Problem):
     """A schema changed so that calls which worked would fail, without a new major version."""
 
     code, title, http, rpc = "breaking_change", "The change would break callers", 409, -32064
+    grpc = "FAILED_PRECONDITION"
+
+
+class GateNotMet(Problem):
+    """A release is not promoted: its score by its own rubric is lower than was asked for. `info`: `gate`, and
+    `score` and `eval` where there is a score."""
+
+    code, title, http, rpc = "gate_not_met", "The release's score is too low", 409, -32085
     grpc = "FAILED_PRECONDITION"
 
 

@@ -37,8 +37,8 @@ def is_decimal(text: str) -> bool:
 
 class AgentFacts(Struct, frozen=True, kw_only=True):
     """Which agent ran. `image_digest` is the release's digest (`sha256:<hex>`), `version` its author's.
-    `service_id` is its service identity (`spiffe://…`), `service_kid` the thumbprint of the key that signs
-    for it."""
+    `card_sha256` is over what of its card the release alone says (wire/card_digest). `service_id` is its
+    service identity (`spiffe://…`), `service_kid` the thumbprint of the key that signs for it."""
 
     card_sha256: Sha256 | UnsetType = UNSET
     id: str
@@ -81,7 +81,8 @@ class PriceFacts(Struct, frozen=True, kw_only=True):
 
 
 class LedgerFacts(Struct, frozen=True, kw_only=True):
-    """The transaction of the ledger that captured the price: SHA-256(salt ‖ canonical JSON) of its entries."""
+    """The transaction of the ledger that captured the price: SHA-256(salt ‖ canonical JSON) of its
+    entries."""
 
     entries_sha256: Sha256
     txn_id: str
@@ -167,9 +168,10 @@ class ChildEntry(Struct, frozen=True, kw_only=True):
 
 
 class GrantEntry(Struct, frozen=True, kw_only=True):
-    """A grant under which the run acted: `sha256` are its blocks' (`.` between them, no signature),
-    `prior_id` the grant that it took the place of."""
+    """A grant under which the run acted: `sha256` is that of `blocks` (its token without the signature, so
+    nobody can use it), `prior_id` the grant that it took the place of."""
 
+    blocks: str | UnsetType = UNSET
     id: str
     prior_id: str | UnsetType = UNSET
     sha256: Sha256
@@ -239,16 +241,27 @@ class Countersignature(Struct, frozen=True, forbid_unknown_fields=True):
     signature: str
 
 
-class LogEntry(Struct, frozen=True, forbid_unknown_fields=True):
+class LogEntry(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where the receipt stands in its organisation's audit log; `index` counts from 0 without gaps.
 
     The index is not part of the body (it is given when the body is final), so it is signed apart:
-    the platform's promise that this leaf stands there.
+    the platform's promise that this leaf stands there. `proof` is the text of a `.tlog-proof` file, once a
+    checkpoint covers the leaf.
     """
 
     index: Count
     leaf_sha256: Sha256
     org: str
+    signatures: list[Signature]
+    proof: str | UnsetType = UNSET
+
+
+class Erased(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the run was told, said and did was erased `at` that time, `by` whom (`name@org`); signed apart,
+    because the receipt was there before."""
+
+    at: Instant
+    by: str
     signatures: list[Signature]
 
 
@@ -269,8 +282,8 @@ class DisclosedPayload(Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 class DisclosedSections(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Those sections that the viewer may see: ApprovalEntry[], ChildEntry[], EffectEntry[], Environment,
-    GrantEntry[], LedgerEntry[] (its hash is the body's `ledger.entries_sha256`), WorkspaceFacts (null: none was
-    touched)."""
+    GrantEntry[], LedgerEntry[] (its hash is the body's `ledger.entries_sha256`), WorkspaceFacts (null: none
+    was touched)."""
 
     approvals: DisclosedSection | UnsetType = UNSET
     children: DisclosedSection | UnsetType = UNSET
@@ -292,12 +305,13 @@ class DisclosedPayloads(Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 class ReceiptDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The file that `a2a receipt get` prints. Nothing but `body` is inside the receipt's signature;
-    everything else is checked against it, or (the log index) carries its own."""
+    everything else is checked against it, or (the log index, the erasure) carries its own."""
 
     body: ReceiptBody
     id: ReceiptId
     signatures: list[Signature]
     countersignature: Countersignature | UnsetType = UNSET
     log: LogEntry | UnsetType = UNSET
+    erased: Erased | UnsetType = UNSET
     sections: DisclosedSections | UnsetType = UNSET
     disclosed: DisclosedPayloads | UnsetType = UNSET

@@ -13,6 +13,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import Struct
 
+from a2a_cloud.model.billing import Spend
 from a2a_cloud.model.grant import Narrowing
 from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.release import Release
@@ -66,7 +67,7 @@ class Call(Struct):
     agent's grant. `name` is what an older dialect's caller calls the new task, `name_before` the ended task
     that has had the name until now. `push` is told what happens to the task, from its acceptance on. Among
     waiting runs a higher `priority` begins first. `extensions` are the URIs of those that the caller named
-    and the agent has.
+    and the agent has. `budget` is what it may cost with all that it calls.
     """
 
     release: Release
@@ -93,6 +94,7 @@ class Call(Struct):
     push: PushTarget | None = None
     priority: int = 0
     extensions: list[str] = []
+    budget: Spend | None = None
 
 
 # --- what a run emits -------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 
 import a2a_cloud
 from a2a_cloud.ops.system import SystemClock
+from a2a_cloud.storage.log.rows import PLATFORM_NAME, PLATFORM_NO
 
 #: The first member, which says what the archive is, and the last one, without which it is not whole.
 FIRST, LAST = "a2a-backup.json", "SHA256SUMS"
@@ -84,16 +85,34 @@ def described(database: Path) -> dict[str, Any]:
     connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
         (schema,) = connection.execute("PRAGMA user_version").fetchone()
+        orgs = connection.execute("SELECT no, name FROM org ORDER BY no").fetchall()
+        events = events_are_leaves(connection)
+        if events:
+            orgs.append((PLATFORM_NO, PLATFORM_NAME))
         logs: list[dict[str, Any]] = []
-        for number, name in connection.execute("SELECT no, name FROM org ORDER BY no").fetchall():
-            rows = connection.execute(
-                "SELECT leaf, leaf_hash FROM receipt WHERE org=? ORDER BY leaf", (number,)
-            )
-            length, root = _root(name, rows)
-            logs.append({"org": name, "receipts": length, "root": root})
+        for number, name in orgs:
+            length, root = _root(name, leaves(connection, number))
+            (receipts,) = connection.execute("SELECT COUNT(*) FROM receipt WHERE org=?", (number,)).fetchone()
+            told = {"org": name, "receipts": receipts, "root": root}
+            logs.append({**told, "leaves": length} if events else told)
         return {"schema": schema, "logs": logs}
     finally:
         connection.close()
+
+
+def leaves(connection: sqlite3.Connection, org: int, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """(index, leaf hash) of an organisation's log from `start` on: of receipts, and of events where they are
+    leaves already."""
+    rows = "SELECT leaf, leaf_hash FROM receipt WHERE org=?1 AND leaf>=?2"
+    if events_are_leaves(connection):
+        rows += " UNION ALL SELECT leaf, leaf_hash FROM audit_event WHERE org=?1 AND leaf>=?2"
+    for leaf, found in connection.execute(f"{rows} ORDER BY 1", (org, start)):
+        yield leaf, bytes(found)
+
+
+def events_are_leaves(connection: sqlite3.Connection) -> bool:
+    """Whether the database is of a version that makes every audit event a leaf."""
+    return any(row[1] == "leaf" for row in connection.execute("PRAGMA table_info(audit_event)"))
 
 
 def _root(org: str, rows: Iterable[tuple[int, bytes]]) -> tuple[int, str]:

@@ -21,7 +21,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from a2a_cloud.ops.backup import DATABASE, FIRST, LAST, VERSION, Broken, described
+from a2a_cloud.model.stamp import stamp
+from a2a_cloud.ops.backup import DATABASE, FIRST, LAST, VERSION, Broken, described, events_are_leaves, leaves
 from a2a_cloud.storage.sql import schema
 from a2a_cloud.wire import jws
 from a2a_cloud.wire.canonical import parse_strict
@@ -33,6 +34,8 @@ _NAME = re.compile(
     r"|objects/sha256/[0-9a-f]{2}/[0-9a-f]{64}"
     r"|(?:keys|releases)(?:/[^/\0\\]{1,255}){1,64}"
 )
+#: What a restored folder says of itself to the platform, which makes an event of it (app/log.py).
+RESTORED = "restored.json"
 _MOST_TEXT = 256 << 20
 _CHUNK = 1 << 20
 
@@ -47,6 +50,7 @@ def restore(source: BinaryIO, data: Path, receipts: list[bytes]) -> dict[str, An
     try:
         found = _check(source, aside, receipts)
         (aside / FIRST).unlink()
+        (aside / RESTORED).write_text(json.dumps({"made": stamp(found["made"])}))
         (aside / "keys").chmod(0o700)
         aside.replace(data)
     except BaseException:
@@ -71,8 +75,9 @@ def _check(source: BinaryIO, folder: Path, receipts: list[bytes]) -> dict[str, A
     if found["logs"] != told["logs"]:
         raise Broken("Its logs are not those that it says that it has.")
     keys = _keys(folder)
+    logs = {**keys, **_log_keys(database)}
     count = _receipts(database, keys)
-    held = [_held(database, keys, document) for document in receipts]
+    held = [_held(database, logs, document) for document in receipts]
     return {
         "made": told["made"],
         "version": told["version"],
@@ -167,6 +172,17 @@ def _keys(folder: Path) -> dict[str, bytes]:
     return jws.by_kid(found)
 
 
+def _log_keys(database: Path) -> dict[str, bytes]:
+    """The public keys of the logs, present and past, by id."""
+    connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        if not events_are_leaves(connection):
+            return {}
+        return dict(connection.execute("SELECT id, public FROM audit_log_key").fetchall())
+    finally:
+        connection.close()
+
+
 def _receipts(database: Path, keys: dict[str, bytes]) -> int:
     """How many there are, each of them good."""
     connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
@@ -201,13 +217,11 @@ def _held(database: Path, keys: dict[str, bytes], document: bytes) -> dict[str, 
         raise Broken(f"{verdict.receipt_id} has no place in a log.")
     connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
-        row = connection.execute(
-            "SELECT leaf_hash FROM receipt JOIN org ON org.no=receipt.org WHERE org.name=? AND leaf=?",
-            (log["org"], log["index"]),
-        ).fetchone()
+        (number,) = connection.execute("SELECT no FROM org WHERE name=?", (log["org"],)).fetchone() or (-1,)
+        row = next(leaves(connection, number, log["index"]), None)
     finally:
         connection.close()
-    if row is not None and bytes(row[0]).hex() != log["leaf_sha256"]:
+    if row is not None and row != (log["index"], bytes.fromhex(log["leaf_sha256"])):
         raise Broken(
             f"{verdict.receipt_id} stands at {log['index']} of the log of {log['org']}, and this log has "
             "another receipt there: it is not a beginning of the log that gave out this receipt."

@@ -14,7 +14,6 @@ pass, and it was not written again since a day before the pass began.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 import re
@@ -23,13 +22,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from a2a_cloud.model.ports import Clock
 from a2a_cloud.model.problem import NotFound
 from a2a_cloud.model.task import ObjectRef
+from a2a_cloud.ops.clearing import GONE, Payloads, clear
 from a2a_cloud.settings import Keeping
 from a2a_cloud.storage.journal.port import Journal, Op, Statement
 from a2a_cloud.storage.objects.port import ObjectStore
@@ -46,8 +46,6 @@ MOST_BYTES = 8 << 20
 _NUMBER_BITS = 32
 STAGES = ("logs", "runs", "workspaces", "calls", "events", "states", "files")
 
-#: What stands in the place of a call that was cleared away.
-GONE: Final = b'{"message":{"messageId":"","role":"ROLE_USER","parts":[]},"arguments":null}'
 _TERMINAL = (
     "TASK_STATE_COMPLETED",
     "TASK_STATE_FAILED",
@@ -57,18 +55,13 @@ _TERMINAL = (
 _HASH = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 _TRIM_LOGS = Statement("trim_old_logs", "DELETE FROM log WHERE org=? AND no>? AND no<=? AND at<?", 9)
-_DROP_EVENTS = Statement("drop_events", "DELETE FROM event WHERE id>=? AND id<? AND org=?", 9)
-_KEEP_END = Statement("keep_end", "UPDATE event SET body=? WHERE id=? AND org=?", 8)
-_DROP_CALL = Statement("drop_call", "UPDATE run SET call=? WHERE no=? AND org=?", 8)
-_DROP_SALTS = Statement("drop_salts", "UPDATE receipt SET sections=? WHERE run=? AND org=?", 8)
-_DROP_KEY = Statement("drop_key", "DELETE FROM idempotency WHERE key=? AND org=? AND run=?", 9)
-
 _RUNS = f"""
     SELECT r.no, r.org, r.owner, r.agent, length(r.call) > {len(GONE)}, COALESCE(t.at, r.ended),
         EXISTS(SELECT 1 FROM event e WHERE e.id >= r.no << {SEQ_BITS} AND e.id < (r.no + 1) << {SEQ_BITS}
             AND (instr(e.body, '"k":"status"') = 0 OR instr(e.body, '"message":') > 0))
     FROM run r LEFT JOIN task t ON t.no = r.task
     WHERE r.no > ? AND r.ended IS NOT NULL AND (t.no IS NULL OR t.state IN {_TERMINAL})
+        AND NOT EXISTS(SELECT 1 FROM erasure x WHERE x.run = r.no)
     ORDER BY r.no LIMIT ?
 """  # noqa: S608
 
@@ -76,7 +69,8 @@ _RUNS = f"""
 @dataclass
 class Pass:
     """Where a pass stands: its stage, the last number that it looked at there, when it began, and how much it
-    cleared away. `began` 0: none is on its way; `ended`: when the last one was through."""
+    cleared away. `began` 0: none is on its way; `ended`: when the last one was through; `again`: another one
+    is due at once."""
 
     stage: str = ""
     at: int = 0
@@ -86,10 +80,7 @@ class Pass:
     calls: int = 0
     runs: int = 0
     files: int = 0
-
-
-class _Keyed(msgspec.Struct):
-    key: str = ""
+    again: bool = False
 
 
 class Retention:
@@ -118,7 +109,14 @@ class Retention:
     @property
     def busy(self) -> bool:
         """Whether a pass is on its way, or due."""
-        return bool(self.now.began) or self._clock.now() - self.now.ended >= EVERY
+        return bool(self.now.began) or self.now.again or self._clock.now() - self.now.ended >= EVERY
+
+    def hasten(self) -> None:
+        """A pass is due from now on, whenever the last one was: something was erased, and files that only
+        that referred to are to go. One that is on its way may have passed by it, so another one follows."""
+        if not self.now.again:
+            self.now.again = True
+            self._write()
 
     async def step(self) -> bool:
         """One bounded step of a pass, if it is time for one. True when the pass is through with it."""
@@ -127,7 +125,7 @@ class Retention:
         if not self.now.began:
             self._forget_marks()
             self._open_marks()
-            self.now = Pass(STAGES[0], began=self._clock.now(), ended=self.now.ended)
+            self.now = Pass(STAGES[0], began=self._clock.now(), ended=self.now.ended)  # And `again` is met.
         stage = self.now.stage
         done = await getattr(self, f"_{stage}")()
         if not done:
@@ -147,7 +145,12 @@ class Retention:
             now.files,
         )
         self.now = Pass(
-            ended=self._clock.now(), lines=now.lines, calls=now.calls, runs=now.runs, files=now.files
+            ended=self._clock.now(),
+            lines=now.lines,
+            calls=now.calls,
+            runs=now.runs,
+            files=now.files,
+            again=now.again,
         )
         self._forget_marks()
         self._write()
@@ -201,31 +204,17 @@ class Retention:
         self, no: int, org: int, owner: int, agent: int, *, events: bool, call: bool
     ) -> Sequence[Op]:
         """What clears a run's payloads away, with the salts by which they could be guessed."""
-        ops: list[Op] = []
         found = await self._rows(
             "SELECT r.call, c.sections FROM run r LEFT JOIN receipt c ON c.run=r.no WHERE r.no=?", no
         )
+        last = await self._rows(
+            "SELECT id, body FROM event WHERE id>=? AND id<? ORDER BY id DESC LIMIT 1",
+            no << SEQ_BITS,
+            (no + 1) << SEQ_BITS,
+        )
         asked, kept = found[0]
-        key = _key(asked)
-        if key:
-            digest = hashlib.blake2b(f"{org}\0{owner}\0{agent}\0{key}".encode(), digest_size=16).digest()
-            ops.append((_DROP_KEY, (digest, org, no)))
-        if events:
-            first, end = no << SEQ_BITS, (no + 1) << SEQ_BITS
-            last = await self._rows(
-                "SELECT id, body FROM event WHERE id>=? AND id<? ORDER BY id DESC LIMIT 1", first, end
-            )
-            # How it ended stays, without what was said with that: by it a reader knows that no more comes.
-            ending = _ending(last[0][1]) if last else b""
-            if ending:
-                end = last[0][0]
-                ops.append((_KEEP_END, (ending, end, org)))
-            ops.append((_DROP_EVENTS, (first, end, org)))
-        if call:
-            ops.append((_DROP_CALL, (GONE, no, org)))
-        if kept is not None:
-            ops.append((_DROP_SALTS, (_unsalted(kept, events=events, call=call), no, org)))
-        return ops
+        run = Payloads(no, org, owner, agent, asked, (last[0][0], last[0][1]) if last else None, kept)
+        return clear(run, events=events, call=call)
 
     # --- what refers to files ----------------------------------------------------------------------
 
@@ -365,37 +354,6 @@ def _read(path: Path) -> Pass:
         if not found.began or (found.stage in STAGES and path.with_name("marks.db").exists()):
             return found
     return Pass()
-
-
-def _key(call: bytes) -> str:
-    """The idempotency key of a stored call."""
-    try:
-        return msgspec.json.decode(call, type=_Keyed).key
-    except msgspec.MsgspecError:
-        return ""
-
-
-def _ending(event: bytes) -> bytes:
-    """A run's last status without its words; b"" when it is another event."""
-    found: Any = msgspec.json.decode(event)
-    if found.get("k") != "status":
-        return b""
-    found.pop("message", None)
-    return msgspec.json.encode(found)
-
-
-def _unsalted(kept: bytes, *, events: bool, call: bool) -> bytes:
-    """What is stored beside a receipt, without the salts of what is cleared away: request (0-16), response
-    and events (16-48), key (48-64)."""
-    found: Any = msgspec.msgpack.decode(kept)
-    salts = bytearray(found["salts"])
-    if call:
-        salts[0:16] = bytes(16)
-        salts[48:64] = bytes(16)
-    if events:
-        salts[16:48] = bytes(32)
-    found["salts"] = bytes(salts)
-    return msgspec.msgpack.encode(found)
 
 
 def _node(body: bytes) -> tuple[list[bytes], list[bytes]]:

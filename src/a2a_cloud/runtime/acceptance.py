@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from a2a_cloud.model.access import check_call
-from a2a_cloud.model.problem import Internal, NameTaken, Problem, RateLimited
+from a2a_cloud.model.problem import Internal, NameTaken, PaymentRequired, Problem, RateLimited
 from a2a_cloud.model.run import Call
 from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.model.task import TaskState
@@ -70,14 +70,21 @@ class Acceptance:
         body = store_call(call)
         run.request_sha256 = hashlib.sha256(run.salts[:16] + body).hexdigest()
         try:
+            held = self._hold(run) if runs.billing is not None else None
             granted = runs.granted.at_acceptance(run)
             if call.push is not None and runs.push is not None:
                 granted = [*granted, *runs.push.of_call(run, call, 0)]
-        except Problem:
+        except Problem as problem:
             task.total -= 1
+            self._unhold(run)
             if runs.limits is not None:
                 runs.limits.undo(lane)
                 runs.limits.leave(lane, None)
+            if isinstance(problem, PaymentRequired) and digest:
+                # As with limits: what was taken before is answered, whatever is left.
+                known = runs.keys.known(call, digest, look=True)
+                if known is not None:
+                    return known
             raise
         parent = call.parent.run_no if call.parent is not None else None
         ops: list[Op] = [
@@ -125,6 +132,8 @@ class Acceptance:
                     ops.append((DROP_TASK_NAME, (*named, call.name_before)))
                 ops.append((ADD_TASK_NAME, (*named, task.id)))
         ops += granted
+        if held is not None:
+            ops += held
         if digest:
             ops.append((sql.ADD_IDEMPOTENCY, (digest, task.org_no, run.no, call.fingerprint)))
             runs.keys.remember(run, digest, call.fingerprint)
@@ -139,7 +148,8 @@ class Acceptance:
         def accepted(error: BaseException | None) -> None:
             self._accepted(run, pool, digest, error)
 
-        runs.journal.submit(Write(ops, accepted, must=call.parent is not None))
+        run.acceptance = Write(ops, accepted, must=call.parent is not None)
+        runs.journal.submit(run.acceptance)
         # An idempotent skill may begin while its acceptance is being committed: if that fails, it
         # may have run for nothing, and by its own word that does no harm.
         if spec is not None and spec.idempotent and run is task.current and not pool.waiting:
@@ -149,6 +159,7 @@ class Acceptance:
     def _accepted(self, run: Run, pool: Pool, digest: bytes, error: BaseException | None) -> None:
         runs = self._runs
         pool.accepting -= 1
+        run.acceptance = None
         if error is not None:
             run.accept_error = error if isinstance(error, Problem) else Internal(operator=str(error))
             earlier: Run | None = None
@@ -167,6 +178,7 @@ class Acceptance:
             runs.stop_worker(run)
             if runs.limits is not None:
                 runs.limits.undo(run.lane)
+            self._unhold(run)
             runs.forget(run)
             if run.ordinal == run.task.total:
                 run.task.total -= 1
@@ -187,6 +199,31 @@ class Acceptance:
         # One that began early has been started already, and may have lost its worker since.
         if run.ending is None and run.started is None and run is run.task.current:
             pool.enqueue(run)
+
+    def _hold(self, run: Run) -> list[Op] | None:
+        """What a call may cost is set aside. A run that another one called spends what that was given."""
+        billing, call = self._runs.billing, run.call
+        assert billing is not None
+        if call.parent is not None:
+            above = self._runs.live.get(call.parent.run_no)
+            run.purse = above.purse if above is not None else None
+        elif call.budget is not None:
+            run.purse = billing.purse(call, run.no)
+        held = billing.reserve(call, run.no, run.purse)
+        if held is None:
+            return None
+        run.hold, ops = held
+        return ops
+
+    def _unhold(self, run: Run) -> None:
+        billing = self._runs.billing
+        if billing is None:
+            return
+        if run.hold is not None:
+            billing.undo(run.hold)
+            run.hold = None
+        if run.purse is not None:
+            billing.over(run.no, run.purse if run.call.parent is None else None)
 
     def _close_after(self, task: LiveTask) -> None:
         """A follow-up was not stored after all: if the run before it has just ended, so has the task."""

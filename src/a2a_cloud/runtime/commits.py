@@ -8,14 +8,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from a2a_cloud.model.problem import Internal, Problem
+from a2a_cloud.model.receipt import LedgerFacts
 from a2a_cloud.model.run import AttemptEvent, ReplyEvent, ResultEvent, StatusEvent, encode_event
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import TERMINAL, TaskState
 from a2a_cloud.runtime.live import Outcome, Run
+from a2a_cloud.runtime.measured import measure
 from a2a_cloud.storage.journal.port import Op, Write
 from a2a_cloud.storage.sql import statements as sql
 from a2a_cloud.storage.sql.schema import SEQ_BITS
-from a2a_cloud.wire.seal import EventsDigest
+from a2a_cloud.wire.canonical import salted_sha256
+from a2a_cloud.wire.seal import EventsDigest, Salts
 from a2a_cloud.wire.worker import Ack
 
 if TYPE_CHECKING:
@@ -56,6 +59,8 @@ class Commits:
     def _collect(self, run: Run) -> list[Op]:
         if run.void:
             return []
+        if run.acceptance is not None and not run.acceptance.left:
+            return []  # It began early: what it did may not be stored in the group that may refuse the run.
         task = run.task
         org = task.org_no
         ops, run.ops = run.ops, []
@@ -84,7 +89,19 @@ class Commits:
         if outcome is not None and not run.sealed:
             run.sealed = True
             ended = run.ended or self._runs.clock.now()
-            sealed, op = self._runs.notary.seal(run, outcome, digest.hexdigest(), response, ended)
+            price = ledger = None
+            entries = b""
+            if (run.hold is not None or run.usage) and self._runs.billing is not None:
+                measure(self._runs, run, response, ended)
+                paid = self._runs.billing.settle(run, outcome.state.short)
+                ops += paid.ops
+                price, entries = paid.price, paid.entries
+                if entries:
+                    hashed = salted_sha256(Salts(run.salts).ledger, entries)
+                    ledger = LedgerFacts(entries_sha256=hashed, txn_id=paid.txn)
+            sealed, op = self._runs.notary.seal(
+                run, outcome, digest.hexdigest(), response, ended, price=price, ledger=ledger, entries=entries
+            )
             run.sealing = sealed.id
             problem = outcome.problem
             ops.append(op)
@@ -144,6 +161,9 @@ class Commits:
         ended = run.sealed
         if ended:
             run.receipt_id = run.sealing
+            if run.hold is not None or run.purse is not None:
+                assert self._runs.billing is not None
+                self._runs.billing.over(run.no, run.purse if run.call.parent is None else None)
             if run.work is not None:
                 self._runs.workfiles.written(run, None)
         for seq, event in flight:
@@ -159,7 +179,7 @@ class Commits:
             done, run.unacked = run.unacked, 0
             if run.worker is not None:
                 run.worker.send(Ack(run.no, done))
-        if run.idle:
+        if run.idle and not (run.pending and run.acceptance is not None):
             idle, run.idle = run.idle, []
             for then in idle:
                 then()
@@ -175,6 +195,8 @@ class Commits:
         if self._runs.stopped:
             return  # As in a crash: recovery decides.
         log.critical("run %s: a commit was refused: %s", run.id, error)
+        if run.hold is not None and self._runs.billing is not None:
+            self._runs.billing.unsettle(run.hold)
         if run.work is not None:
             self._runs.workfiles.forget(run)
         problem = error if isinstance(error, Problem) else Internal(operator=str(error))

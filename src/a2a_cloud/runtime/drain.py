@@ -40,6 +40,8 @@ async def drain(runs: Runs, seconds: float) -> None:
     runs.sweeper.cancel()
     for run in list(runs.live.values()):
         run.ending = run.ending or Outcome(TaskState.WORKING)  # Nothing more is written for it in this life.
+    if runs.replaying is not None:
+        await runs.replaying.close()
     for pool in runs.pools.values():
         await pool.close()
 

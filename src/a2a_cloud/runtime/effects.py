@@ -28,7 +28,7 @@ from a2a_cloud.model.run import (
     UsageEvent,
     encode_event,
 )
-from a2a_cloud.wire.worker import Effect, Log, Progress, ToRuntime
+from a2a_cloud.wire.worker import Answer, Effect, Log, Progress, ToRuntime, Trouble
 
 Key = tuple[str, str, bytes]
 
@@ -50,6 +50,14 @@ def output_key(event: RunEvent) -> Key:
     if isinstance(event, UsageEvent):
         return "usage", event.meter, f"{event.qty}\0{event.unit}".encode()
     return "artifact", "", hashlib.sha256(encode_event(event)).digest()
+
+
+def answer_of(run_no: int, n: int, end: EffectEnded) -> Answer:
+    """What a worker hears of an effect's end, for its effect `n`."""
+    trouble = None
+    if end.problem_code:
+        trouble = Trouble(end.problem_code, end.problem_detail, end.problem_remedy, end.problem_retry)
+    return Answer(run_no, n, bytes(end.value), trouble)
 
 
 class Record:
@@ -163,6 +171,16 @@ class Record:
             if n is not None:
                 self.seq_of.pop(n, None)
                 yield n, end
+
+    def due(self) -> tuple[int, RunEvent | None]:
+        """(seq, event) of the first thing recorded that has not come again, completions apart, of a text what
+        is left of it; (0, None) when all has come."""
+        seq = self._first()
+        if seq in self._todo:
+            return seq, self._todo[seq]
+        if self._text_at < len(self._text):
+            return seq, TextEvent(delta=self._text[self._text_at :])
+        return 0, None
 
     def _first(self) -> int:
         """The seq of the first thing recorded that has not come again, completions apart."""

@@ -17,22 +17,19 @@ import msgspec
 from a2a_cloud.model.principal import ANONYMOUS_NO
 from a2a_cloud.model.problem import InvalidAgentResponse, Problem
 from a2a_cloud.model.receipt import is_decimal
-from a2a_cloud.model.run import (
-    ArtifactEvent,
-    EffectEnded,
-    EffectStarted,
-    LogEvent,
-    ProgressEvent,
-    RunEvent,
-    TextEvent,
-    UsageEvent,
-)
+from a2a_cloud.model.run import EffectEnded, EffectStarted, RunEvent, TextEvent
 from a2a_cloud.model.scope import Scope
-from a2a_cloud.model.task import Artifact, ObjectRef, TaskState
+from a2a_cloud.model.task import ObjectRef, TaskState
 from a2a_cloud.runtime.children import Children
-from a2a_cloud.runtime.effects import Record, args_hash
+from a2a_cloud.runtime.effects import Record, answer_of, args_hash
 from a2a_cloud.runtime.live import LiveTask, Outcome, Question, Run
-from a2a_cloud.runtime.logs import LEVELS
+from a2a_cloud.runtime.outputs import (
+    TEXT_LIMIT,
+    artifact_event,
+    log_event,
+    progress_event,
+    usage_event,
+)
 from a2a_cloud.runtime.scopes import Scopes
 from a2a_cloud.runtime.talk import LONG_SLEEP
 from a2a_cloud.runtime.transfers import Transfers
@@ -63,12 +60,9 @@ if TYPE_CHECKING:
 #: Seconds without movement after which a replay that waits for its record differs from it: long enough
 #: for the skill to compute in between, and for a busy machine.
 HOLD_SECONDS = 10.0
-#: Characters of a question, of a stage, of a progress message, of a key of `ctx.state`.
-TEXT_LIMIT = 8192
 #: Events of a run that may wait for the journal; then its worker is not read until they are on disk.
 MAX_PENDING = 1024
 
-_artifact = msgspec.json.Decoder(Artifact)
 _any = msgspec.json.Decoder()
 
 
@@ -123,18 +117,7 @@ class Frames:
                 case Text():
                     self._text(run, frame)
                 case Progress():
-                    percent = frame.percent if 0 <= frame.percent <= 100 else -1.0
-                    self._output(
-                        run,
-                        frame,
-                        ProgressEvent(
-                            stage=frame.stage[:TEXT_LIMIT],
-                            percent=percent,
-                            message=frame.message[:TEXT_LIMIT],
-                            at=self._runs.clock.now(),
-                        ),
-                        flush=True,
-                    )
+                    self._output(run, frame, progress_event(frame, self._runs.clock.now()), flush=True)
                 case Made():
                     self._made(run, frame)
                 case Effect():
@@ -226,7 +209,8 @@ class Frames:
         if size > VALUE_LIMIT:
             self._breach(run, f"it sent an artifact of {size} bytes in one frame")
             return
-        artifact = _artifact.decode(frame.artifact)
+        event = artifact_event(frame)
+        artifact = event.artifact
         for part in artifact.parts:
             if isinstance(part.object, ObjectRef):
                 known = (part.object.sha256, part.object.size) in run.objects
@@ -238,7 +222,6 @@ class Frames:
             return
         if self._overflows(run, size):
             return
-        event = ArtifactEvent(artifact=artifact, append=frame.append, last=frame.last)
         if not self._output(run, frame, event, flush=True):
             run.unacked -= size
             self._ack(run, size)
@@ -247,10 +230,9 @@ class Frames:
         if frame.source != "log":
             self._runs.logs.add(run.call.release, run.no, frame.level, frame.source, frame.line)
             return
-        level = frame.level if frame.level in LEVELS else "info"
-        event = LogEvent(level=level, line=frame.line[:TEXT_LIMIT], at=self._runs.clock.now())
+        event = log_event(frame, self._runs.clock.now())
         if self._output(run, frame, event):
-            self._runs.logs.add(run.call.release, run.no, level, "log", frame.line)
+            self._runs.logs.add(run.call.release, run.no, event.level, "log", frame.line)
 
     def _usage(self, run: Run, frame: Usage) -> None:
         if not is_decimal(frame.qty) or not frame.meter or len(frame.meter) > 64 or len(frame.unit) > 32:
@@ -258,7 +240,7 @@ class Frames:
                 run, f"usage({frame.meter[:64]!r}, {frame.qty[:40]!r}) is no meter and decimal quantity."
             )
             return
-        if self._output(run, frame, UsageEvent(meter=frame.meter, qty=frame.qty, unit=frame.unit)):
+        if self._output(run, frame, usage_event(frame)):
             add_usage(run, frame.meter, frame.qty, frame.unit)
 
     def _now(self, run: Run, frame: Now) -> None:
@@ -329,7 +311,7 @@ class Frames:
         worker = run.worker
         for n, end in record.releases():
             if worker is not None:
-                worker.send(_answer(run, n, end))
+                worker.send(answer_of(run.no, n, end))
         if not record.replaying:
             run.parked = False
             for seq in list(record.n_of):
@@ -434,7 +416,7 @@ class Frames:
             worker = run.worker
             if worker is None or n is None or run.ending is not None:
                 return
-            answer = _answer(run, n, end)
+            answer = answer_of(run.no, n, end)
             self._runs.pools[run.call.release.no].resume(run, lambda: worker.send(answer))
 
         self._runs.when_written(run, answer)
@@ -459,7 +441,7 @@ class Frames:
         run.append(end)
         record.results[seq] = end
         if run.worker is not None and n is not None:
-            answer = _answer(run, n, end)
+            answer = answer_of(run.no, n, end)
             answer.data = data
             run.worker.send(answer)
 
@@ -627,13 +609,6 @@ def _ended(seq: int, value: bytes, trouble: Trouble | None) -> EffectEnded:
         problem_remedy=trouble.remedy[:TEXT_LIMIT],
         problem_retry=trouble.retry,
     )
-
-
-def _answer(run: Run, n: int, end: EffectEnded) -> Answer:
-    trouble = None
-    if end.problem_code:
-        trouble = Trouble(end.problem_code, end.problem_detail, end.problem_remedy, end.problem_retry)
-    return Answer(run.no, n, bytes(end.value), trouble)
 
 
 def add_usage(run: Run, meter: str, qty: str, unit: str) -> None:

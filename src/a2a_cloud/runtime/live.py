@@ -101,6 +101,7 @@ class Run:
 
     __slots__ = (
         "accept_error",
+        "acceptance",
         "approvals",
         "asleep",
         "attempt",
@@ -118,6 +119,7 @@ class Run:
         "events_cut",
         "flight",
         "grants",
+        "hold",
         "id",
         "idle",
         "is_accepted",
@@ -133,6 +135,7 @@ class Run:
         "parked",
         "parked_left",
         "pending",
+        "purse",
         "question",
         "receipt_id",
         "record",
@@ -179,6 +182,9 @@ class Run:
         #: What counts it among its caller's (Limits), and since when it runs (monotonic).
         self.lane: Any = None
         self.since = 0.0
+        #: What is set aside for it, where it has a price; what it, or a run above it, was given to spend.
+        self.hold: Any = None
+        self.purse: Any = None
         self.deadline = float("inf")
         self.parked_left = 0.0
         self.seq = 0
@@ -201,6 +207,8 @@ class Run:
         self.over = False
         self.closes = False
         self.is_accepted = False
+        #: The write that takes it for good, while nothing is known of it.
+        self.acceptance: Write | None = None
         self.accept_error: BaseException | None = None
         self.waiters: list[tuple[bool, asyncio.Future[None]]] | None = None
         #: The earlier run that this one's idempotency key led to, while that one lives.

@@ -17,7 +17,10 @@ from a2a_cloud.model.receipt import (
     Environment,
     ErrorFacts,
     GrantEntry,
+    LedgerFacts,
+    PriceFacts,
     ReceiptBody,
+    SectionHashes,
     SkillFacts,
     Usage,
     WorkspaceFacts,
@@ -52,7 +55,8 @@ if TYPE_CHECKING:
 
 
 class Kept(Struct, omit_defaults=True):
-    """What is stored beside a receipt, to disclose it: the salts and the sections' bytes."""
+    """What is stored beside a receipt, to disclose it: the salts and the sections' bytes. `later` are the
+    salts that outlive an erasure (`Salts.kept_later`)."""
 
     salts: bytes
     env: bytes
@@ -61,12 +65,15 @@ class Kept(Struct, omit_defaults=True):
     approvals: bytes = EMPTY
     grants: bytes = EMPTY
     workspace: bytes = NOTHING
+    ledger: bytes = b""
+    later: bytes = b""
 
 
 class _Named(Struct):
-    """What of a body says who countersigns it."""
+    """What of a body says who countersigns it, and which sections it has."""
 
     agent: AgentFacts
+    sections: SectionHashes
 
 
 _NO_SALT = bytes(16)
@@ -78,8 +85,8 @@ _unkept = msgspec.msgpack.Decoder(Kept)
 
 
 class Notary:
-    """One per platform. `environment` says where a release's code runs; `identity` knows agents' own keys,
-    which countersign what is read."""
+    """One per platform. `environment` says where a release's code runs, `card` gives the hash of its card
+    (wire/card_digest); `identity` knows agents' own keys, which countersign what is read."""
 
     def __init__(
         self,
@@ -87,19 +94,36 @@ class Notary:
         reader: Reader,
         environment: Callable[[Release], Environment],
         identity: ServiceIdentity,
+        card: Callable[[Release], str],
     ) -> None:
         self._signer = signer
         self._identity = identity
         self._reader = reader
         self._environment = environment
+        self._card = card
+        #: The text of the `.tlog-proof` of an organisation's leaf, "" while no checkpoint covers it; set by
+        #: who keeps the log.
+        self.proof: Callable[[int, int], str] = lambda org, leaf: ""
+        #: When and by whom a run was erased; set by who erases.
+        self.erased: Callable[[int], tuple[str, str] | None] = lambda run: None
         #: What the run did with its workspace; set by the engine.
         self.workspace: Callable[[Run], WorkspaceFacts | None] = lambda _: None
         self._facts: dict[int, tuple[AgentFacts, dict[str, SkillFacts], bytes]] = {}
 
     def seal(
-        self, run: Run, outcome: Outcome, bodies_hash: str, response: bytes, now: float
+        self,
+        run: Run,
+        outcome: Outcome,
+        bodies_hash: str,
+        response: bytes,
+        now: float,
+        *,
+        price: PriceFacts | None = None,
+        ledger: LedgerFacts | None = None,
+        entries: bytes = b"",
     ) -> tuple[DraftReceipt, Op]:
-        """The run's receipt, and the statement that stores it at the log's next index."""
+        """The run's receipt, and the statement that stores it at the log's next index. `ledger` is of
+        `entries` (LedgerEntry[] in canonical JSON) with the salt `Salts.ledger`."""
         call, task = run.call, run.task
         salts = Salts(run.salts)
         agent, skills, env = self._release_facts(call.release)
@@ -121,8 +145,10 @@ class Notary:
             idempotency_key=sha256(salts.key + call.key.encode()).hexdigest() if call.key else UNSET,
             issued_at=stamp(now),
             issuer_kid=self._signer.kid,
+            ledger=ledger or UNSET,
             org=call.release.org,
             parent_run=UNSET if call.parent is None else call.parent.run_id,
+            price=price or UNSET,
             request_sha256=run.request_sha256,
             response_sha256=sha256(salts.response + response).hexdigest(),
             run_id=run.id,
@@ -141,7 +167,7 @@ class Notary:
         )
         sealed = draft(body)
         org = task.org_no
-        kept = Kept(run.salts, env, effects, children, approvals, grants, workspace)
+        kept = Kept(run.salts, env, effects, children, approvals, grants, workspace, entries)
         return (
             sealed,
             (
@@ -163,10 +189,11 @@ class Notary:
     def document(self, row: ReceiptRow, org: str, whole: bool, request: bytes | None, key: str) -> bytes:
         """The receipt as a file: `whole` with the agent's inside, else the caller's view."""
         kept = _unkept.decode(row.sections)
-        salts = Salts(kept.salts)
+        salts = Salts(kept.salts, kept.later)
         run = self._reader.run_by_no(SYSTEM, row.run)
         agent = self._identity.signer(run.agent) if run is not None else None
-        if agent is not None and agent.kid != _named.decode(row.body).agent.service_kid:
+        named = _named.decode(row.body)
+        if agent is not None and agent.kid != named.agent.service_kid:
             agent = None  # Sealed before there were service identities, or the platform's key of them is new.
         bodies = [body for _, body in self._reader.events(Scope(org=row.org), row.run)]
         # What was cleared away has left zeros in the place of its salt (ops/retention.py).
@@ -184,7 +211,9 @@ class Notary:
                 kept.children,
                 approvals=kept.approvals,
                 grants=kept.grants,
+                ledger=kept.ledger,
                 workspace=kept.workspace,
+                later=named.sections.grants is not UNSET,
             )
             if whole
             else None,
@@ -196,7 +225,13 @@ class Notary:
                 idempotency_key=key,
             ),
             agent=agent,
+            proof=self.proof(row.org, row.leaf),
+            erased=self.erased(row.run),
         )
+
+    def environment(self, release: Release) -> Environment:
+        """What the receipt of a run of the release would say of where its code runs."""
+        return self._environment(release)
 
     def actor(self, release: Release) -> str:
         """How an agent is named that acts for somebody."""
@@ -208,6 +243,7 @@ class Notary:
             version = release.manifest.version
             facts = (
                 AgentFacts(
+                    card_sha256=self._card(release),
                     id=release.name,
                     image_digest=release.digest,
                     service_id=self._identity.name(release),
@@ -263,6 +299,7 @@ def _grants(run: Run) -> bytes:
     return section(
         [
             GrantEntry(
+                blocks=one.blocks,
                 id=one.id,
                 prior_id=one.prior or UNSET,
                 sha256=sha256(one.blocks.encode()).hexdigest(),

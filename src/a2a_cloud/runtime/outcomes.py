@@ -27,6 +27,11 @@ _ALLOWED: dict[str, type[Problem]] = {
 }
 
 
+def problem_codes() -> frozenset[str]:
+    """The codes with which agent code itself may end a run."""
+    return frozenset(_ALLOWED)
+
+
 def problem_of(trouble: Trouble | None) -> Problem:
     """A worker's trouble as a Problem; sentences are cut at 2,000 characters."""
     if trouble is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from a2a_cloud.model.approval import Approval, Ask
 from a2a_cloud.model.grant import GrantSpec, Narrowing, Operation, Widening
 from a2a_cloud.model.principal import Principal
+from a2a_cloud.model.receipt import PriceFacts
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.run import Call
 from a2a_cloud.storage.journal.port import Op
@@ -88,6 +89,64 @@ class Limits(Protocol):
 
     def leave(self, lane: Any, seconds: float | None) -> None:
         """The run is over; `seconds`: how long it took, None where that says nothing of the skill."""
+        ...
+
+
+class Settlement(Protocol):
+    """What a run's end says of money: `ops` for its write, `price` and `txn` for its receipt, and the
+    canonical bytes of the transaction's entries (b"": there is none)."""
+
+    @property
+    def ops(self) -> list[Op]: ...
+    @property
+    def price(self) -> PriceFacts | None: ...
+    @property
+    def txn(self) -> str: ...
+    @property
+    def entries(self) -> bytes: ...
+
+
+class Hold(Protocol):
+    """What is set aside for a run."""
+
+    @property
+    def measures(self) -> Sequence[str]:
+        """Meters that the platform has to measure of it: `seconds`, `bytes`."""
+        ...
+
+
+class Billing(Protocol):
+    """What calls cost (control/billing). What `reserve` gives stands until the run's end is on disk."""
+
+    def purse(self, call: Call, run: int) -> Any:
+        """What its caller gave a call and all that it calls; None: nothing in particular. Raises
+        InvalidParams."""
+        ...
+
+    def reserve(self, call: Call, run: int, purse: Any) -> tuple[Any, list[Op]] | None:
+        """Set aside what a call may cost: a Hold, and statements for the acceptance's write; None: it costs
+        nothing. Raises PaymentRequired, OverBudget; then nothing was set aside."""
+        ...
+
+    def undo(self, hold: Any) -> None:
+        """The run was not accepted after all."""
+        ...
+
+    def resume(self, run: int) -> Any:
+        """The hold of a run from before the platform was started, None for none."""
+        ...
+
+    def settle(self, run: Run, state: str) -> Settlement:
+        """Charge a run that ends as `state`, or let go of what was held; its statements belong into the write
+        of its end."""
+        ...
+
+    def unsettle(self, hold: Any) -> None:
+        """That write was refused: what was held is held."""
+        ...
+
+    def over(self, run: int, purse: Any) -> None:
+        """The run's end is on disk; `purse`: its own, None for none."""
         ...
 
 

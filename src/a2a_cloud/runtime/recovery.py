@@ -119,6 +119,14 @@ def _restore(runs: Runs, row: RunRow) -> tuple[Run, list[tuple[int, RunEvent]]]:
         run.deadline = runs.deadline(run)
     if runs.limits is not None:
         run.lane = runs.limits.resume(run.call)
+    if runs.billing is not None:
+        run.hold = runs.billing.resume(run.no)
+        parent = run.call.parent
+        if parent is not None:
+            above = runs.live.get(parent.run_no)
+            run.purse = above.purse if above is not None else None
+        elif run.call.budget is not None:
+            run.purse = runs.billing.purse(run.call, run.no)
     runs.live[run.no] = run
     runs.by_id[run.id] = run
     runs.keys.restore(run)

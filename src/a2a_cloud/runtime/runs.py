@@ -54,7 +54,17 @@ from a2a_cloud.runtime.logs import Logs
 from a2a_cloud.runtime.notary import Notary
 from a2a_cloud.runtime.outcomes import outcome_of, reply_of
 from a2a_cloud.runtime.pool import IDLE, Pool, Turns
-from a2a_cloud.runtime.ports import Approvals, Authority, Helper, Launch, Limits, Principals, Releases, Watch
+from a2a_cloud.runtime.ports import (
+    Approvals,
+    Authority,
+    Billing,
+    Helper,
+    Launch,
+    Limits,
+    Principals,
+    Releases,
+    Watch,
+)
 from a2a_cloud.runtime.process import Worker
 from a2a_cloud.runtime.references import references
 from a2a_cloud.runtime.sandbox.port import Sandbox
@@ -70,6 +80,7 @@ from a2a_cloud.wire.worker import Log as LogFrame
 
 if TYPE_CHECKING:
     from a2a_cloud.runtime.push.service import Push
+    from a2a_cloud.runtime.replay.service import Replays
 
 log = logging.getLogger("a2a_cloud.runs")
 
@@ -109,6 +120,7 @@ class Runs:
         secrets: Secrets | None = None,
         idle: float = IDLE,
         limits: Limits | None = None,
+        billing: Billing | None = None,
     ) -> None:
         self.journal = journal
         self.reader = reader
@@ -124,6 +136,7 @@ class Runs:
         self.sandbox = sandbox
         self.idle = idle
         self.limits = limits
+        self.billing = billing
         self.helper: Helper | None = None
         self.turns = Turns()
         self.authority = authority
@@ -132,8 +145,10 @@ class Runs:
         self.logs = Logs(journal, reader, clock)
         self.commits = Commits(self)
         self.granted = Granted(self)
+        self.workspaces = workspaces
         self.workfiles = Workfiles(self, workspaces)
         notary.workspace = self.workfiles.facts
+        self.egress = egress
         self.sites = Sites(self, egress, secrets)
         self.frames = Frames(self)
         self.talk = Talk(self)
@@ -152,6 +167,8 @@ class Runs:
         self.acceptance = Acceptance(self)
         #: Who is told of runs' beginnings and ends, for traces; None: nobody.
         self.watch: Watch | None = None
+        #: Made with the first replay that is asked for.
+        self.replaying: Replays | None = None
         self._next_task = reader.last(SYSTEM, "task")
         self._loop = asyncio.get_running_loop()
         self.sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -244,7 +261,6 @@ class Runs:
 
     def start_run(self, worker: Worker, run: Run) -> None:
         """See PoolOwner: the worker has taken a slot for the run."""
-        call = run.call
         run.worker = worker
         worker.runs[run.no] = run
         if run.started is None:
@@ -252,41 +268,44 @@ class Runs:
         run.deadline = self.deadline(run)
         if run.grants:
             self.granted.outlive(run)
+        worker.send(self.start_frame(run))
+
+    def start_frame(self, run: Run) -> Start:
+        """What a worker is told of a run that begins."""
+        call = run.call
         files = call.files
-        worker.send(
-            Start(
-                run=run.no,
-                run_id=run.id,
-                task_id=run.task.id,
-                context_id=run.task.context_id,
-                skill=call.skill,
-                arguments=call.arguments,
-                message=_encode_message(call.message),
-                timeout=run.deadline - self.clock.monotonic(),
-                attempt=run.attempt,
-                files=[
-                    FileFrame(
-                        one.param,
-                        one.name,
-                        one.media_type,
-                        one.size,
-                        one.inline,
-                        one.object.sha256 if one.object is not None else "",
-                    )
-                    for one in files
-                ]
-                if files
-                else [],
-                history=self.talk.history(run) if run.ordinal > 1 else b"",
-                caller=call.principal.name,
-                org=call.principal.org,
-                parent_agent=self.talk.parent_agent(call) if call.parent is not None else "",
-                now=run.record.now if run.record is not None else [],
-                output_modes=call.output_modes,
-                references=references(self, run) if call.message.reference_task_ids else b"",
-                extensions=call.extensions,
-                actors=list(call.principal.actors),
-            )
+        return Start(
+            run=run.no,
+            run_id=run.id,
+            task_id=run.task.id,
+            context_id=run.task.context_id,
+            skill=call.skill,
+            arguments=call.arguments,
+            message=_encode_message(call.message),
+            timeout=run.deadline - self.clock.monotonic(),
+            attempt=run.attempt,
+            files=[
+                FileFrame(
+                    one.param,
+                    one.name,
+                    one.media_type,
+                    one.size,
+                    one.inline,
+                    one.object.sha256 if one.object is not None else "",
+                )
+                for one in files
+            ]
+            if files
+            else [],
+            history=self.talk.history(run) if run.ordinal > 1 else b"",
+            caller=call.principal.name,
+            org=call.principal.org,
+            parent_agent=self.talk.parent_agent(call) if call.parent is not None else "",
+            now=run.record.now if run.record is not None else [],
+            output_modes=call.output_modes,
+            references=references(self, run) if call.message.reference_task_ids else b"",
+            extensions=call.extensions,
+            actors=list(call.principal.actors),
         )
 
     def run_frame(self, worker: Worker, frame: ToRuntime) -> None:
@@ -406,6 +425,15 @@ class Runs:
         """The run can't go on and may not be repeated: it fails with worker_lost, on the dead-letter list."""
         problem = WorkerLost(detail, remedy="Check what it did before you call again; see `a2a runs --dead`.")
         self.finish(run, Outcome(TaskState.FAILED, problem=problem, dead=True))
+
+    @property
+    def replays(self) -> Replays:
+        """Replays of what has ended (docs/replay.md)."""
+        if self.replaying is None:
+            from a2a_cloud.runtime.replay.service import Replays
+
+            self.replaying = Replays(self)
+        return self.replaying
 
     # --- what recovery puts back --------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from a2a_cloud.model.billing import Spend
 from a2a_cloud.model.grant import Narrowing
 from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.release import Release
@@ -30,6 +31,8 @@ class StoredCall(Struct, omit_defaults=True):
     priority: int = 0
     extensions: list[str] = []
     actors: tuple[str, ...] = ()
+    budget: Spend | None = None
+    key_id: str = ""
 
 
 _encoder = msgspec.json.Encoder()
@@ -54,6 +57,8 @@ def store_call(call: Call) -> bytes:
             priority=call.priority,
             extensions=call.extensions,
             actors=call.principal.actors,
+            budget=call.budget,
+            key_id=call.principal.key_id,
         )
     )
 
@@ -65,6 +70,8 @@ def load_call(
     stored = _decoder.decode(body)
     if stored.actors:
         principal = msgspec.structs.replace(principal, actors=stored.actors)
+    if stored.key_id:
+        principal = msgspec.structs.replace(principal, key_id=stored.key_id)
     return Call(
         release=release,
         principal=principal,
@@ -84,6 +91,7 @@ def load_call(
         narrow=stored.narrow,
         priority=stored.priority,
         extensions=stored.extensions,
+        budget=stored.budget,
     )
 
 

@@ -230,7 +230,7 @@ class Talk:
         scope = Scope(org=run.task.org_no)
         messages: list[Message] = []
         for row in reader.runs_of_task(scope, run.task.no):
-            if row.no >= run.no:
+            if row.ordinal >= run.ordinal:
                 break
             messages += self.messages(row)
         return msgspec.json.encode(messages)
@@ -248,7 +248,11 @@ class Talk:
         """The name of the agent whose run made this call."""
         assert call.parent is not None
         parent = self._runs.live.get(call.parent.run_no)
-        return parent.call.release.name if parent is not None else ""
+        if parent is not None:
+            return parent.call.release.name
+        row = self._runs.reader.run_by_no(SYSTEM, call.parent.run_no)
+        release = self._runs.releases.by_no(row.release) if row is not None else None
+        return release.name if release is not None else ""
 
     def restored(self, run_no: int) -> Run:
         """A run that is not live, from its rows: what an idempotent repeat attaches to."""

@@ -7,7 +7,8 @@ from the journal; that a run is being worked on is the one thing that only memor
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,13 +21,17 @@ from a2a_cloud.model.problem import (
     TaskNotCancelable,
     TaskNotFound,
 )
+from a2a_cloud.model.receipt import ReceiptBody
+from a2a_cloud.model.release import Release
+from a2a_cloud.model.replay import Verdict
 from a2a_cloud.model.run import LogEvent, RunEvent, StatusEvent, decode_event
-from a2a_cloud.model.scope import Scope
+from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.model.task import INTERRUPTED, TERMINAL, Message, TaskState
 from a2a_cloud.runtime.bus import Delivered, Sink, Subscription
 from a2a_cloud.runtime.live import LiveTask, Run
+from a2a_cloud.runtime.run_times import runs_between
 from a2a_cloud.runtime.stored import StoredCall, message_of
-from a2a_cloud.storage.sql.reader import LogRow, RunRow, TaskRow
+from a2a_cloud.storage.sql.reader import LogRow, ReceiptRow, RunRow, TaskRow
 
 if TYPE_CHECKING:
     from a2a_cloud.runtime.runs import Runs
@@ -390,6 +395,15 @@ class RunService:
         rows = rows[:limit]
         return RunPage(self._facts(rows), str(rows[-1].no) if more else "")
 
+    def between(self, scope: Scope, since: float, until: float, agent: str = "") -> Iterator[RunFacts]:
+        """Runs accepted at `since` or later and before `until`, newest first, read as they are asked for."""
+        agent_no = self._agent_no(scope, agent) if agent else None
+        if agent and agent_no is None:
+            return
+        rows = runs_between(self._reader, scope, agent_no, since, until)
+        while some := list(islice(rows, 200)):
+            yield from self._facts(some)
+
     def _live_runs(
         self, scope: Scope, agent_no: int | None, state: TaskState, before: int | None, limit: int
     ) -> RunPage:
@@ -530,22 +544,48 @@ class RunService:
     def _release_number(self, no: int) -> int:
         return self._runs.releases.number(no)
 
-    def receipt(self, scope: Scope, run_id: str) -> bytes:
-        """The receipt document: whole for a scope over the organisation, else the owner's view.
+    def receipt_place(self, scope: Scope, run_id: str) -> tuple[int, int]:
+        """(organisation, index): where the run's receipt stands in its log. Raises ReceiptPending,
+        RunNotFound."""
+        row, receipt = self._sealed(scope, run_id)
+        return row.org, receipt.leaf
 
-        Raises ReceiptPending, RunNotFound.
-        """
+    def _sealed(self, scope: Scope, run_id: str) -> tuple[RunRow, ReceiptRow]:
         row = self._row(scope, run_id)
         receipt = self._reader.receipt(Scope(org=row.org), row.no)
         if receipt is None:
             raise ReceiptPending(
                 f"Run {run_id} has not ended.", remedy="Ask again when it has.", retry_after=1
             )
+        return row, receipt
+
+    def receipt(self, scope: Scope, run_id: str) -> bytes:
+        """The receipt document: whole for a scope over the organisation, else the owner's view.
+
+        Raises ReceiptPending, RunNotFound.
+        """
+        row, receipt = self._sealed(scope, run_id)
         call = self._reader.call(Scope(org=row.org), row.no)
         key = msgspec.json.decode(call, type=StoredCall).key if call is not None else ""
         release = self._runs.releases.by_no(row.release)
         org = release.org if release is not None else ""
         return self._runs.notary.document(receipt, org, scope.owner is None, call, key)
+
+    def receipts(self, scope: Scope, run_id: str, most: int) -> list[tuple[str, int]]:
+        """(id, organisation) of a run and of all that descend from it, the run first, `most` of them at the
+        most; whose receipts a reader may have is another question. Raises RunNotFound."""
+        rows = [self._row(scope, run_id)]
+        for row in rows:  # It grows.
+            if len(rows) >= most:
+                break
+            rows += self._reader.children(SYSTEM, row.no)
+        return [(row.id, row.org) for row in rows[:most]]
+
+    async def replay(
+        self, org_no: int, run_id: str, *, release: Release | None = None, body: ReceiptBody | None = None
+    ) -> Verdict:
+        """See `replay.service.Replays`, which is loaded with the first that is asked for."""
+        return await self._runs.replays.replay(org_no, run_id, release=release, body=body)
 
     def _agent_name(self, agent_no: int) -> str:
         for pool in self._runs.pools.values():

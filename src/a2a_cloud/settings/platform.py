@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from a2a_cloud.model.issuer import Issuer
+from a2a_cloud.settings.billing import Billing, read_billing
 from a2a_cloud.settings.http import HttpLimits, read_http
 from a2a_cloud.settings.issuers import read_issuers
 from a2a_cloud.settings.keeping import Keeping, read_keeping
@@ -17,6 +18,8 @@ from a2a_cloud.settings.read import bad, choice, file, flag, folder, hosts, seco
 from a2a_cloud.settings.services import ServiceSettings, read_services
 from a2a_cloud.settings.telemetry import Telemetry, read_telemetry
 from a2a_cloud.settings.transport import Transport, read_transport
+from a2a_cloud.settings.witnesses import read_witnesses
+from a2a_cloud.wire.note import NoteKey
 
 if TYPE_CHECKING:
     from a2a_cloud.settings.sources import Told
@@ -44,8 +47,8 @@ class Settings:
     `fetch_private`: hosts and ranges in private networks that push notifications may go to, and that files of
     `url` parts may come from. `build_hosts`: `host:port` by commas, that builds may reach besides the package
     indexes. `limits`: whether callers' rates and budgets are enforced. `issuers`: outside issuers
-    that agents may take tokens of. `told` and `config`: where each of them comes from, for people, and the
-    file that was read.
+    that agents may take tokens of. `witnesses`: address and key of those who cosign the audit log. `told` and
+    `config`: where each of them comes from, for people, and the file that was read.
     """
 
     host: str = "127.0.0.1"
@@ -79,8 +82,10 @@ class Settings:
     logs: Logs = field(default_factory=Logs)
     telemetry: Telemetry = field(default_factory=Telemetry)
     issuers: tuple[Issuer, ...] = ()
+    witnesses: tuple[tuple[str, NoteKey], ...] = ()
     people: People = field(default_factory=People)
     services: ServiceSettings = field(default_factory=ServiceSettings)
+    billing: Billing = field(default_factory=Billing)
     told: tuple[Told, ...] = field(default=(), compare=False, repr=False)
     config: Path | None = field(default=None, compare=False)
 
@@ -132,8 +137,10 @@ class Settings:
             logs=read_logs(environ),
             telemetry=read_telemetry(environ),
             issuers=read_issuers(environ),
+            witnesses=read_witnesses(environ),
             people=read_people(environ),
             services=read_services(environ),
+            billing=read_billing(environ),
         )
 
 

@@ -151,7 +151,8 @@ class AgentRoutes:
         release, registry = request.release, self._services.registry
         notice = registry.notices.get((release.agent_no, release.major))
         platform = self._services.base_url
-        return await self.pages.docs(request, platform, notice[1] if notice is not None else None)
+        until = notice[1] if notice is not None else None
+        return await self.pages.docs(request, platform, until, self._services.accounting)
 
     def signed(self, request: Request, agent: str) -> bool:
         """Whether a signed link, or a hook's key in the path, opens this request to a caller without a key.

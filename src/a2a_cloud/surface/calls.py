@@ -20,7 +20,7 @@ from a2a_cloud.model.release import Release, SkillSpec
 from a2a_cloud.model.run import BoundFile, Call
 from a2a_cloud.model.scope import owner_scope
 from a2a_cloud.model.task import INTERRUPTED, TERMINAL, Message, Part
-from a2a_cloud.surface import narrowing, priority
+from a2a_cloud.surface import narrowing, priority, spending
 from a2a_cloud.surface.alike import alike, parts_alike
 from a2a_cloud.surface.arguments import EMPTY, Gates
 from a2a_cloud.surface.parts import (
@@ -113,6 +113,7 @@ class Calls:
             output_modes=accepted,
             narrow=narrowing.of_metadata(message.metadata, params.metadata),
             priority=priority.of_metadata(principal, message.metadata, params.metadata),
+            budget=spending.of_metadata(message.metadata, params.metadata),
         )
 
     async def _fetched(

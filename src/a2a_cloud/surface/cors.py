@@ -20,7 +20,7 @@ _SECONDS = b"600"
 _SENT = (
     b"authorization, x-api-key, content-type, accept, last-event-id, idempotency-key, if-none-match, "
     b"traceparent, a2a-version, a2a-extensions, x-a2a-extensions, a2a-release, a2a-grant, a2a-priority, "
-    b"dpop, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name"
+    b"a2a-budget, dpop, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name"
 )
 _READ = (
     b"www-authenticate, retry-after, location, etag, deprecation, sunset, ratelimit, ratelimit-policy, "

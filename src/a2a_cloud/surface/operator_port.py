@@ -27,9 +27,9 @@ class Operator(Protocol):
         """(the file of settings that was read, "" for none; every setting)."""
         ...
 
-    def backup(self) -> AsyncGenerator[bytes]:
-        """The archive of everything, piece by piece. Raises Unavailable, Busy, StorageFull before the first
-        piece, and Internal when it breaks off."""
+    def backup(self, by: str) -> AsyncGenerator[bytes]:
+        """The archive of everything, piece by piece, for `by` (`name@org`). Raises Unavailable, Busy,
+        StorageFull before the first piece, and Internal when it breaks off."""
         ...
 
 

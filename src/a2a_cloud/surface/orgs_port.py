@@ -268,6 +268,12 @@ class Audit(Protocol):
         """Raises InvalidParams."""
         ...
 
+    def search(
+        self, org_no: int, words: str, before: int = 0, limit: int = 100
+    ) -> tuple[Sequence[Change], int]:
+        """(the newest first; before which number to go on, 0 at the end). Raises InvalidParams."""
+        ...
+
 
 class Verdict(Protocol):
     """What becomes of a call in one way to come, and each rule's word."""

@@ -174,8 +174,9 @@ class _Operations(Operations):
     def __init__(self, services: Services, streams: Streams) -> None:
         super().__init__(services, Calls(services), streams)
         self._agents = Cards(services)
-        # No gRPC, no limits of its own, and no issuers that it would take tokens of.
-        self.cards = _Cards(replace(services, grpc_url="", declared=None, issuers=None))
+        # No gRPC, no limits and prices of its own, and no issuers that it would take tokens of.
+        own = replace(services, grpc_url="", declared=None, accounting=None, issuers=None)
+        self.cards = _Cards(own)
 
     async def send_message(
         self, caller: Caller, params: SendMessageParams, *, named: Named = NO_NAME, shown: bool = False

@@ -5,7 +5,7 @@ in its docstring.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -18,17 +18,25 @@ from a2a_cloud.model.release import Cause, Release, ReleaseState
 from a2a_cloud.model.run import Call, RunEvent
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import Message, ObjectRef, TaskState
+from a2a_cloud.surface.accounting_port import Accounting
 from a2a_cloud.surface.api.approvals_port import Approvals
 from a2a_cloud.surface.api.grants_port import GrantOffice
 from a2a_cloud.surface.api.secrets_port import Secrets
+from a2a_cloud.surface.billing_port import Money
+from a2a_cloud.surface.erasure_port import Erasures
+from a2a_cloud.surface.evals_port import Evals
 from a2a_cloud.surface.hooks_port import Hooks
 from a2a_cloud.surface.limits import Declared, Quotas
+from a2a_cloud.surface.log_port import AuditLogs
 from a2a_cloud.surface.metrics import Metrics
 from a2a_cloud.surface.names_port import Names, Sessions
 from a2a_cloud.surface.operator_port import Operator, Traces
 from a2a_cloud.surface.orgs_port import Audit, Organisations
+from a2a_cloud.surface.packs_port import Packs
 from a2a_cloud.surface.people.port import People
 from a2a_cloud.surface.push_port import Files, Push
+from a2a_cloud.surface.replays_port import Replays
+from a2a_cloud.surface.reviews_port import Reviews
 from a2a_cloud.surface.search_port import Search, Standing
 from a2a_cloud.surface.services_port import Services as AgentIdentities
 from a2a_cloud.surface.services_port import SigV4Keys
@@ -224,6 +232,10 @@ class Runs(Protocol):
         cursor: str = "",
     ) -> RunPage: ...
 
+    def between(self, scope: Scope, since: float, until: float, agent: str = "") -> Iterator[RunRow]:
+        """Runs accepted at `since` or later and before `until`, newest first, read as they are asked for."""
+        ...
+
     def logs(self, scope: Scope, run_id: str, after: int = 0) -> Sequence[LogLine]:
         """Lines after that number. Raises RunNotFound."""
         ...
@@ -254,6 +266,14 @@ class Runs(Protocol):
 
     def receipt(self, scope: Scope, run_id: str) -> bytes:
         """The receipt document as JSON. Raises ReceiptPending, RunNotFound."""
+        ...
+
+    def receipt_place(self, scope: Scope, run_id: str) -> tuple[int, int]:
+        """(organisation, index): where the receipt stands in its log. Raises ReceiptPending, RunNotFound."""
+        ...
+
+    def receipts(self, scope: Scope, run_id: str, most: int) -> Sequence[tuple[str, int]]:
+        """(id, organisation) of a run and of those that descend from it. Raises RunNotFound."""
         ...
 
 
@@ -681,7 +701,7 @@ class Services:
     `grpc_url` is where gRPC is served ("": nowhere; `:8081`: that port of whatever host an agent is reached
     at), set once it is; `card_key` signs cards. `quotas` are the limits of callers, `declared` what cards say
     of them. `services` are agents' own identities, `sigv4` keys of AWS signatures; `schemes` are the ways to
-    say who calls besides keys and tokens.
+    say who calls besides keys and tokens. `accounting` is what people see of billing.
     """
 
     runs: Runs
@@ -713,16 +733,24 @@ class Services:
     approvals: Approvals | None = None
     grants: GrantOffice | None = None
     secrets: Secrets | None = None
+    erasures: Erasures | None = None
     names: Names | None = None
     sessions: Sessions | None = None
     hooks: Hooks | None = None
     orgs: Organisations | None = None
     audit: Audit | None = None
+    log: AuditLogs | None = None
     issuers: Issuers | None = None
     search: Search | None = None
     standing: Standing | None = None
     quotas: Quotas | None = None
     declared: Declared | None = None
+    accounting: Accounting | None = None
+    money: Money | None = None
+    evals: Evals | None = None
+    reviews: Reviews | None = None
+    packs: Packs | None = None
+    replays: Replays | None = None
     people: People | None = None
     oauth: OAuth | None = None
     services: AgentIdentities | None = None

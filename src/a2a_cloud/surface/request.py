@@ -48,6 +48,7 @@ _READ = {
     b"idempotency-key": "idempotency_key",
     b"a2a-grant": "grant",
     b"a2a-priority": "priority",
+    b"a2a-budget": "budget",
     b"last-event-id": "last_event_id",
     b"if-none-match": "if_none_match",
     b"if-modified-since": "if_modified_since",
@@ -67,6 +68,7 @@ _ONCE = frozenset(
         b"a2a-release",
         b"a2a-grant",
         b"a2a-priority",
+        b"a2a-budget",
     }
 )
 _LISTS = frozenset({b"accept", b"a2a-extensions", b"x-a2a-extensions", b"if-none-match"})
@@ -91,6 +93,7 @@ class Request:
         "api_key",
         "authorization",
         "base",
+        "budget",
         "content_disposition",
         "content_length",
         "content_type",
@@ -166,6 +169,7 @@ class Request:
         self.idempotency_key = b""
         self.grant = b""
         self.priority = b""
+        self.budget = b""
         self.last_event_id = b""
         self.if_none_match = b""
         self.if_modified_since = b""

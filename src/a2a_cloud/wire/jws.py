@@ -83,6 +83,10 @@ class Signer:
         signed = crypto_sign(self._lead + b64url(payload), self._secret)
         return b64url(signed[:64]).decode()
 
+    def sign_raw(self, data: bytes) -> bytes:
+        """The 64 bytes of the signature over `data` as it is: for formats that are no JWS (wire/note)."""
+        return crypto_sign(data, self._secret)[:64]
+
     def jwk(self) -> dict[str, str]:
         """The public key."""
         return public_jwk(self.public)

@@ -100,6 +100,7 @@ class Meta(Struct, frozen=True):
     traceparent: Any = UNSET
     grant: Raw | UnsetType = field(default=UNSET, name="a2a-cloud/grant")
     priority: Raw | UnsetType = field(default=UNSET, name="a2a-cloud/priority")
+    budget: Raw | UnsetType = field(default=UNSET, name="a2a-cloud/budget")
     key: str | UnsetType = field(default=UNSET, name="a2a-cloud/key")
 
 

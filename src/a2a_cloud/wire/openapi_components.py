@@ -184,6 +184,14 @@ _PARAMETERS: Json = {
 }
 
 _SCHEMAS: Json = {
+    "Receipts": _object(
+        "The receipts of a run and of those that descend from it; `more` when there are further ones.",
+        ["receipts", "more"],
+        {
+            "receipts": {"type": "array", "items": {"$ref": SCHEMAS + "Receipt"}},
+            "more": {"type": "boolean"},
+        },
+    ),
     "Version": {"description": "A version of A2A.", "type": "string", "enum": ["1.0"]},
     "Narrowing": _NARROWING,
     "Problem": _object(

@@ -87,6 +87,35 @@ def _runs(links: Json) -> Json:
                 },
             }
         },
+        "/runs/{id}/receipt/proof": {
+            "get": {
+                "operationId": "getReceiptProof",
+                "tags": ["runs"],
+                "summary": "The proof that the receipt is in its organisation's log",
+                "parameters": [
+                    an_id,
+                    query("format", "A `.tlog-proof`, or a COSE receipt.", {"enum": ["tlog", "cose"]}),
+                ],
+                "responses": {
+                    "200": answer(
+                        "The proof", {"text/plain": {"schema": TEXT}, "application/cose": {"schema": {}}}
+                    ),
+                    **problems("Proof"),
+                },
+            }
+        },
+        "/runs/{id}/receipts": {
+            "get": {
+                "operationId": "getReceipts",
+                "tags": ["runs"],
+                "summary": "The receipts of a run and of all that it called",
+                "parameters": [an_id],
+                "responses": {
+                    "200": answer("Receipts", {"application/json": {"schema": ref("Receipts")}}),
+                    **problems("Receipt"),
+                },
+            }
+        },
         "/runs/{id}/artifacts/{artifact}": {
             "get": {
                 "operationId": "getArtifact",

@@ -32,6 +32,8 @@ _CALL: tuple[type[Problem], ...] = (
     p.IdempotencyConflict,
     p.Busy,
     p.BudgetSpent,
+    p.PaymentRequired,
+    p.OverBudget,
     p.StorageFull,
 )
 #: How a run may end.
@@ -54,6 +56,7 @@ _FAMILIES: dict[str, tuple[type[Problem], ...]] = {
     "Hook": (*_DOOR, p.NotFound, *_BODY, *_CALL),
     "Events": (*_DOOR, p.TaskNotFound, p.Busy),
     "Receipt": (*_DOOR, p.RunNotFound, p.ReceiptPending),
+    "Proof": (*_DOOR, p.InvalidParams, p.RunNotFound, p.ReceiptPending, p.ProofPending),
     "Bytes": (*_DOOR, p.RunNotFound, p.NotFound),
     "Message": (
         *_DOOR,

@@ -25,7 +25,9 @@ from a2a_cloud.model.receipt import (
     DisclosedSections,
     EffectEntry,
     Environment,
+    Erased,
     GrantEntry,
+    LedgerEntry,
     LogEntry,
     ReceiptBody,
     SectionHashes,
@@ -54,7 +56,8 @@ class Salts:
 
     Stored as `raw` beside the payloads and deleted with them; without them no hash in the receipt
     can be compared with a guess. `inner` is never disclosed: the salts of single effects' payloads
-    come from it, and those of the sections that came later.
+    come from it, and those of the sections that came later (`later`, `ledger`), which outlive it when a
+    run is erased.
     """
 
     __slots__ = (
@@ -66,6 +69,7 @@ class Salts:
         "grants",
         "inner",
         "key",
+        "later",
         "raw",
         "request",
         "response",
@@ -74,8 +78,9 @@ class Salts:
 
     LENGTH = 8 * SALT
 
-    def __init__(self, raw: bytes) -> None:
-        """From stored bytes. Raises ValueError unless there are `Salts.LENGTH` of them."""
+    def __init__(self, raw: bytes, later: bytes = b"") -> None:
+        """From stored bytes, and what `kept_later` gave once the run was erased. Raises ValueError unless
+        there are `Salts.LENGTH` of them."""
         if len(raw) != 128:
             raise ValueError("the salts of a run are 128 bytes")
         self.raw = raw
@@ -87,10 +92,20 @@ class Salts:
         self.env = raw[80:96]
         self.children = raw[96:112]
         self.inner = raw[112:128]
-        more = sha384(self.inner + b"sections").digest()
+        self.later = later
+        more = later or sha384(self.inner + b"sections").digest()
         self.approvals = more[0:16]
         self.grants = more[16:32]
         self.workspace = more[32:48]
+
+    @property
+    def ledger(self) -> bytes:
+        """The salt of the ledger's entries; most runs have none."""
+        return self.later[48:64] or sha384(self.inner + b"ledger").digest()[:SALT]
+
+    def kept_later(self) -> bytes:
+        """The salts that come from `inner`, but those of effects: what an erasure keeps in its place."""
+        return self.approvals + self.grants + self.workspace + self.ledger
 
     @classmethod
     def draw(cls, entropy: Entropy) -> Salts:
@@ -151,6 +166,7 @@ Section = (
     | Sequence[ChildEntry]
     | Sequence[GrantEntry]
     | Sequence[ApprovalEntry]
+    | Sequence[LedgerEntry]
     | Environment
     | WorkspaceFacts
 )
@@ -250,6 +266,21 @@ def log_statement(receipt_id: str, org: str, index: int, leaf: str) -> bytes:
     return _encode(LogStatement(id=receipt_id, index=index, leaf_sha256=leaf, org=org))
 
 
+class ErasureStatement(Struct, frozen=True, kw_only=True):
+    """What is signed about an erasure; its kind keeps it apart from every receipt body."""
+
+    at: str
+    by: str
+    id: str
+    kind: str = "erasure"
+    v: int = 1
+
+
+def erasure_statement(receipt_id: str, at: str, by: str) -> bytes:
+    """The canonical bytes of the statement that the payloads of `receipt_id` were erased."""
+    return _encode(ErasureStatement(at=at, by=by, id=receipt_id))
+
+
 class _Document(Struct, frozen=True, omit_defaults=True):
     """A ReceiptDocument whose body is bytes already."""
 
@@ -258,6 +289,7 @@ class _Document(Struct, frozen=True, omit_defaults=True):
     signatures: list[Signature]
     log: LogEntry
     countersignature: Countersignature | None = None
+    erased: Erased | None = None
     sections: DisclosedSections | None = None
     disclosed: DisclosedPayloads | None = None
 
@@ -271,10 +303,13 @@ def document(
     sections: DisclosedSections | None = None,
     disclosed: DisclosedPayloads | None = None,
     agent: Signer | None = None,
+    proof: str = "",
+    erased: tuple[str, str] | None = None,
 ) -> bytes:
     """The receipt as a file (docs/receipts.md): without `sections` the caller's view, with them the
     whole view. Both carry the same signatures. `signer` (any current key) signs the log index, `agent` (the
-    service identity that the body names) countersigns the body."""
+    service identity that the body names) countersigns the body. `proof` is the text of a `.tlog-proof`, ""
+    while there is none; `erased` says when and by whom its payloads were."""
     leaf = sealed.leaf.hex()
     statement = log_statement(sealed.id, org, index, leaf)
     return _encode(
@@ -287,10 +322,17 @@ def document(
                 leaf_sha256=leaf,
                 org=org,
                 signatures=[Signature(signer.protected, signer.sign(statement))],
+                proof=proof or UNSET,
             ),
             countersignature=None
             if agent is None
             else Countersignature(b64url(agent.public).decode(), agent.protected, agent.sign(sealed.body)),
+            erased=None
+            if erased is None
+            else Erased(
+                *erased,
+                [Signature(signer.protected, signer.sign(erasure_statement(sealed.id, *erased)))],
+            ),
             sections=sections,
             disclosed=disclosed,
         )
@@ -305,13 +347,16 @@ def disclose_sections(
     *,
     approvals: bytes = EMPTY,
     grants: bytes = EMPTY,
+    ledger: bytes = b"",
     workspace: bytes = NOTHING,
+    later: bool = True,
 ) -> DisclosedSections:
-    """The sections for the whole view, from the bytes whose hashes are in the body. Of the later ones
-    (approvals, grants, workspace) those that are not empty: earlier receipts have none."""
+    """The sections for the whole view, from the bytes whose hashes are in the body; empty ones too, so that
+    nobody can leave one out and say that it was empty. `later`: whether the body has the hashes of approvals,
+    grants and workspace, which early receipts have not."""
 
     def shown(salt: bytes, value: bytes) -> DisclosedSection | msgspec.UnsetType:
-        return UNSET if value in (EMPTY, NOTHING) else DisclosedSection(salt.hex(), msgspec.Raw(value))
+        return DisclosedSection(salt.hex(), msgspec.Raw(value)) if later else UNSET
 
     return DisclosedSections(
         approvals=shown(salts.approvals, approvals),
@@ -319,6 +364,7 @@ def disclose_sections(
         effects=DisclosedSection(salts.effects.hex(), msgspec.Raw(effects)),
         env=DisclosedSection(salts.env.hex(), msgspec.Raw(env)),
         grants=shown(salts.grants, grants),
+        ledger=DisclosedSection(salts.ledger.hex(), msgspec.Raw(ledger)) if ledger else UNSET,
         workspace=shown(salts.workspace, workspace),
     )
 

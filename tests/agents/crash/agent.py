@@ -101,7 +101,7 @@ async def again(ctx: Context, trace: str = "", gate: str = "") -> str:
 
 
 @skill(idempotent=True)
-async def quick(trace: str = "") -> str:
+async def quick(trace: str = "", note: str = "") -> str:
     """Idempotent and fast: may end before its acceptance is stored."""
     mark(trace, "quick")
     return "quick"

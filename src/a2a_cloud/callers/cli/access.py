@@ -1,4 +1,4 @@
-"""`a2a access explain`: who may call an agent or a skill, and why; `a2a audit`: what was changed, by whom."""
+"""`a2a access explain`: who may call an agent or a skill, and why."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import click
 
 from a2a_cloud.callers.cli.exits import Exit
 from a2a_cloud.callers.cli.options import Options, connected
-from a2a_cloud.callers.cli.terminal import clean_line, put, put_json, say, table
-from a2a_cloud.client.shapes import items, obj, objs, text
+from a2a_cloud.callers.cli.terminal import clean_line, put, put_json, say
+from a2a_cloud.client.shapes import obj, objs
 
 _SAID = {True: "yes", False: "no", None: "-"}
 
@@ -50,61 +50,3 @@ def explain(options: Options, words: tuple[str, ...]) -> int:
     if not obj(answer).get("complete"):
         say("There are more: name a principal.")
     return int(Exit.OK)
-
-
-@click.group("audit")
-def audit_command() -> None:
-    """See what was changed, by whom and when."""
-
-
-@audit_command.command("ls")
-@connected
-@click.option("--kind", default="", metavar="KIND", help="Such as member.role, or all of member.")
-@click.option("--by", default="", metavar="WHO", help="By this principal (name@org).")
-@click.option("--since", default="", metavar="TIME", help="Not before (2026-01-31T12:00:00Z).")
-@click.option("--until", default="", metavar="TIME", help="Before.")
-@click.option("--after", type=click.IntRange(0), default=0, metavar="NO", help="Those after this number.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
-def audit_ls(options: Options, kind: str, by: str, since: str, until: str, after: int, limit: int) -> int:
-    """List changes of your organisation, the newest last. Those of grants: `a2a grants audit`."""
-    wanted = {
-        "changes": "1",
-        "kind": kind,
-        "by": by,
-        "since": since,
-        "until": until,
-        "after": str(after) if after else "",
-        "limit": str(limit),
-    }
-    params = {name: value for name, value in wanted.items() if value}
-    page: Any = options.ask(lambda platform: platform.json("GET", "/api/v1/audit", params=params))
-    if options.json:
-        put_json(page)
-        return int(Exit.OK)
-    rows = objs(obj(page).get("events"))
-    if not rows:
-        say("No events.")
-        return int(Exit.OK)
-    table(
-        ("NO", "AT", "EVENT", "WHO", "WHAT", "DETAIL"),
-        [
-            (
-                text(row.get("no")),
-                text(row.get("at")),
-                text(row.get("kind")),
-                text(row.get("caller")),
-                text(row.get("target")) or "-",
-                _detail(row.get("detail")) or text(row.get("reason")) or "-",
-            )
-            for row in rows
-        ],
-    )
-    return int(Exit.OK)
-
-
-def _detail(detail: Any) -> str:
-    return " ".join(f"{name}={_value(value)}" for name, value in obj(detail).items())
-
-
-def _value(value: Any) -> str:
-    return ",".join(text(each) for each in items(value)) if isinstance(value, list) else text(value)

@@ -58,11 +58,16 @@ def show_command(options: Options, agent: str) -> int:
         put_json(answer)
         return int(Exit.OK)
     put(f"{clean_line(_name(answer))} release {answer.get('release')} ({clean_line(answer.get('url', ''))})")
+    scored = obj(answer.get("eval"))
+    if scored:
+        passed = f"{scored.get('passed')} of {scored.get('runs')} runs passed"
+        put(clean_line(f"score {scored.get('score')} by its own rubric ({passed})"))
     for skill in objs(answer.get("skills")):
         put("")
         put(clean_line(skill.get("id", "")))
         if skill.get("description"):
             put("  " + clean(str(skill["description"])).replace("\n", "\n  "))
+        _price(skill.get("price"))
         words: list[str] = []
         for name, kind, required, about in parameters(skill):
             need = "" if required else ", optional"
@@ -71,6 +76,12 @@ def show_command(options: Options, agent: str) -> int:
                 words.append(_word(name, kind))
         put(f"  {options.command('call', agent, str(skill.get('id', '')), *words)}")
     return int(Exit.OK)
+
+
+def _price(price: Any) -> None:
+    found = obj(price)
+    if found:
+        put(clean_line(f"  costs: {text(found.get('about'))} (version {text(found.get('version'))})"))
 
 
 def parameters(skill: dict[str, Any]) -> list[tuple[str, str, bool, str]]:

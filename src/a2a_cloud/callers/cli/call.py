@@ -47,11 +47,12 @@ _RESERVED = frozenset({"file", "async", "exp", "sig"})
 
 class Terms(NamedTuple):
     """How a call is meant: its idempotency key ("": none), what it leaves of the agent's grant, how urgent
-    it is (None: as usual)."""
+    it is (None: as usual), what it may cost ("": whatever it does)."""
 
     key: str = ""
     grant: Grant = None
     priority: int | None = None
+    budget: str = ""
 
     def headers(self) -> dict[str, str]:
         """Those of /invoke: JSON in a header is ASCII on one line."""
@@ -60,6 +61,8 @@ class Terms(NamedTuple):
             headers["A2A-Grant"] = json.dumps(self.grant)
         if self.priority is not None:
             headers["A2A-Priority"] = str(self.priority)
+        if self.budget:
+            headers["A2A-Budget"] = self.budget
         return headers
 
     def metadata(self) -> dict[str, Any]:
@@ -69,6 +72,8 @@ class Terms(NamedTuple):
             metadata["a2a-cloud/grant"] = self.grant
         if self.priority is not None:
             metadata["a2a-cloud/priority"] = self.priority
+        if self.budget:
+            metadata["a2a-cloud/budget"] = self.budget
         return metadata
 
 
@@ -353,6 +358,7 @@ async def begin_async(
     metavar="N",
     help="Go before what waits and has less (-10 to 10), as far as your key allows.",
 )
+@click.option("--budget", default="", metavar="AMOUNT", help="What it may cost with all it calls: 1.00USD.")
 @click.option(
     "--wait", is_flag=True, help="Wait for decisions about what the run asks for, as on a terminal."
 )
@@ -373,6 +379,7 @@ def call_command(
     out: str,
     grant: str,
     priority: int | None,
+    budget: str,
     wait: bool,
     task: str,
     context: str,
@@ -384,7 +391,7 @@ def call_command(
     k=@- reads standard input, k==@text is a text that begins with @. The agent at URL may be anybody's: it
     is found by its card, and most take a --message and no SKILL.
     """
-    terms = Terms(key, read_grant(grant), priority)
+    terms = Terms(key, read_grant(grant), priority, budget)
     if is_url(agent):
         if "=" in skill:
             skill, arguments = "", (skill, *arguments)

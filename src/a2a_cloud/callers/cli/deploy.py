@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import click
 
+from a2a_cloud.callers.cli.deploy_gate import check_gate, through_gate
 from a2a_cloud.callers.cli.deploy_report import Told, address, tell_success
 from a2a_cloud.callers.cli.deploy_steps import Steps
 from a2a_cloud.callers.cli.exits import Exit, Failure
@@ -38,9 +39,16 @@ _SECRETS_SHOWN = 20
 @click.option("--force", is_flag=True, help="Deploy though a schema changed in a way that breaks callers.")
 @click.option("--upgrade", is_flag=True, help="Look for newer versions of the dependencies.")
 @click.option("--no-promote", is_flag=True, help="Make the release ready, but leave the old one serving.")
+@click.option("--gate", type=click.FloatRange(0, 1), help="Promote only if its evals.toml scores that well.")
 @click.option("--stream", is_flag=True, help="With --json: each step as it happens, a line each.")
 def deploy_command(
-    options: Options, path: str, force: bool, upgrade: bool, no_promote: bool, stream: bool
+    options: Options,
+    path: str,
+    force: bool,
+    upgrade: bool,
+    no_promote: bool,
+    gate: float | None,
+    stream: bool,
 ) -> int:
     """Deploy the agent in PATH (this folder when it is not given).
 
@@ -48,10 +56,13 @@ def deploy_command(
     """
     folder = agent_folder(path)
     name = name_in(folder)
+    if gate is not None:
+        check_gate(folder, no_promote=no_promote)
     steps = Steps(quiet=options.json, stream=options.json and stream)
     with tempfile.TemporaryFile() as file:
         archive, packed = _pack(folder, file, steps)
-        work = _Work(options, name, path, steps, Wish(force, upgrade, not no_promote), packed)
+        wish = Wish(force, upgrade, not no_promote and gate is None)
+        work = _Work(options, name, path, steps, wish, packed, gate)
         try:
             return work.run(archive)
         except KeyboardInterrupt:
@@ -112,7 +123,14 @@ class _Work:
     """One run of the command."""
 
     def __init__(
-        self, options: Options, name: str, path: str, steps: Steps, wish: Wish, packed: dict[str, Any]
+        self,
+        options: Options,
+        name: str,
+        path: str,
+        steps: Steps,
+        wish: Wish,
+        packed: dict[str, Any],
+        gate: float | None,
     ) -> None:
         self._options = options
         self._name = name
@@ -120,6 +138,7 @@ class _Work:
         self._steps = steps
         self._wish = wish
         self._packed = packed
+        self._gate = gate
         self._release = 0
         self._progress: list[dict[str, Any]] = []
 
@@ -128,12 +147,15 @@ class _Work:
         told = self._options.ask(lambda platform: self._talk(platform, archive))
         state = text(told.release.get("state"))
         if state == "ready":
-            release = {**told.release, "progress": self._progress, "packed": self._packed}
+            code, scored = Exit.OK, dict[str, Any]()
+            if self._gate is not None:
+                told, code, scored = through_gate(self._options, told, self._gate)
+            release = {**told.release, **scored, "progress": self._progress, "packed": self._packed}
             if self._options.json:
                 self._document(release)
-            else:
-                tell_success(self._options, told, promoted=self._wish.promote)
-            return int(Exit.OK)
+            elif code is Exit.OK:
+                tell_success(self._options, told, promoted=self._wish.promote or self._gate is not None)
+            return int(code)
         raise self._failed(told)
 
     async def _talk(self, platform: Platform, archive: Archive) -> Told:

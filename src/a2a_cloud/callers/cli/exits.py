@@ -20,6 +20,10 @@ class Exit(IntEnum):
     REFUSED_RECEIPT = 8
     TRY_LATER = 9
     STILL_RUNNING = 10
+    FORKED = 11
+    BELOW = 12
+    DIFFERENT = 13
+    NOT_AVAILABLE = 14
     INTERRUPTED = 130
 
 
@@ -51,15 +55,17 @@ class Failure(Exception):
         super().__init__(detail)
 
 
-_BY_STATUS = {401: Exit.DENIED, 403: Exit.DENIED, 404: Exit.NOT_FOUND}
+_BY_STATUS = {401: Exit.DENIED, 402: Exit.DENIED, 403: Exit.DENIED, 404: Exit.NOT_FOUND}
 _LATER = {429, 503, 507}
 _USAGE = {400, 405, 406, 409, 413, 415, 422, 431}
 
 
 def exit_for(status: int, code: str) -> Exit:
     """The exit code for a problem that came with HTTP `status`."""
-    if status in _LATER or code == "receipt_pending":
+    if status in _LATER or code in ("receipt_pending", "proof_pending"):
         return Exit.TRY_LATER
+    if code == "gate_not_met":
+        return Exit.BELOW
     if code == "refused":  # a run that the agent rejected, though its HTTP status says 422
         return Exit.FAILED
     if status in _BY_STATUS:

@@ -57,10 +57,14 @@ def rollback_command(options: Options, words: tuple[str, ...]) -> int:
     metavar="PERCENT",
     help="Share of new calls: 100 switches, 1 to 99 tries it, 0 ends the trial.",
 )
-def promote_command(options: Options, words: tuple[str, ...], weight: int) -> int:
+@click.option("--gate", type=click.FloatRange(0, 1), help="Only if its score by its own rubric is that good.")
+def promote_command(options: Options, words: tuple[str, ...], weight: int, gate: float | None) -> int:
     """Let release R of AGENT answer new calls, or a share of them."""
     agent, (number,) = agent_and(words, 1, "a2a promote [AGENT] R")
-    answer = ask_agent(options, "POST", agent, "/promote", {"release": number, "weight": weight})
+    body: dict[str, Any] = {"release": number, "weight": weight}
+    if gate is not None:
+        body["gate"] = gate
+    answer = ask_agent(options, "POST", agent, "/promote", body)
     if options.json:
         put_json(answer)
         return int(Exit.OK)

@@ -353,7 +353,7 @@ def metadata(card: Card, how: Said) -> Json:
     if not _schemas(card):
         raise Failure(
             Exit.USAGE,
-            f"{card.name} knows nothing of --grant and --priority.",
+            f"{card.name} knows nothing of --grant, --priority and --budget.",
             remedy="Leave them out: they would not be heeded.",
         )
     return how.metadata

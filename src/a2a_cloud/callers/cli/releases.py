@@ -34,13 +34,14 @@ def releases_command(options: Options, agent: str, limit: int, before: int | Non
         say(f"No releases. Deploy one: {options.command('deploy')}")
         return int(Exit.OK)
     table(
-        ("RELEASE", "STATE", "SERVES", "VERSION", "CREATED", "BY", "DIGEST", "NOTE"),
+        ("RELEASE", "STATE", "SERVES", "VERSION", "SCORE", "CREATED", "BY", "DIGEST", "NOTE"),
         [
             (
                 each.get("release", ""),
                 text(each.get("state")),
                 _serves(obj(page), each),
                 text(each.get("version")) or "-",
+                text(obj(each.get("eval")).get("score")) or "-",
                 text(each.get("created")),
                 text(each.get("by")) or "-",
                 text(each.get("digest")).removeprefix("sha256:")[:12] or "-",

@@ -112,7 +112,7 @@ def runs_command(
 
 
 def _show_run(options: Options, run: dict[str, Any]) -> None:
-    error = obj(run.get("error"))
+    error, erased = obj(run.get("error")), obj(run.get("erased"))
     facts = (
         ("run", run.get("id")),
         ("agent", f"{run.get('agent')} release {run.get('release')}"),
@@ -128,10 +128,17 @@ def _show_run(options: Options, run: dict[str, Any]) -> None:
         ("error", f"{error.get('code')}: {error.get('detail')}" if error else ""),
         ("parent", run.get("parent")),
         ("receipt", run.get("receipt_id")),
+        ("erased", f"{erased.get('at')} by {erased.get('by')}" if erased else ""),
     )
     for name, value in facts:
         if value not in (None, ""):
             put(f"{name:9}{clean_line(value)}")
+    for each in objs(run.get("scores")):
+        where = f"in the case {each.get('case')!r} of {each.get('eval')}"
+        put(clean_line(f"{'score':9}{each.get('score')} {where}"))
+    for each in objs(run.get("reviews")):
+        said = f": {each['notes']}" if each.get("notes") else ""
+        put(clean_line(f"{'review':9}{each.get('verdict')} by {each.get('by')} at {each.get('at')}{said}"))
     events = objs(run.get("events"))
     if events:
         put("")

@@ -59,4 +59,8 @@ def _agent(agent: dict[str, Any]) -> None:
     for skill in objs(agent.get("skills")):
         about = text(skill.get("description")).partition("\n")[0] or text(skill.get("name"))
         put(clean_line(f"  {skill.get('id', '')}: {about}"))
-    put_painted(clean_line(f"  {agent.get('url', '')}"), dim)
+        price = obj(skill.get("price"))
+        if price:
+            put(clean_line(f"    costs: {text(price.get('about'))}"))
+    score = text(obj(agent.get("eval")).get("score"))
+    put_painted(clean_line(f"  {agent.get('url', '')}" + (f"  score {score}" if score else "")), dim)

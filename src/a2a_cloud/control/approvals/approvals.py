@@ -133,7 +133,8 @@ class Approvals:
         else:
             self._room(ask)
             self._keep(new)
-        return new, add_approval(new)
+        asked = change(new.org_no, now, new.requester, "approval.asked", new.id, run=new.run, agent=new.agent)
+        return new, [*add_approval(new), asked, *([] if new.open else [_outcome(new)])]
 
     def _room(self, ask: Ask) -> None:
         if len(self._of_run.get(ask.run, ())) >= MOST_OF_RUN:
@@ -167,7 +168,7 @@ class Approvals:
                 self._ending[ident] = True
                 continue
             gone = ended(self._open[ident], ApprovalState.WITHDRAWN, now, BY_RUN)
-            ops += end_approval(gone)
+            ops += [*end_approval(gone), _outcome(gone)]
             self._close(gone)
         return ops
 
@@ -256,7 +257,7 @@ class Approvals:
             if before is None:
                 raise closed(self._stored(ident, None))
             after = ended(before, ApprovalState.EXPIRED, self._clock.now(), BY_DEADLINE)
-            return await self._end(before, after, [])
+            return await self._end(before, after, [_outcome(after)])
 
     async def _end(self, before: Approval, after: Approval, ops: list[Op]) -> Approval:
         """The one way in which an open approval is decided. When it fails, nothing was."""
@@ -288,7 +289,7 @@ class Approvals:
     async def _withdrawn(self, before: Approval) -> Approval:
         """The run was gone when its approval was decided."""
         gone = ended(before, ApprovalState.WITHDRAWN, self._clock.now(), BY_RUN)
-        await self._journal.write(end_approval(gone))
+        await self._journal.write([*end_approval(gone), _outcome(gone)])
         self._close(gone)
         return gone
 
@@ -355,6 +356,13 @@ def closed(found: Approval) -> ApprovalClosed:
         remedy=f"See `a2a approvals show {found.id}`.",
         info={"state": found.state.value, "by": found.ended_by},
     )
+
+
+def _outcome(approval: Approval) -> Op:
+    """What became of one without a vote: rules decided it, its time was over, or its run ended."""
+    told = {"run": approval.run, "agent": approval.agent, "rule": approval.rule}
+    kind = f"approval.{approval.state.value}"
+    return change(approval.org_no, approval.ended or 0.0, approval.ended_by, kind, approval.id, **told)
 
 
 def _told(approval: Approval, vote: Vote) -> Op:

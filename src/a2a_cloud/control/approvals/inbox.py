@@ -60,6 +60,17 @@ class Inbox:
             raise unknown(approval_id)
         return found
 
+    def of_run(self, org_no: int, run: str) -> Sequence[Approval]:
+        """What a run asked for, oldest first; the caller has checked who asks."""
+        return self._rows.of_run(Scope(org=org_no), run)
+
+    def concerns(self, by: Principal, run: str) -> bool:
+        """Whether `by` decides, or has decided, what that run of their organisation asked for."""
+        asked = self._rows.of_run(Scope(org=by.org_no), run)
+        if by.may(Permission.DECIDE):
+            return bool(asked)
+        return any(vote.by == by.label for each in asked for vote in each.votes)
+
     async def wait(self, org_no: int, seconds: float) -> None:
         """Returns when there is news in that organisation, or the time is over."""
         loop = asyncio.get_running_loop()

@@ -18,6 +18,7 @@ from a2a_cloud.control.approvals.policy import (
 )
 from a2a_cloud.model.approval import Risk
 from a2a_cloud.model.problem import InvalidParams
+from a2a_cloud.wire import toml_text
 
 MOST_TEXT = 64 << 10
 MOST_RULES = 100
@@ -59,7 +60,7 @@ def read_rules(text: str) -> tuple[Rule, ...]:
     if len(text.encode("utf-8", "replace")) > MOST_TEXT:
         raise InvalidParams(f"The rules are longer than {MOST_TEXT} bytes.", remedy="Use fewer, wider rules.")
     try:
-        table = tomllib.loads(text)
+        table = toml_text.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = _AT_LINE.search(str(error))
         raise InvalidParams(

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from a2a_cloud.storage.journal.port import IN_ORDER, Statement
+from a2a_cloud.storage.log.leaves import insert_event
 
 #: What a grant's id begins with.
 PREFIX = "grant"
@@ -89,7 +90,7 @@ PUT_POLICY = Statement(
     IN_ORDER,
 )
 _AUDIT = "org, at, kind, run, grant_id, root, blocks, caller, operation, target, allowed, reason"
-ADD_AUDIT = Statement("add_audit_event", f"INSERT INTO audit_event({_AUDIT}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)")
+ADD_AUDIT = Statement("add_audit_event", insert_event(f"{_AUDIT}, detail", "?,?,?,?,?,?,?,?,?,?,?,?,''"))
 
 #: Queries for the reader. Those of LIVING_… and USES are for the platform's own start: every organisation.
 #: A grant that is nobody's child or successor is no link of a tree: the indexes of links leave it out.

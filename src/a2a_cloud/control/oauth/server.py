@@ -352,13 +352,17 @@ class OAuth:
         except ValueError:  # Authlib won't write what a client sent into its error.
             return _error(400, "invalid_request", "A parameter holds characters that can not be there.")
         if exchange.replayed is not None:
-            await self.tokens.end_family(*exchange.replayed)
+            family_id, org_no = exchange.replayed
+            event = change(org_no, self._clock.now(), who, "token.replayed", family_id)
+            await self.tokens.end_family(family_id, org_no, event)
         elif answer.status == 200:
             if exchange.revoking is not None:
                 await self._revoke(exchange.revoking)
             try:
                 if exchange.ops:
-                    await self._journal.write(exchange.ops)
+                    await self._journal.write(
+                        [*exchange.ops, *self._issued(exchange.family, given, endpoint)]
+                    )
             except Refusal:
                 # Somebody used the same code or token while this was on its way.
                 if exchange.family is not None:
@@ -368,6 +372,18 @@ class OAuth:
         status = 401 if answer.body.get("error") == "invalid_client" else answer.status
         body = _UNKNOWN if status == 401 else answer.body
         return Answer(status, body, [*answer.headers, *_HEADERS])
+
+    def _issued(self, family: Family | None, given: Given, endpoint: str) -> list[Op]:
+        """The event of tokens that a family got, the first ones or new ones for old ones."""
+        if family is None or endpoint:
+            return []
+        grant = given.values.get("grant_type", "")
+        now = self._clock.now()
+        return [
+            change(
+                family.org_no, now, family.client, "token.issued", family.id, grant=grant, of=family.subject
+            )
+        ]
 
     async def _revoke(self, what: Any) -> None:
         now = self._clock.now()
@@ -458,7 +474,8 @@ class OAuth:
         self.tokens.ended([family.id for family, _ in families])
         self.tokens.changed(principal.no)
         now = self._clock.now()
-        await self._journal.write([(END_OWNERS, (now, principal.org_no, principal.no))])
+        event = change(principal.org_no, now, principal.label, "token.revoked", principal.label, all=True)
+        await self._journal.write([(END_OWNERS, (now, principal.org_no, principal.no)), event])
 
     async def rotate_keys(self, by: Principal, *, at_once: bool) -> list[str]:
         """Change the keys of tokens; the ids of those that are published then. Raises InvalidParams,

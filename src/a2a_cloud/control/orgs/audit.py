@@ -10,6 +10,8 @@ from a2a_cloud.model.org import Change
 from a2a_cloud.model.problem import InvalidParams
 from a2a_cloud.model.scope import Scope
 
+#: Words of one search.
+MOST_WORDS = 10
 _KIND = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40})?")
 
 
@@ -54,3 +56,12 @@ class Audit:
             after=after,
             limit=limit,
         )
+
+    def search(self, org_no: int, words: str, before: int = 0, limit: int = 100) -> tuple[list[Change], int]:
+        """(events in which each of the words stands somewhere, the newest first; the number before which to
+        go on, 0 at the end). A search looks at a part of a long log at a time, so there may be none and yet
+        more to come. Raises InvalidParams."""
+        wanted = words.split()
+        if not 0 < len(wanted) <= MOST_WORDS:
+            raise InvalidParams(f"Search for 1 to {MOST_WORDS} words.", info={"field": "words"})
+        return self._rows.search(Scope(org=org_no), wanted, before, limit)

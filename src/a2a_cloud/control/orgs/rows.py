@@ -11,6 +11,8 @@ from a2a_cloud.model.org import Change, Member, Org, OrgRole, Team
 from a2a_cloud.model.problem import Internal
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.storage.journal.port import IN_ORDER, Statement
+from a2a_cloud.storage.log.leaves import EVENT
+from a2a_cloud.wire.log_event import event_bytes
 
 PUT_MEMBER = Statement(
     "put_membership",
@@ -48,10 +50,10 @@ _MEMBER = "SELECT org, account, principal, role, active, created, added_by FROM 
 _ROLE = "SELECT org, name, description, permissions, created, made_by FROM org_role"
 _TEAM = "SELECT id, org, name, role, external, created, changed, made_by FROM team"
 _INSIDE = "(SELECT team FROM team_member WHERE org=?1 AND account=?2)"
-_EVENT = (
-    "SELECT no, at, kind, caller, target, detail, run, grant_id, root, blocks, operation, allowed, reason"
-    " FROM audit_event INDEXED BY"
-)
+_EVENT = f"SELECT no, leaf, salt, {EVENT} FROM audit_event INDEXED BY"  # noqa: S608
+#: Events that a search for words looks at in one go; the next one goes on from there.
+SEARCHED = 20_000
+_SEARCHED_IN = ("kind", "caller", "target", "detail", "run", "grant_id", "operation", "reason")
 
 
 class OrgRows:
@@ -211,6 +213,28 @@ class OrgRows:
         read = [_change(row) for row in found]
         return read if after else read[::-1]
 
+    def search(self, scope: Scope, words: Sequence[str], before: int, limit: int) -> tuple[list[Change], int]:
+        """(events that have all of the words, the newest first; where to go on, 0 at the end) among those
+        before the number `before` (0: all). Letters are alike in both cases, within ASCII."""
+        top = before or 1 << 62
+        wanted = "".join(" AND instr(lower(text), lower(?))" for _ in words)
+        first = self._all(
+            "SELECT MIN(no) FROM (SELECT no FROM audit_event INDEXED BY audit_event_org WHERE org=? AND no<?"
+            " ORDER BY no DESC LIMIT ?)",
+            (_org(scope), top, SEARCHED),
+        )[0][0]
+        if first is None:
+            return [], 0
+        text = "||' '||".join(_SEARCHED_IN)
+        found = self._all(
+            f"SELECT no, leaf, salt, {EVENT} FROM (SELECT *, {text} AS text FROM audit_event"  # noqa: S608
+            f" INDEXED BY audit_event_org WHERE org=? AND no<? AND no>=?) WHERE 1{wanted}"
+            " ORDER BY no DESC LIMIT ?",
+            (_org(scope), top, first, *words, limit),
+        )
+        read = [_change(row) for row in found]
+        return read, read[-1].no if len(read) == limit else first
+
 
 def _members(rows: Sequence[tuple[Any, ...]]) -> list[Member]:
     return [
@@ -225,11 +249,12 @@ def _team(row: tuple[Any, ...], members: Sequence[str] = ()) -> Team:
 
 
 def _change(row: tuple[Any, ...]) -> Change:
-    no, at, kind, by, target, detail, run, grant, root, blocks, operation, allowed, reason = row
+    no, leaf, salt, at, kind, by, target, detail, run, grant, root, blocks, operation, allowed, reason = row
     digests = tuple(blocks.split())
     return Change(
-        no, at, kind, by, target, detail, run, grant, root, digests, operation, bool(allowed), reason
-    )
+        no, at, kind, by, target, detail, run, grant, root, digests, operation, bool(allowed), reason,
+        leaf, salt, event_bytes(*row[3:]),
+    )  # fmt: skip
 
 
 def _role(row: tuple[Any, ...]) -> OrgRole:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from a2a_cloud.control.people.accounts import Accounts, address
+from a2a_cloud.control.people.failures import Failures
 from a2a_cloud.control.people.federation import Outside, Provider
 from a2a_cloud.control.people.links import ADMIN, INVITE, RECOVER, Links
 from a2a_cloud.control.people.outsiders import Outsiders, ended, take
@@ -80,6 +81,7 @@ class People:
         self._operator = operator
         self._outsiders = Outsiders(rows, journal, accounts, members, links, provider, clock, ids, org_no)
         self._throttle = Throttle(clock)
+        self._failures = Failures(journal, clock, self._home)
         #: Ends what programs hold to act for a principal whose account was recovered.
         self.on_recovered: Callable[[Principal], Awaitable[None]] = _nothing
         self._posting: set[asyncio.Task[None]] = set()
@@ -94,6 +96,7 @@ class People:
         self._throttle.failed(name, where.address)
         account = await self.accounts.matching(email, password)
         if account is None:
+            await self._failures.failed("password", where, self.accounts.by_email(name))
             raise Unauthenticated(
                 "The e-mail address and the password don't belong together.",
                 remedy="Try again, or ask for a new password.",
@@ -112,6 +115,7 @@ class People:
             account_id = await self.passkeys.sign_in(ticket, credential, rp=rp, origin=origin)
         except Unauthenticated:
             self._throttle.failed(name, where.address)
+            await self._failures.failed("passkey", where, None)
             raise
         return self._living(account_id)
 

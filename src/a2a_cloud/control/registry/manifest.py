@@ -27,6 +27,7 @@ from a2a_cloud.model.release import (
     SkillRules,
     Visibility,
 )
+from a2a_cloud.wire import toml_text
 from a2a_cloud.wire.glob import host_glob
 
 FILE = "a2a.toml"
@@ -153,7 +154,7 @@ def _table(folder: Path) -> tuple[str, dict[str, Any]]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return toml_text.loads(path.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise InvalidParams(f"{path.name} is not valid TOML: {error}.") from None
     except UnicodeDecodeError:

@@ -27,6 +27,7 @@ from a2a_cloud.runtime.build.requirements import (
     parse_file,
 )
 from a2a_cloud.runtime.build.versions import fits
+from a2a_cloud.wire import toml_text
 
 MAX_FILE = 1 << 20
 MAX_LOCK = 16 << 20
@@ -286,7 +287,7 @@ def _text(content: bytes, name: str) -> str:
 
 def _toml(content: bytes, name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(_text(content, name))
+        return toml_text.loads(_text(content, name))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BuildFailed(
             f"{name} is not valid TOML: {error or 'it is nested too deep'}.",

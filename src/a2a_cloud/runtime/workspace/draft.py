@@ -238,8 +238,12 @@ class Draft:
             for path in list(self._appended):
                 await self._end_append(path)
             await self._held.flush()
-            changed = sorted(self._overlay.changed(), key=_path)
-            return [Change(path, slot.before, slot.after) for path, slot in changed]
+            return self.differing()
+
+    def differing(self) -> list[Change]:
+        """All that differs from the base, in order; contents may be in memory alone."""
+        changed = sorted(self._overlay.changed(), key=_path)
+        return [Change(path, slot.before, slot.after) for path, slot in changed]
 
     def resume(self, changes: Iterable[Change]) -> None:
         """Begin from what `changes` gave at an earlier time, over the same base."""

@@ -47,6 +47,8 @@ class GroupJournal:
         self._full = False
         self.groups = 0
         self.writes = 0
+        #: Told of each group that took effect, on the loop.
+        self.heard: Callable[[], None] = _nobody
 
     @property
     def full(self) -> bool:
@@ -132,6 +134,8 @@ class GroupJournal:
                     self._loop.call_soon(self._tell, write, refusal)
         if broken:
             batch = [write for write in batch if write not in broken]
+        for write in batch:
+            write.left = True
         self._busy = True
         self._batch = batch
         self._committer.commit([write.ops or () for write in batch], self._settled)
@@ -145,11 +149,17 @@ class GroupJournal:
         self._full = False
         self.groups += 1
         self.writes += len(batch)
+        self.heard()
+        # Who was refused hears it first: what would follow from their write may be in the next group.
+        for write, verdict in zip(batch, outcome, strict=True):
+            if verdict is not None:
+                self._tell(write, Refusal(verdict))
         # The next group leaves before the callers wake, so that the writer is never idle; what the
         # woken callers submit joins the group after it.
         self._next()
         for write, verdict in zip(batch, outcome, strict=True):
-            self._tell(write, None if verdict is None else Refusal(verdict))
+            if verdict is None:
+                self._tell(write, None)
         self._next()
 
     def _failed(self, batch: list[Write], error: BaseException) -> None:
@@ -191,6 +201,10 @@ class GroupJournal:
             self._kick()
         elif self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
+
+
+def _nobody() -> None:
+    """Nobody hears of groups."""
 
 
 def _problem(error: BaseException) -> Problem:

@@ -54,9 +54,11 @@ class Write:
     Either `ops`, or `collect`, which is called once when the group is formed, so that what happens
     while a commit runs still joins the next one. `done` is called on the loop with None once the
     write is on disk, else with the exception. `must`: never dropped, tried again while the disk is full.
+    `left`: its group has formed, and every other of that group too; what is refused is told before the next
+    group forms.
     """
 
-    __slots__ = ("collect", "done", "must", "ops")
+    __slots__ = ("collect", "done", "left", "must", "ops")
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class Write:
         self.collect = collect
         self.done = done
         self.must = must
+        self.left = False
 
 
 class Journal(Protocol):

@@ -20,6 +20,7 @@ from typing import Any
 
 from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.storage.journal.port import IN_ORDER, Op, Statement
+from a2a_cloud.storage.log.leaves import teach
 from a2a_cloud.storage.sql.schema import migrate
 
 #: The WAL is worked off in the background at this size, and by the writer itself at twice it. A
@@ -69,8 +70,11 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA wal_autocheckpoint=0")
-            connection.execute("PRAGMA secure_delete=OFF")
+            # What is deleted or moves leaves zeros, so that erasing is erasing. It costs nothing that
+            # can be measured: the pages are written anyway.
+            connection.execute("PRAGMA secure_delete=ON")
             connection.execute("PRAGMA cache_size=-32000")
+            teach(connection)
         else:
             connection.execute("PRAGMA cache_size=-8000")
             connection.execute("PRAGMA query_only=ON")

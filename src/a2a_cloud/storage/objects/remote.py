@@ -50,19 +50,7 @@ class RemoteObjects:
     def at(cls, url: str, spool: Path, ids: Ids) -> RemoteObjects:
         """The bucket at `s3://bucket/prefix`, `gs://…`, `az://account/container/prefix`; its keys come from
         the environment, as the provider's own tools take them. Raises BadSetting."""
-        if urlsplit(url).scheme not in SCHEMES:
-            raise BadSetting(
-                f"{url[:200]!a} is no address of a bucket.",
-                remedy="Write s3://bucket/prefix, gs://bucket/prefix or az://account/container/prefix.",
-            )
-        try:
-            return cls(from_url(url), spool, ids)
-        except (BaseError, ValueError) as error:
-            raise BadSetting(
-                f"The bucket {url[:200]!a} can't be used: {_first_line(error)}.",
-                remedy="Check the address, and the provider's variables (AWS_…, GOOGLE_…, AZURE_…).",
-                operator=str(error),
-            ) from error
+        return cls(open_bucket(url), spool, ids)
 
     def writer(self) -> RemoteWriter:
         """See the port."""
@@ -146,6 +134,23 @@ class RemoteObjects:
         finally:
             if isinstance(source, Path):
                 _remove(source)
+
+
+def open_bucket(url: str) -> Bucket:
+    """The bucket itself. Raises BadSetting."""
+    if urlsplit(url).scheme not in SCHEMES:
+        raise BadSetting(
+            f"{url[:200]!a} is no address of a bucket.",
+            remedy="Write s3://bucket/prefix, gs://bucket/prefix or az://account/container/prefix.",
+        )
+    try:
+        return from_url(url)
+    except (BaseError, ValueError) as error:
+        raise BadSetting(
+            f"The bucket {url[:200]!a} can't be used: {_first_line(error)}.",
+            remedy="Check the address, and the provider's variables (AWS_…, GOOGLE_…, AZURE_…).",
+            operator=str(error),
+        ) from error
 
 
 class RemoteWriter:

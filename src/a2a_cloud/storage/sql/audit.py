@@ -8,11 +8,14 @@ from typing import Any
 import msgspec
 
 from a2a_cloud.storage.journal.port import Op, Statement
+from a2a_cloud.storage.log.leaves import insert_event
 
 ADD_CHANGE = Statement(
     "add_change",
-    "INSERT INTO audit_event(org, at, kind, caller, target, detail, run, grant_id, root, blocks, operation,"
-    " allowed, reason) VALUES(?,?,?,?,?,?,'','','','','',1,'')",
+    insert_event(
+        "org, at, kind, caller, target, detail, run, grant_id, root, blocks, operation, allowed, reason",
+        "?,?,?,?,?,?,'','','','','',1,''",
+    ),
 )
 
 #: Characters of a target, and of a detail, that are kept.

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from a2a_cloud.model.problem import Unavailable
+from a2a_cloud.storage.log.leaves import teach
 from a2a_cloud.storage.sql.slices import (
     APPROVALS,
     BILLING,
@@ -19,6 +20,7 @@ from a2a_cloud.storage.sql.slices import (
     EVALS,
     GRANTS,
     HOOKS,
+    INVOICES,
     KEYS,
     LIMITS,
     LOGS,
@@ -143,7 +145,7 @@ MIGRATIONS: tuple[str, ...] = (
     # People and what they sign in with, OAuth, organisations, limits, agents' identities, the registry.
     KEYS + PEOPLE + OAUTH + ORGS + LIMITS + SERVICES,
     # Logs that anybody can check, the ledger, evals and reviews, what was erased.
-    LOGS + BILLING + EVALS + ERASURES,
+    LOGS + BILLING + INVOICES + EVALS + ERASURES,
 )
 
 
@@ -156,6 +158,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIO
     Raises Unavailable when the database was written by newer code; sqlite3.Error when a migration
     fails, which then has changed nothing.
     """
+    teach(connection)  # One of the migrations makes leaves of older events.
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
         raise Unavailable(

@@ -276,18 +276,215 @@ SERVICES = """
     CREATE INDEX sigv4_key_org ON sigv4_key(org, created);
     """
 
-#: storage/log: what makes every audit event a leaf, and the logs' checkpoints
+#: storage/log: what makes every audit event a leaf (older ones after the receipts, in their order), the logs'
+#: last checkpoints, the roots of their whole tiles, their keys
 LOGS = """
+    ALTER TABLE audit_event ADD COLUMN leaf INTEGER NOT NULL DEFAULT -1;
+    ALTER TABLE audit_event ADD COLUMN salt BLOB NOT NULL DEFAULT x'';
+    ALTER TABLE audit_event ADD COLUMN leaf_hash BLOB NOT NULL DEFAULT x'';
+    UPDATE audit_event SET salt=randomblob(16), leaf=placed.leaf FROM (
+        SELECT no, COALESCE((SELECT MAX(leaf) FROM receipt WHERE receipt.org=old.org), -1)
+            + ROW_NUMBER() OVER (PARTITION BY org ORDER BY no) AS leaf FROM audit_event old) AS placed
+        WHERE placed.no=audit_event.no;
+    UPDATE audit_event SET leaf_hash=audit_leaf(salt, at, kind, caller, target, detail, run, grant_id, root,
+        blocks, operation, allowed, reason);
+    CREATE UNIQUE INDEX audit_event_leaf ON audit_event(org, leaf);
+
+    CREATE TABLE audit_log(
+        org INTEGER PRIMARY KEY, origin TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, root BLOB NOT NULL,
+        at REAL NOT NULL, note BLOB NOT NULL, witnessed BLOB NOT NULL);
+    CREATE TRIGGER audit_log_grows BEFORE UPDATE ON audit_log
+        WHEN NEW.size<OLD.size OR NEW.origin<>OLD.origin OR (NEW.size=OLD.size AND NEW.root<>OLD.root)
+        BEGIN SELECT RAISE(ABORT, 'a log only grows'); END;
+    CREATE TABLE audit_log_tile(
+        org INTEGER NOT NULL, level INTEGER NOT NULL, n INTEGER NOT NULL, root BLOB NOT NULL,
+        PRIMARY KEY(org, level, n)) WITHOUT ROWID;
+    CREATE TABLE audit_log_key(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, public BLOB NOT NULL, made REAL NOT NULL, until REAL)
+        WITHOUT ROWID;
+    CREATE TABLE told_settings(org INTEGER PRIMARY KEY, body TEXT NOT NULL);
     """
 
-#: control/billing/rows.py
+#: control/billing/rows.py. A positive amount is a credit. What follows from the rows of a transaction or a
+#: hold (balances, what is held, what a budget spent) is kept by triggers, in the same commit; a transaction's
+#: entries come before it, and sum to nothing.
 BILLING = """
+    CREATE TABLE ledger_account(
+        no INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE, org INTEGER NOT NULL, owner INTEGER NOT NULL,
+        kind TEXT NOT NULL, currency TEXT NOT NULL, scale INTEGER NOT NULL CHECK(scale BETWEEN 0 AND 9),
+        normal TEXT NOT NULL CHECK(normal IN ('credit', 'debit')), balance INTEGER NOT NULL DEFAULT 0,
+        held INTEGER NOT NULL DEFAULT 0 CHECK(held>=0), allow_negative INTEGER NOT NULL, created REAL NOT
+        NULL, CHECK(allow_negative OR balance-held>=0));
+    CREATE INDEX ledger_account_org ON ledger_account(org);
+
+    CREATE TABLE ledger_txn(
+        no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, org INTEGER NOT NULL, kind TEXT NOT NULL,
+        key TEXT NOT NULL UNIQUE, request_sha256 BLOB NOT NULL, run INTEGER, refers INTEGER,
+        at REAL NOT NULL, made_by TEXT NOT NULL, memo TEXT NOT NULL);
+    CREATE INDEX ledger_txn_run ON ledger_txn(run) WHERE run IS NOT NULL;
+
+    CREATE TABLE ledger_entry(
+        txn INTEGER NOT NULL, line INTEGER NOT NULL, org INTEGER NOT NULL, account INTEGER NOT NULL,
+        amount INTEGER NOT NULL CHECK(amount<>0), currency TEXT NOT NULL, PRIMARY KEY(txn, line))
+        WITHOUT ROWID;
+    CREATE INDEX ledger_entry_org ON ledger_entry(org, txn);
+    CREATE INDEX ledger_entry_account ON ledger_entry(account, txn);
+
+    CREATE TABLE ledger_hold(
+        run INTEGER PRIMARY KEY, org INTEGER NOT NULL, account INTEGER, price INTEGER NOT NULL,
+        amount INTEGER NOT NULL CHECK(amount>=0), free INTEGER NOT NULL,
+        state TEXT NOT NULL CHECK(state IN ('open', 'captured', 'released', 'expired')),
+        captured INTEGER NOT NULL DEFAULT 0 CHECK(captured BETWEEN 0 AND amount),
+        created REAL NOT NULL, ended REAL, CHECK(state='captured' OR captured=0));
+    CREATE INDEX ledger_hold_open ON ledger_hold(run) WHERE state='open';
+
+    CREATE TABLE usage(
+        run INTEGER NOT NULL, line INTEGER NOT NULL, org INTEGER NOT NULL, agent INTEGER NOT NULL,
+        skill TEXT NOT NULL, caller_org INTEGER NOT NULL, caller INTEGER NOT NULL, key TEXT NOT NULL,
+        at REAL NOT NULL, state TEXT NOT NULL, meter TEXT NOT NULL, unit TEXT NOT NULL, qty TEXT NOT NULL,
+        price INTEGER NOT NULL, account INTEGER, amount INTEGER NOT NULL CHECK(amount>=0),
+        currency TEXT NOT NULL, txn INTEGER, PRIMARY KEY(run, line)) WITHOUT ROWID;
+    CREATE INDEX usage_org ON usage(org, at);
+    CREATE INDEX usage_caller ON usage(caller_org, caller, at);
+
+    CREATE TABLE price(
+        no INTEGER PRIMARY KEY, org INTEGER NOT NULL, agent INTEGER NOT NULL, skill TEXT NOT NULL,
+        version INTEGER NOT NULL CHECK(version>0), scale INTEGER NOT NULL, body TEXT NOT NULL,
+        at REAL NOT NULL, made_by TEXT NOT NULL, UNIQUE(agent, skill, version));
+    CREATE TABLE price_use(
+        org INTEGER NOT NULL, agent INTEGER NOT NULL, skill TEXT NOT NULL, caller INTEGER NOT NULL,
+        span TEXT NOT NULL, meter TEXT NOT NULL, qty TEXT NOT NULL,
+        PRIMARY KEY(agent, skill, caller, span, meter)) WITHOUT ROWID;
+
+    CREATE TABLE spend_budget(
+        no INTEGER PRIMARY KEY, org INTEGER NOT NULL, name TEXT NOT NULL,
+        amount INTEGER NOT NULL CHECK(amount>=0), currency TEXT NOT NULL, scale INTEGER NOT NULL,
+        period TEXT NOT NULL, body TEXT NOT NULL, at REAL NOT NULL, set_by TEXT NOT NULL, removed REAL);
+    CREATE UNIQUE INDEX spend_budget_name ON spend_budget(org, name) WHERE removed IS NULL;
+    CREATE TABLE spend_use(
+        no INTEGER PRIMARY KEY, org INTEGER NOT NULL, budget INTEGER NOT NULL, subject INTEGER NOT NULL,
+        span TEXT NOT NULL, most INTEGER NOT NULL, spent INTEGER NOT NULL DEFAULT 0 CHECK(spent>=0),
+        held INTEGER NOT NULL DEFAULT 0 CHECK(held>=0), UNIQUE(budget, subject, span));
+    CREATE TABLE hold_use(
+        run INTEGER NOT NULL, use INTEGER NOT NULL, org INTEGER NOT NULL, PRIMARY KEY(run, use)) WITHOUT
+        ROWID;
+
+    CREATE TABLE credit_grant(
+        no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, org INTEGER NOT NULL, account INTEGER NOT NULL,
+        txn INTEGER NOT NULL, amount INTEGER NOT NULL CHECK(amount>0),
+        rest INTEGER NOT NULL CHECK(rest BETWEEN 0 AND amount), priority INTEGER NOT NULL, expires REAL,
+        created REAL NOT NULL, made_by TEXT NOT NULL, memo TEXT NOT NULL);
+    CREATE INDEX credit_grant_live ON credit_grant(account) WHERE rest>0;
+
+    CREATE TRIGGER ledger_entry_in BEFORE INSERT ON ledger_entry BEGIN
+        SELECT RAISE(ABORT, 'the transaction is closed') FROM ledger_txn WHERE no=NEW.txn;
+        SELECT RAISE(ABORT, 'the account is of another currency')
+            WHERE (SELECT currency FROM ledger_account WHERE no=NEW.account) IS NOT NEW.currency;
+    END;
+    CREATE TRIGGER ledger_entry_counts AFTER INSERT ON ledger_entry BEGIN
+        UPDATE ledger_account SET balance=balance+NEW.amount WHERE no=NEW.account;
+    END;
+    CREATE TRIGGER ledger_txn_sums AFTER INSERT ON ledger_txn BEGIN
+        SELECT RAISE(ABORT, 'the entries do not sum to nothing') WHERE NOT EXISTS(
+            SELECT 1 FROM ledger_entry WHERE txn=NEW.no) OR EXISTS(SELECT 1 FROM ledger_entry
+            WHERE txn=NEW.no GROUP BY currency HAVING SUM(amount)<>0);
+        SELECT RAISE(ABORT, 'nothing was held for the charge') WHERE NEW.kind='charge' AND NOT EXISTS(
+            SELECT 1 FROM ledger_hold WHERE run=NEW.run AND state='captured' AND captured>0);
+    END;
+    CREATE TRIGGER ledger_entry_stays BEFORE UPDATE ON ledger_entry BEGIN
+        SELECT RAISE(ABORT, 'entries never change'); END;
+    CREATE TRIGGER ledger_entry_remains BEFORE DELETE ON ledger_entry BEGIN
+        SELECT RAISE(ABORT, 'entries never go'); END;
+    CREATE TRIGGER ledger_txn_stays BEFORE UPDATE ON ledger_txn BEGIN
+        SELECT RAISE(ABORT, 'transactions never change'); END;
+    CREATE TRIGGER ledger_txn_remains BEFORE DELETE ON ledger_txn BEGIN
+        SELECT RAISE(ABORT, 'transactions never go'); END;
+    CREATE TRIGGER price_stays BEFORE UPDATE ON price BEGIN
+        SELECT RAISE(ABORT, 'prices never change'); END;
+    CREATE TRIGGER price_remains BEFORE DELETE ON price BEGIN
+        SELECT RAISE(ABORT, 'prices never go'); END;
+
+    CREATE TRIGGER ledger_hold_opens AFTER INSERT ON ledger_hold WHEN NEW.amount>0 BEGIN
+        UPDATE ledger_account SET held=held+NEW.amount WHERE no=NEW.account;
+    END;
+    CREATE TRIGGER ledger_hold_stays BEFORE UPDATE ON ledger_hold
+        WHEN OLD.state<>'open' OR OLD.amount<>NEW.amount OR OLD.account IS NOT NEW.account BEGIN
+        SELECT RAISE(ABORT, 'the hold has ended'); END;
+    CREATE TRIGGER ledger_hold_remains BEFORE DELETE ON ledger_hold BEGIN
+        SELECT RAISE(ABORT, 'holds never go'); END;
+    CREATE TRIGGER ledger_hold_ends AFTER UPDATE OF state ON ledger_hold
+        WHEN OLD.state='open' AND NEW.state<>'open' BEGIN
+        UPDATE ledger_account SET held=held-OLD.amount WHERE no=OLD.account;
+        UPDATE spend_use SET held=held-OLD.amount, spent=spent+NEW.captured
+            WHERE no IN (SELECT use FROM hold_use WHERE run=NEW.run);
+    END;
+    CREATE TRIGGER hold_use_counts AFTER INSERT ON hold_use BEGIN
+        UPDATE spend_use SET held=held+(SELECT amount FROM ledger_hold WHERE run=NEW.run) WHERE no=NEW.use;
+    END;
+    CREATE TRIGGER spend_use_room BEFORE UPDATE OF held ON spend_use
+        WHEN NEW.held>OLD.held AND NEW.spent+NEW.held>NEW.most BEGIN
+        SELECT RAISE(ABORT, 'the budget is spent'); END;
     """
 
-#: control/evals/rows.py: scores and reviews
+#: control/billing/invoices_rows.py, control/billing/clock.py: what was invoiced, to whom, and billing's clock
+INVOICES = """
+    CREATE TABLE invoice(
+        no INTEGER PRIMARY KEY, org INTEGER NOT NULL, number TEXT NOT NULL UNIQUE, at REAL NOT NULL,
+        since REAL NOT NULL, after INTEGER NOT NULL, until REAL NOT NULL CHECK(until>since),
+        through INTEGER NOT NULL CHECK(through>=after), document BLOB NOT NULL, sha256 BLOB NOT NULL);
+    CREATE INDEX invoice_org ON invoice(org, no);
+    CREATE TRIGGER invoice_numbered BEFORE INSERT ON invoice
+        WHEN NEW.no<>(SELECT COALESCE(MAX(no), 0)+1 FROM invoice) BEGIN
+        SELECT RAISE(ABORT, 'the number is not the next one'); END;
+    CREATE TRIGGER invoice_follows BEFORE INSERT ON invoice
+        WHEN EXISTS(SELECT 1 FROM invoice WHERE org=NEW.org AND until>NEW.since AND NOT
+            (since=NEW.since AND after=NEW.after AND until=NEW.until AND through=NEW.through)) BEGIN
+        SELECT RAISE(ABORT, 'the period is invoiced'); END;
+    CREATE TRIGGER invoice_stays BEFORE UPDATE ON invoice BEGIN
+        SELECT RAISE(ABORT, 'invoices never change'); END;
+    CREATE TRIGGER invoice_remains BEFORE DELETE ON invoice BEGIN
+        SELECT RAISE(ABORT, 'invoices never go'); END;
+
+    CREATE TABLE billing_party(
+        org INTEGER PRIMARY KEY, body TEXT NOT NULL, at REAL NOT NULL, set_by TEXT NOT NULL);
+    CREATE TABLE billing_clock(org INTEGER PRIMARY KEY, ahead REAL NOT NULL);
+    """
+
+#: control/evals/rows.py, control/reviews/rows.py
 EVALS = """
+    CREATE TABLE rubric(
+        org INTEGER NOT NULL, sha256 TEXT NOT NULL, text BLOB NOT NULL, PRIMARY KEY(org, sha256)
+        ) WITHOUT ROWID;
+
+    CREATE TABLE eval(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, agent INTEGER NOT NULL, agent_name TEXT NOT NULL,
+        release INTEGER NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL, rubric TEXT NOT NULL,
+        own INTEGER NOT NULL, complete INTEGER NOT NULL, state TEXT NOT NULL, made_by TEXT NOT NULL,
+        runs INTEGER NOT NULL, repeat INTEGER NOT NULL, done INTEGER NOT NULL, passed INTEGER NOT NULL,
+        score TEXT NOT NULL, created REAL NOT NULL, ended REAL, why TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX eval_agent ON eval(org, agent, created);
+    CREATE INDEX eval_release ON eval(org, release, created) WHERE own=1 AND complete=1 AND state='done';
+    CREATE INDEX eval_running ON eval(state) WHERE state='running';
+
+    CREATE TABLE score(
+        org INTEGER NOT NULL, eval TEXT NOT NULL, no INTEGER NOT NULL, name TEXT NOT NULL,
+        attempt INTEGER NOT NULL, run TEXT NOT NULL, receipt TEXT NOT NULL, score TEXT NOT NULL,
+        passed INTEGER NOT NULL, failures INTEGER NOT NULL, weight TEXT NOT NULL, at REAL NOT NULL,
+        seconds REAL NOT NULL, checks_sha256 TEXT NOT NULL, salt BLOB, checks BLOB,
+        PRIMARY KEY(org, eval, no)) WITHOUT ROWID;
+    CREATE INDEX score_run ON score(org, run);
+
+    CREATE TABLE review(
+        id TEXT PRIMARY KEY, org INTEGER NOT NULL, agent TEXT NOT NULL, run TEXT NOT NULL,
+        receipt TEXT NOT NULL, principal INTEGER NOT NULL, verdict TEXT NOT NULL, at REAL NOT NULL,
+        own INTEGER NOT NULL, document BLOB NOT NULL, salt BLOB, notes TEXT) WITHOUT ROWID;
+    CREATE INDEX review_run ON review(org, run, at);
+    CREATE INDEX review_agent ON review(org, agent, at);
     """
 
 #: runtime/erasure.py
 ERASURES = """
+    CREATE TABLE erasure(
+        run INTEGER PRIMARY KEY, org INTEGER NOT NULL, at REAL NOT NULL, made_by TEXT NOT NULL,
+        reason TEXT NOT NULL);
     """

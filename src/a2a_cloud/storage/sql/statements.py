@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from a2a_cloud.storage.journal.port import IN_ORDER, Statement
+from a2a_cloud.storage.log.leaves import next_leaf
 
 ADD_ORG = Statement("add_org", "INSERT INTO org(no, name, created) VALUES(?,?,?)")
 ADD_PRINCIPAL = Statement("add_principal", "INSERT INTO principal(no, org, name, created) VALUES(?,?,?,?)")
@@ -79,9 +80,8 @@ ADD_IDEMPOTENCY = Statement(
 ADD_EVENT = Statement("add_event", "INSERT INTO event(id, org, body) VALUES(?,?,?)")
 ADD_RECEIPT = Statement(
     "add_receipt",
-    # The leaf's index is given here, so that it stays gapless whatever else of a group is refused.
     "INSERT INTO receipt(run, org, leaf, leaf_hash, id, body, protected, signature, sections)"
-    " VALUES(?,?,(SELECT COALESCE(MAX(leaf)+1, 0) FROM receipt WHERE org=?),?,?,?,?,?,?)",
+    f" VALUES(?1,?2,{next_leaf('?3')},?4,?5,?6,?7,?8,?9)",
     signs=(5, 7),
 )
 

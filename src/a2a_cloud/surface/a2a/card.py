@@ -19,6 +19,7 @@ from a2a_cloud.model.card import (
     IDEMPOTENCY,
     ISOLATION,
     LIMITS,
+    PRICING,
     SKILL_SCHEMAS,
     AgentCapabilities,
     AgentCard,
@@ -56,14 +57,15 @@ def card_of(
     grpc: str = "",
     extended: bool = False,
     limits: Mapping[str, Any] | None = None,
+    pricing: Mapping[str, Any] | None = None,
     issuers: Sequence[Issuer] = (),
     schemes: Mapping[str, SecurityScheme] = MappingProxyType({}),
 ) -> AgentCard:
     """The card of `release`, reached at `base` (no slash at its end), run in `sandbox`; unsigned.
 
     `grpc` is where gRPC is served, "" for nowhere. `extended`: with the skills that only callers with a key
-    see. `limits` are the params of that extension, None for none. `issuers`: outside ones whose tokens it
-    takes. `schemes`: ways to say who calls besides keys and tokens, by name.
+    see. `limits` and `pricing` are the params of those extensions, None for none. `issuers`: outside ones
+    whose tokens it takes. `schemes`: ways to say who calls besides keys and tokens, by name.
     """
     ways = ("bearer", "apiKey", *(one.name for one in issuers), *schemes)
     manifest = release.manifest
@@ -86,6 +88,7 @@ def card_of(
                 _schemas(shown),
                 _isolation(release, sandbox),
                 *([_limits(limits)] if limits is not None else []),
+                *([_pricing(pricing)] if pricing is not None else []),
                 AgentExtension(IDEMPOTENCY, "A message sent again under its messageId is done once."),
                 AgentExtension(HITL, "Questions and approvals that people answer (docs/extensions.md)."),
                 *(
@@ -219,6 +222,14 @@ def _isolation(release: Release, sandbox: Sandbox) -> AgentExtension:
         uri=ISOLATION,
         description="What keeps this agent's code apart from the machine, and its runs from each other.",
         params=IsolationParams(sandbox.name, release.manifest.sandbox.isolation, list(sandbox.layers)),
+    )
+
+
+def _pricing(params: Mapping[str, Any]) -> AgentExtension:
+    return AgentExtension(
+        uri=PRICING,
+        description="What calls cost (docs/extensions.md).",
+        params=params,
     )
 
 

@@ -20,6 +20,7 @@ from a2a_cloud.model.problem import ExtendedAgentCardNotConfigured, Unauthentica
 from a2a_cloud.model.release import Release
 from a2a_cloud.surface.a2a.card import card_of, sign_in
 from a2a_cloud.surface.a2a.grpc.address import grpc_address
+from a2a_cloud.surface.accounting_port import Accounting
 from a2a_cloud.surface.auth_schemes import Scheme, in_cards
 from a2a_cloud.surface.conditional import MAX_AGE, has_it
 from a2a_cloud.surface.limits import Declared
@@ -67,6 +68,8 @@ class About(Protocol):
     def schemes(self) -> Sequence[Scheme]: ...
     @property
     def declared(self) -> Declared | None: ...
+    @property
+    def accounting(self) -> Accounting | None: ...
 
 
 def described(
@@ -76,6 +79,7 @@ def described(
     *,
     extended: bool = False,
     limits: Mapping[str, Any] | None = None,
+    pricing: Mapping[str, Any] | None = None,
 ) -> AgentCard:
     """The card of a release at that address, not signed: with the ways in that are in force here."""
     own = {OAUTH: sign_in(about.base_url)} if about.oauth is not None else {}
@@ -86,6 +90,7 @@ def described(
         grpc=grpc_address(about.grpc_url, base),
         extended=extended,
         limits=limits,
+        pricing=pricing,
         issuers=about.issuers.taken(release) if about.issuers is not None else (),
         schemes={**own, **in_cards(about.schemes)},
     )
@@ -122,13 +127,17 @@ class Cards:
         about = self._about
         key = (release.no, base, kind, about.grpc_url)
         limits, since = about.declared.of(release) if about.declared is not None else (None, 0.0)
+        pricing = None
+        if about.accounting is not None:
+            pricing, priced = about.accounting.shown.of(release, extended=kind == "extended")
+            since = max(since, priced)
         since = max(since, release.created)
         found = self._kept.get(key)
         if found is not None and found.since == since:
             return found
         if len(self._kept) >= _MAX_KEPT:
             self._kept.clear()
-        card = described(about, release, base, extended=kind == "extended", limits=limits)
+        card = described(about, release, base, extended=kind == "extended", limits=limits, pricing=pricing)
         document = _decode(_encode(card))
         if change is not None:
             document = change(document)

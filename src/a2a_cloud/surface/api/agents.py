@@ -10,6 +10,7 @@ from a2a_cloud.model.principal import Permission
 from a2a_cloud.model.problem import AgentNotFound, Forbidden, InvalidParams
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.stamp import stamp
+from a2a_cloud.surface.accounting_port import price_of
 from a2a_cloud.surface.api.registry import facts
 from a2a_cloud.surface.api.releases import canary, found_agent, number, release_record, seconds
 from a2a_cloud.surface.front_names import qualified
@@ -60,6 +61,7 @@ async def one(services: Services, request: Request, values: list[str]) -> tuple[
             "replayable": spec.replayable,
             "concurrency": spec.concurrency,
             "streams": spec.streams,
+            "price": price_of(services.accounting, release, spec.id),
         }
         for spec in release.skills
     ]
@@ -67,6 +69,8 @@ async def one(services: Services, request: Request, values: list[str]) -> tuple[
     document["limits"] = {name: getattr(limits, name) for name in limits.__struct_fields__}
     document["default_skill"] = release.manifest.default_skill
     document["message_handler"] = release.has_message_handler
+    if release.has_message_handler:
+        document["message_price"] = price_of(services.accounting, release, "")
     document["documentation_url"] = release.manifest.documentation_url or f"{document['url']}/docs"
     if request.principal.org_no == release.org_no:
         document["canary"] = canary(services.registry.agent(f"{release.org}.{release.name}", release.org_no))

@@ -33,6 +33,14 @@ class Inbox(Protocol):
         """Raises ApprovalNotFound."""
         ...
 
+    def of_run(self, org_no: int, run: str) -> Sequence[Approval]:
+        """What a run asked for, oldest first; the caller has checked who asks."""
+        ...
+
+    def concerns(self, by: Principal, run: str) -> bool:
+        """Whether `by` decides, or has decided, what that run of their organisation asked for."""
+        ...
+
     async def wait(self, org_no: int, seconds: float) -> None:
         """Returns when there is news in that organisation, or the time is over."""
         ...

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from a2a_cloud.model.org import Change
-from a2a_cloud.model.principal import Permission
-from a2a_cloud.model.problem import Forbidden, Unavailable
+from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.model.stamp import stamp
+from a2a_cloud.surface.api.log import which
 from a2a_cloud.surface.api.releases import number
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Request, flag
@@ -19,19 +19,22 @@ from a2a_cloud.wire.a2a_v1 import read_timestamp
 async def listed(services: Services, request: Request, _values: list[str]) -> tuple[int, Any]:
     """`GET /api/v1/audit?kind=&by=&since=&until=&changes=&run=&grant=&after=&limit=`: events of the
     organisation, those after a number, else the newest. `changes=1`, and whatever else narrows but a run or a
-    grant: only what is of no run."""
-    if not request.principal.may(Permission.READ_AUDIT):
-        raise Forbidden(
-            "The audit log is for auditors and admins.",
-            remedy="Use a key of theirs.",
-            info={"permission": Permission.READ_AUDIT.value},
-        )
+    grant: only what is of no run. `words=&before=`: those that have all of these words, the newest first, and
+    `before`, where to go on. `proof=1`: with what each leaf of the log is made of. `org=_platform`: the
+    platform's own."""
     query = request.query()
+    org, _ = which(request.principal, query.get("org", "") or request.principal.org)
     since, until = query.get("since", ""), query.get("until", "")
     if services.audit is None:
         raise Unavailable("This platform has no audit log.", remedy="Start it with `a2a up`.")
+    limit = number(query, "limit", 100, 1, 1000)
+    proof = flag(query, "proof")
+    if "words" in query:
+        before = number(query, "before", 0, 0, 99_999_999_999)
+        some, more = services.audit.search(org, query["words"], before, limit)
+        return 200, {"events": [_event(each, proof) for each in some], **({"before": more} if more else {})}
     found = services.audit.events(
-        request.principal.org_no,
+        org,
         kind=query.get("kind", ""),
         by=query.get("by", ""),
         changes=flag(query, "changes"),
@@ -39,15 +42,17 @@ async def listed(services: Services, request: Request, _values: list[str]) -> tu
         grant=query.get("grant", ""),
         since=read_timestamp(since, "since") if since else 0.0,
         until=read_timestamp(until, "until") if until else 0.0,
-        after=number(query, "after", 0, 0, 99_999_999_999),
-        limit=number(query, "limit", 100, 1, 1000),
+        # 0 is before all there are, and not the same as nothing.
+        after=number(query, "after", 0, 0, 99_999_999_999) or (-1 if query.get("after") else 0),
+        limit=limit,
     )
-    return 200, {"events": [_event(each) for each in found]}
+    return 200, {"events": [_event(each, proof) for each in found]}
 
 
-def _event(event: Change) -> dict[str, Any]:
+def _event(event: Change, proof: bool) -> dict[str, Any]:
     document: dict[str, Any] = {
         "no": event.no,
+        "index": event.index,
         "at": stamp(event.at),
         "kind": event.kind,
         "caller": event.caller,
@@ -63,4 +68,6 @@ def _event(event: Change) -> dict[str, Any]:
             "blocks": event.blocks,
             "operation": event.operation,
         }
+    if proof:
+        document |= {"salt": event.salt.hex(), "payload": event.payload.decode()}
     return {**document, "allowed": event.allowed, "reason": event.reason}

@@ -14,10 +14,11 @@ MAX_BODY = 64 << 10
 T = TypeVar("T")
 
 
-async def read_body(request: Request, kind: type[T], shape: str) -> T:
-    """The body as `kind`; `shape` is what to send. Raises InvalidParams, Malformed."""
+async def read_body(request: Request, kind: type[T], shape: str, *, most: int = MAX_BODY) -> T:
+    """The body as `kind`, of `most` bytes at most; `shape` is what to send. Raises InvalidParams, Malformed,
+    TooLarge."""
     request.expect_json()
-    body = await request.body(MAX_BODY)
+    body = await request.body(most)
     check_text(body)
     try:
         return msgspec.json.decode(body or b"{}", type=kind)

@@ -18,26 +18,39 @@ from a2a_cloud.surface.api import (
     agents,
     approvals,
     audit,
+    budgets,
     cards,
     catalog,
     doctor,
+    erasures,
+    evals,
     grants,
     hooks,
+    invoices,
     keys,
+    ledger,
     limits,
     members,
     oauth,
     orgs,
+    packs,
+    payouts,
     people,
+    prices,
     push,
     registry,
     releases,
+    replays,
+    reviews,
     runs,
     secrets,
     upkeep,
+    usage,
     workspace_files,
     workspaces,
 )
+from a2a_cloud.surface.api import credits as paid_in
+from a2a_cloud.surface.api import log as logs
 from a2a_cloud.surface.api import services as identities
 from a2a_cloud.surface.api.exposition import CONTENT_TYPE, exposition
 from a2a_cloud.surface.api.scopes import check_scopes
@@ -66,6 +79,10 @@ _ROUTES: list[tuple[list[str], dict[str, Handler]]] = [
     (["api", "v1", "agents", "*", "releases"], {"GET": releases.listed, "POST": releases.deploy}),
     (["api", "v1", "agents", "*", "releases", "*"], {"GET": releases.one}),
     (["api", "v1", "agents", "*", "releases", "*", "*"], {"GET": releases.part}),
+    (["api", "v1", "agents", "*", "evals"], {"GET": evals.listed, "POST": evals.start}),
+    (["api", "v1", "agents", "*", "evals", "*"], {"GET": evals.one}),
+    (["api", "v1", "agents", "*", "evals", "*", "rubric"], {"GET": evals.rubric}),
+    (["api", "v1", "agents", "*", "evals", "*", "cancel"], {"POST": evals.cancel}),
     (["api", "v1", "agents", "*", "diff"], {"GET": releases.difference}),
     (["api", "v1", "agents", "*", "rollback"], {"POST": releases.rollback}),
     (["api", "v1", "agents", "*", "promote"], {"POST": releases.promote}),
@@ -76,6 +93,17 @@ _ROUTES: list[tuple[list[str], dict[str, Handler]]] = [
         ["api", "v1", "agents", "*", "env", "*"],
         {"PUT": releases.put_variable, "DELETE": releases.drop_variable},
     ),
+    (["api", "v1", "agents", "*", "prices"], {"GET": prices.listed}),
+    (["api", "v1", "agents", "*", "prices", "*"], {"PUT": prices.put, "DELETE": prices.drop}),
+    (["api", "v1", "budgets"], {"GET": budgets.listed}),
+    (["api", "v1", "budgets", "*"], {"PUT": budgets.put, "DELETE": budgets.drop}),
+    (["api", "v1", "credits"], {"GET": paid_in.listed, "POST": paid_in.grant}),
+    (["api", "v1", "credits", "refund"], {"POST": paid_in.refund}),
+    (["api", "v1", "ledger"], {"GET": ledger.listed}),
+    (["api", "v1", "ledger", "accounts"], {"GET": ledger.accounts}),
+    (["api", "v1", "ledger", "check"], {"GET": ledger.check}),
+    (["api", "v1", "ledger", "balance"], {"POST": ledger.balance}),
+    (["api", "v1", "ledger", "*"], {"GET": ledger.one}),
     (["api", "v1", "doctor"], {"GET": doctor.checks}),
     (["api", "v1", "config"], {"GET": upkeep.config}),
     (["api", "v1", "backup"], {"POST": upkeep.backup}),
@@ -84,7 +112,9 @@ _ROUTES: list[tuple[list[str], dict[str, Handler]]] = [
     (["api", "v1", "runs", "*"], {"GET": runs.one}),
     (["api", "v1", "runs", "*", "logs"], {"GET": runs.logs}),
     (["api", "v1", "runs", "*", "cancel"], {"POST": runs.cancel}),
+    (["api", "v1", "runs", "*", "erase"], {"POST": erasures.erase}),
     (["api", "v1", "tasks", "*"], {"GET": runs.task}),
+    (["api", "v1", "packs"], {"POST": packs.make}),
     (["api", "v1", "push"], {"GET": push.listed}),
     (["api", "v1", "push", "*", "retry"], {"POST": push.retry}),
     (["api", "v1", "approvals"], {"GET": approvals.listed}),
@@ -100,6 +130,9 @@ _ROUTES: list[tuple[list[str], dict[str, Handler]]] = [
     (["api", "v1", "grants", "*", "tree"], {"GET": grants.tree}),
     (["api", "v1", "grants", "*", "revoke"], {"POST": grants.revoke}),
     (["api", "v1", "audit"], {"GET": audit.listed}),
+    (["api", "v1", "log"], {"GET": logs.listed}),
+    (["api", "v1", "log", "*", "key"], {"POST": logs.rotate}),
+    (["api", "v1", "log", "*", "**"], {"GET": logs.read}),
     (["api", "v1", "access"], {"GET": orgs.access}),
     (["api", "v1", "orgs"], {"GET": orgs.listed, "POST": orgs.make}),
     (["api", "v1", "orgs", "*"], {"GET": orgs.one}),
@@ -136,6 +169,9 @@ _ROUTES: list[tuple[list[str], dict[str, Handler]]] = [
     (["api", "v1", "sessions", "*"], {"DELETE": people.end_session}),
     (["api", "v1", "links"], {"GET": people.links, "POST": people.make_link}),
     (["api", "v1", "links", "*"], {"DELETE": people.drop_link}),
+    (["api", "v1", "replays"], {"POST": replays.replay}),
+    (["api", "v1", "reviews"], {"GET": reviews.listed, "POST": reviews.make}),
+    (["api", "v1", "reviews", "*"], {"GET": reviews.one}),
     (["api", "v1", "secrets"], {"GET": secrets.listed}),
     (["api", "v1", "secrets", "*"], {"PUT": secrets.put, "DELETE": secrets.drop}),
     (["api", "v1", "services"], {"GET": identities.listed}),
@@ -146,6 +182,13 @@ _ROUTES: list[tuple[list[str], dict[str, Handler]]] = [
     (["api", "v1", "services", "*", "revoke"], {"POST": identities.revoke}),
     (["api", "v1", "sigv4-keys"], {"GET": identities.keys, "POST": identities.make_key}),
     (["api", "v1", "sigv4-keys", "*"], {"DELETE": identities.drop_key}),
+    (["api", "v1", "usage"], {"GET": usage.usage}),
+    (["api", "v1", "invoices"], {"GET": invoices.listed, "POST": invoices.make}),
+    (["api", "v1", "invoices", "*"], {"GET": invoices.one}),
+    (["api", "v1", "invoices", "*", "verify"], {"GET": invoices.verify}),
+    (["api", "v1", "payouts"], {"GET": payouts.statement, "POST": payouts.make}),
+    (["api", "v1", "billing", "party"], {"GET": invoices.party, "PUT": invoices.put_party}),
+    (["api", "v1", "billing", "clock"], {"GET": invoices.clock, "POST": invoices.advance}),
     (["api", "v1", "workspaces"], {"GET": workspaces.listed}),
     (["api", "v1", "workspaces", "*"], {"GET": workspaces.one, "PUT": workspaces.make}),
     (["api", "v1", "workspaces", "*", "versions"], {"GET": workspaces.versions}),
@@ -190,6 +233,10 @@ class ColdRoutes:
             request.route = "readyz"
             request.allow("GET")
             if services.ready():
+                if services.log is not None and services.log.logs.troubles():
+                    return await request.answer(
+                        200, b'{"status":"ready","log":"no new checkpoints: see `a2a doctor`"}'
+                    )
                 return await request.answer(200, b'{"status":"ready"}')
             return await request.answer(503, b'{"status":"not ready"}', JSON, [(b"retry-after", b"1")])
         if path == "/.well-known/jwks.json":
@@ -207,9 +254,18 @@ class ColdRoutes:
             request.route = "catalog"
             request.principal = credentials(request)
             return await catalog.serve(services, request)
+        if path == "/verify":
+            request.route = "verify"
+            return await self._pages.verify(request)
         if path == "/_dev" or path.startswith("/_dev/"):
             request.route = "dev"
             return await self._pages.dev(request, path[5:])
+        if path == "/billing":
+            from a2a_cloud.surface.pages.billing import billing_page  # Loaded with the first that looks.
+
+            request.route = "people"
+            request.principal = credentials(request)
+            return await billing_page(services, request, request.principal)
         steps = path[1:].removesuffix("/").split("/")
         if services.oauth is not None and (steps[0] == "oauth" or path.startswith(METADATA)):
             return await self._oauth(services.oauth).serve(request)

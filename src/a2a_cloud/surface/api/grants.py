@@ -7,12 +7,14 @@ for who manages grants. `explain` answers who and why; it looks at runs that are
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
 
 from a2a_cloud.model.grant import (
+    BlockFacts,
     GrantBranch,
     GrantFacts,
     Operation,
@@ -24,6 +26,7 @@ from a2a_cloud.surface.api.grants_port import GrantOffice
 from a2a_cloud.surface.api.releases import number
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Request
+from a2a_cloud.wire import toml_text
 from a2a_cloud.wire.glob import host_path
 from a2a_cloud.wire.json_text import check_text, readable
 
@@ -62,8 +65,12 @@ async def listed(services: Services, request: Request, _values: list[str]) -> An
 
 async def one(services: Services, request: Request, values: list[str]) -> Answer:
     """`GET /api/v1/grants/{id}`: its claims block by block, its state, what was used."""
-    facts, blocks = _office(services).one(request.principal.org_no, values[0], _subject(request))
-    return 200, {**_facts(facts), "blocks": [msgspec.to_builtins(each) for each in blocks]}
+    return 200, grant_document(*_office(services).one(request.principal.org_no, values[0], _subject(request)))
+
+
+def grant_document(facts: GrantFacts, blocks: Sequence[BlockFacts]) -> dict[str, Any]:
+    """A grant as this API shows it."""
+    return {**_facts(facts), "blocks": [msgspec.to_builtins(each) for each in blocks]}
 
 
 async def tree(services: Services, request: Request, values: list[str]) -> Answer:
@@ -152,7 +159,7 @@ async def rotate_key(services: Services, request: Request, _values: list[str]) -
 def _table(body: bytes, *, toml: bool) -> dict[str, Any]:
     try:
         if toml:
-            return tomllib.loads(body.decode())
+            return toml_text.loads(body.decode())
         check_text(body)
         found = msgspec.json.decode(body or b"{}")
     except (tomllib.TOMLDecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

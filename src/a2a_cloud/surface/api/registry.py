@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from a2a_cloud.model.principal import Principal
+from a2a_cloud.model.principal import ANONYMOUS, Principal
 from a2a_cloud.model.problem import InvalidParams, Unavailable
 from a2a_cloud.model.release import Release, SkillSpec
 from a2a_cloud.model.search import MAX_FOUND, AgentFound, By, Found, Query
 from a2a_cloud.model.stamp import stamp
+from a2a_cloud.surface.accounting_port import price_of
+from a2a_cloud.surface.api.scores import last_eval
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Request
@@ -47,7 +49,7 @@ async def search(services: Services, request: Request, _values: list[str]) -> tu
         limit=int(limit) if limit.isascii() and limit.isdigit() and len(limit) < 6 else 0,
     )
     found = await served(services).find(query, request.principal)
-    return 200, {"query": query.text, **found_document(services, found, request.base)}
+    return 200, {"query": query.text, **found_document(services, found, request.base, request.principal)}
 
 
 def served(services: Services) -> Search:
@@ -77,16 +79,18 @@ def read_query(text: str, filters: Mapping[str, Any], *, by: str = "", limit: in
     return Query(text, how, limit=limit, patience=patience, **values)
 
 
-def found_document(services: Services, found: Found, origin: str) -> dict[str, Any]:
-    """What was found, as programs read it."""
+def found_document(
+    services: Services, found: Found, origin: str, principal: Principal = ANONYMOUS
+) -> dict[str, Any]:
+    """What was found, as programs read it; `principal` hears more of their own organisation's agents."""
     return {
-        "agents": [_agent(services, one, origin) for one in found.agents],
+        "agents": [_agent(services, one, origin, principal) for one in found.agents],
         "total": found.total,
         "meaning": found.meaning.value,
     }
 
 
-def _agent(services: Services, found: AgentFound, origin: str) -> dict[str, Any]:
+def _agent(services: Services, found: AgentFound, origin: str, principal: Principal) -> dict[str, Any]:
     release = found.release
     url = f"{origin}/agents/{qualified(release)}"
     document: dict[str, Any] = {
@@ -102,6 +106,7 @@ def _agent(services: Services, found: AgentFound, origin: str) -> dict[str, Any]
                 "description": one.spec.description,
                 "tags": tags_of(one.spec),
                 "score": one.score,
+                "price": price_of(services.accounting, release, one.spec.id),
             }
             for one in found.skills
         ],
@@ -110,6 +115,8 @@ def _agent(services: Services, found: AgentFound, origin: str) -> dict[str, Any]
     standing = services.standing
     if standing is not None:
         document["health"] = standing.health(release)[0].value
+    if principal.org_no == release.org_no:
+        document["eval"] = last_eval(services, release)
     return document
 
 
@@ -132,6 +139,7 @@ def facts(services: Services, release: Release, principal: Principal) -> dict[st
         )
         document["owner"] = record.by if record is not None else ""
         document["created"] = stamp(release.created)
+        document["eval"] = last_eval(services, release)
     standing = services.standing
     if standing is not None:
         health, why = standing.health(release)

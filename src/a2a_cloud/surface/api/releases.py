@@ -17,13 +17,16 @@ from a2a_cloud.model.problem import (
     InvalidParams,
     ReleaseNotFound,
     StorageFull,
+    Unavailable,
 )
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.a2a.cards import described
+from a2a_cloud.surface.api.scores import last_eval
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.ports import Agent, Record, Services
 from a2a_cloud.surface.request import Gone, Request, flag
 from a2a_cloud.wire.a2a_v1 import read_timestamp
+from a2a_cloud.wire.rubric import decimal_of
 
 #: Seconds that a request for news waits at most.
 MAX_WAIT = 25.0
@@ -157,6 +160,7 @@ def document(services: Services, agent: Agent, record: Record, origin: str) -> d
         "findings": notes.findings,
         "changes": notes.changes,
         "cause": msgspec.to_builtins(cause) if cause is not None else None,
+        "eval": last_eval(services, release) if record.ready else None,
         "url": url,
         "preview_url": preview,
         "docs_url": f"{preview}/docs",
@@ -225,13 +229,21 @@ async def rollback(services: Services, request: Request, values: list[str]) -> A
 
 
 async def promote(services: Services, request: Request, values: list[str]) -> Answer:
-    """`POST …/promote`: all new calls, or a share of them, go to a release."""
+    """`POST …/promote {release, weight?, gate?}`: all new calls, or a share of them, go to a release; with
+    `gate`, from 0 to 1, only if its score by its own rubric is that good."""
     agent = found_agent(services, request, values[0], change=True)
     body = await _body(request)
     target = services.registry.release(agent, _whole(body.get("release"), "release"))
     weight = _whole(body.get("weight", 100), "weight")
     if not 0 <= weight <= 100:
         raise InvalidParams("The weight is a percentage from 0 to 100.", info={"field": "weight"})
+    gate = body.get("gate")
+    if gate is not None:
+        if isinstance(gate, bool) or not isinstance(gate, int | float) or not 0 <= gate <= 1:
+            raise InvalidParams("gate is a number from 0 to 1.", info={"field": "gate"})
+        if services.evals is None:
+            raise Unavailable("There are no evals here.", remedy="Promote it without a gate.")
+        services.evals.check_gate(target, decimal_of(gate))
     before = agent.serving.number if agent.serving is not None else None
     if weight == 100 or agent.serving is None or agent.serving.no == target.no:
         if agent.serving is not None and agent.serving.no == target.no and weight < 100:

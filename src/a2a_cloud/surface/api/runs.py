@@ -15,6 +15,9 @@ from a2a_cloud.model.stamp import stamp
 from a2a_cloud.model.task import Message, TaskState
 from a2a_cloud.surface.api.acts import record
 from a2a_cloud.surface.api.agents import after_line, lines
+from a2a_cloud.surface.api.erasures import shown
+from a2a_cloud.surface.api.reviews import document as review
+from a2a_cloud.surface.api.scores import score
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.ports import RunRow, Services
 from a2a_cloud.surface.request import Request, flag
@@ -46,7 +49,8 @@ async def listed(services: Services, request: Request, _values: list[str]) -> tu
 
 
 async def one(services: Services, request: Request, values: list[str]) -> tuple[int, Any]:
-    """`GET /api/v1/runs/{id}`, with its visible events, and in `record` what it did through its context."""
+    """`GET /api/v1/runs/{id}`, with its visible events, and in `record` what it did through its context;
+    what rubrics and people said of it."""
     scope = _scope(request)
     row = _row(services, scope, values[0])
     answer = document(row)
@@ -57,8 +61,16 @@ async def one(services: Services, request: Request, values: list[str]) -> tuple[
             body = _decode(encode_event(event))
             events.append({"seq": seq, "kind": body.pop("k"), **body})
     answer["events"] = events
+    erasure = services.erasures.of(scope, row.id) if services.erasures is not None else None
+    answer["erased"] = None if erasure is None else shown(erasure)
     if scope.owner is None:  # A caller is not told what an agent does inside, as in receipts.
         answer["record"] = record(found)
+        if services.evals is not None:
+            scored = services.evals.of_run(request.principal.org_no, row.id)
+            answer["scores"] = [{"eval": of, **score(one, whole=True)} for of, one in scored]
+    if services.reviews is not None:
+        said = services.reviews.of_run(request.principal.org_no, row.id)
+        answer["reviews"] = [review(services.reviews, one) for one in said]
     return 200, answer
 
 

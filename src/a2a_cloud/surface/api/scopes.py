@@ -17,16 +17,26 @@ _NEEDS: dict[str, tuple[Permission | None, Permission | None]] = {
     "agents": (_P.DEPLOY, _P.DEPLOY),
     "approvals": (_P.DECIDE, _P.DECIDE),
     "audit": (_P.READ_AUDIT, _P.READ_AUDIT),
+    "billing": (_P.READ_USAGE, _P.MANAGE_BILLING),
+    "budgets": (_P.READ_USAGE, _P.MANAGE_BILLING),
     "config": (_P.MANAGE_PLATFORM, _P.MANAGE_PLATFORM),
+    "credits": (None, _P.MANAGE_BILLING),
     "doctor": (_P.MANAGE_PLATFORM, _P.MANAGE_PLATFORM),
     "grants": (_P.MANAGE_GRANTS, _P.MANAGE_GRANTS),
     "hooks": (_P.CALL, _P.CALL),
+    "invoices": (_P.READ_USAGE, _P.MANAGE_BILLING),
     "keys": (_P.MANAGE_KEYS, _P.MANAGE_KEYS),
+    "ledger": (_P.READ_USAGE, _P.MANAGE_BILLING),
     "limits": (None, _P.MANAGE_POLICY),
     "links": (_P.MANAGE_MEMBERS, _P.MANAGE_MEMBERS),
+    "log": (_P.READ_AUDIT, _P.MANAGE_PLATFORM),
     "members": (_P.MANAGE_MEMBERS, _P.MANAGE_MEMBERS),
     "orgs": (_P.MANAGE_MEMBERS, _P.MANAGE_MEMBERS),
+    "packs": (_P.READ_RUNS, _P.READ_RUNS),
+    "payouts": (_P.READ_USAGE, _P.MANAGE_BILLING),
     "push": (_P.READ_RUNS, _P.MANAGE_RUNS),
+    "replays": (_P.READ_RUNS, _P.READ_RUNS),
+    "reviews": (_P.READ_RUNS, _P.DECIDE),
     "roles": (_P.MANAGE_MEMBERS, _P.MANAGE_MEMBERS),
     "runs": (_P.READ_RUNS, _P.MANAGE_RUNS),
     "search": (None, None),  # It finds what the key is good for.
@@ -36,6 +46,7 @@ _NEEDS: dict[str, tuple[Permission | None, Permission | None]] = {
     "sigv4-keys": (_P.MANAGE_KEYS, _P.MANAGE_KEYS),
     "tasks": (_P.READ_RUNS, _P.MANAGE_RUNS),
     "teams": (_P.MANAGE_MEMBERS, _P.MANAGE_MEMBERS),
+    "usage": (_P.READ_USAGE, _P.READ_USAGE),
     "whoami": (None, None),
     "workspaces": (_P.READ_FILES, _P.MANAGE_FILES),
 }
@@ -52,6 +63,8 @@ def check_scopes(principal: Principal, steps: list[str], *, reads: bool) -> None
         need = needs[0 if reads else 1]
         if steps[2] == "agents" and reads and len(steps) <= 4:
             need = _P.CALL
+        elif steps[2] == "agents" and steps[4:5] == ["prices"]:
+            need = _P.CALL if reads else _P.MANAGE_BILLING
         elif steps[2] == "agents" and steps[4:5] == ["logs"]:
             need = _P.READ_LOGS
         if need is None or need in scopes:

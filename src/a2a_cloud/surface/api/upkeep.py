@@ -31,7 +31,7 @@ async def backup(services: Services, request: Request, _values: list[str]) -> An
             "A copy of everything is for owners, and for who has the data folder's own key.",
             remedy="Use an owner's key that is not narrowed, or the key in A2A_DATA/admin.key.",
         )
-    pieces = operator.backup()
+    pieces = operator.backup(who.label)
     async with aclosing(pieces):
         first = await anext(pieces)  # What is wrong from the beginning is a problem of its own.
         request.started = True

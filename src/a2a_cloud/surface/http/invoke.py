@@ -21,7 +21,7 @@ from a2a_cloud.model.release import FileParam, SkillSpec
 from a2a_cloud.model.run import BoundFile, Call, ResultEvent, StatusEvent, TextEvent
 from a2a_cloud.model.scope import owner_scope
 from a2a_cloud.model.task import INTERRUPTED, Message, Part, Role, TaskState
-from a2a_cloud.surface import priority
+from a2a_cloud.surface import priority, spending
 from a2a_cloud.surface.a2a.operations import Operations, trace_id
 from a2a_cloud.surface.arguments import Gate
 from a2a_cloud.surface.calls import find_skill, fingerprint
@@ -138,6 +138,7 @@ def _call(
         dialect="http",
         narrow=narrow,
         priority=priority.of_header(principal, request.priority),
+        budget=spending.of_header(request.budget),
     )
 
 

@@ -1,5 +1,5 @@
-"""`/runs/{id}/receipt`, `/runs/{id}/artifacts/{artifactId}` and `/runs/{id}/parts/{seq}.{index}` of an
-agent.
+"""`/runs/{id}/receipt`, `/runs/{id}/receipt/proof`, `/runs/{id}/receipts`,
+`/runs/{id}/artifacts/{artifactId}` and `/runs/{id}/parts/{seq}.{index}` of an agent.
 
 What agents and callers made is sent as an attachment in a CSP sandbox: it never runs on the platform's
 origin.
@@ -16,7 +16,9 @@ from a2a_cloud.model.problem import NotFound, RunNotFound
 from a2a_cloud.model.run import AnswerEvent, ArtifactEvent, AttemptEvent, ReplyEvent, RunEvent, StatusEvent
 from a2a_cloud.model.scope import Scope, reader_scope
 from a2a_cloud.model.task import Part
+from a2a_cloud.surface.api.log import send_proof
 from a2a_cloud.surface.front_names import qualified
+from a2a_cloud.surface.http import receipts
 from a2a_cloud.surface.links import Links
 from a2a_cloud.surface.parts import OCTETS, decode_base64, media_type_of
 from a2a_cloud.surface.ports import Objects, Services
@@ -53,16 +55,18 @@ async def serve(request: Request, services: Services, links: Links, steps: list[
         raise RunNotFound("There is no such run.")
     release = request.release
     query = request.query()
-    if "sig" in query and request.principal.anonymous and steps[1] != "receipt":
+    if steps[1] in ("receipt", "receipts") and len(steps) == 2:
+        return await receipts.serve(request, services, run_id, tree=steps[1] == "receipts")
+    if steps[1:] == ["receipt", "proof"]:
+        scope = receipts.receipt_scope(services, request.principal, release.org_no, run_id)
+        if services.runs.run(scope, run_id).agent != release.name:
+            raise RunNotFound("There is no such run.")
+        return await send_proof(services, request, *services.runs.receipt_place(scope, run_id))
+    if "sig" in query and request.principal.anonymous:
         check_link(request, links, qualified(release))
         scope = Scope(org=release.org_no)
     else:
         scope = reader_scope(request.principal, release.org_no)
-    if steps[1] == "receipt" and len(steps) == 2:
-        if services.runs.run(scope, run_id).agent != release.name:
-            raise RunNotFound("There is no such run.")
-        body = services.runs.receipt(scope, run_id)
-        return await request.answer(200, body, JSON, [(b"cache-control", b"private, no-store")])
     if len(steps) != 3 or steps[1] not in ("artifacts", "parts"):
         raise NotFound(
             "There is nothing at this path.", remedy="See /openapi.json for the paths of this agent."

@@ -10,6 +10,7 @@ from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.problem import InvalidParams
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.search import Query
+from a2a_cloud.surface.accounting_port import Accounting, price_of
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.surface.mcp.offer import Example, Offered, Offers, ResourceSkill, Toolbox, tool_document
 from a2a_cloud.surface.search_port import Search
@@ -122,7 +123,15 @@ class Catalogue:
         return self._tools.get(f"{qualified(release)}.{skill}")
 
 
-async def search(finder: Search, box: Toolbox, principal: Principal, given: Json, *, modern: bool) -> Json:
+async def search(
+    finder: Search,
+    box: Toolbox,
+    principal: Principal,
+    given: Json,
+    *,
+    modern: bool,
+    accounting: Accounting | None = None,
+) -> Json:
     """What the search tool answers: the tools that fit, best first. Raises InvalidParams."""
     query, limit = given.get("query"), given.get("limit")
     if not isinstance(query, str):
@@ -132,5 +141,9 @@ async def search(finder: Search, box: Toolbox, principal: Principal, given: Json
     skills = [(-skill.score, one.release, skill.spec) for one in found.agents for skill in one.skills]
     skills.sort(key=lambda each: each[0])
     offered = [box.of_skill(release, spec.id) for _, release, spec in skills]
-    tools = [tool_document(one, modern=modern) for one in offered if one is not None]
+    tools = [
+        tool_document(one, modern=modern, price=price_of(accounting, one.release, one.spec.id))
+        for one in offered
+        if one is not None
+    ]
     return {"tools": tools[:most]}

@@ -22,6 +22,7 @@ from a2a_cloud.model.problem import (
     ResourceNotFound,
 )
 from a2a_cloud.model.task import INTERRUPTED, Message, Part, Role
+from a2a_cloud.surface.accounting_port import price_of
 from a2a_cloud.surface.api.registry import served
 from a2a_cloud.surface.mcp import tasks as mcp_tasks
 from a2a_cloud.surface.mcp.asking import Asking
@@ -128,7 +129,13 @@ class Methods:
         """tools/list. A client that can't ask its user gets a tool to bring answers with."""
         box = asking.toolbox
         offered, follow = _page(() if box.many else box.tools, params.cursor)
-        tools = [tool_document(one, modern=asking.modern) for one in offered]
+        accounting = self.operations.services.accounting
+        tools = [
+            tool_document(
+                one, modern=asking.modern, price=price_of(accounting, one.release, one.spec.id)
+            )
+            for one in offered
+        ]
         if box.many:
             tools += [SEARCH, CALL]
         if not follow and not asking.client.form:
@@ -217,7 +224,10 @@ class Methods:
         if params.name == SEARCH_TOOL:
             finder = served(self.operations.services)
             principal = asking.request.principal
-            found = await search(finder, asking.toolbox, principal, given, modern=asking.modern)
+            accounting = self.operations.services.accounting
+            found = await search(
+                finder, asking.toolbox, principal, given, modern=asking.modern, accounting=accounting
+            )
             text = {"type": "text", "text": encode(found).decode()}
             return await asking.answer({"content": [text], "isError": False, "structuredContent": found})
         name, arguments = given.get("name"), given.get("arguments", {})

@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import unquote
 
 from a2a_cloud.model.release import Release, SkillSpec
 from a2a_cloud.surface.front_names import qualified
 from a2a_cloud.wire.mcp_schema import Json, input_schema, output_schema, wraps
 
+#: Member of a tool's `_meta`: what a call of it costs.
+PRICE = "a2a-cloud/price"
 _MOST = 1024
 _RESOURCE = "mcp:resource="
 _REQUIRES = "mcp:requires="
@@ -249,8 +251,10 @@ class AgentToolbox:
         return self._offer.all.get(skill)
 
 
-def tool_document(offered: Offered, *, modern: bool) -> Json:
-    """The tool as lists show it."""
+def tool_document(
+    offered: Offered, *, modern: bool, price: Mapping[str, Any] | None = None
+) -> Json:
+    """The tool as lists show it; `price` is what a call costs, None for nothing."""
     spec = offered.spec
     document: Json = {"name": offered.name, "title": spec.name, "inputSchema": input_schema(spec)}
     if spec.description:
@@ -264,6 +268,8 @@ def tool_document(offered: Offered, *, modern: bool) -> Json:
     if spec.idempotent:
         annotations["idempotentHint"] = True
     document["annotations"] = annotations
+    if price is not None:
+        document["_meta"] = {PRICE: dict(price)}
     if not modern:
         document["execution"] = {"taskSupport": "required" if offered.task == "must" else "optional"}
     return document

@@ -12,7 +12,7 @@ from a2a_cloud.model.problem import InvalidParams, TaskNotFound
 from a2a_cloud.model.run import StatusEvent
 from a2a_cloud.model.scope import Scope, owner_scope
 from a2a_cloud.model.task import INTERRUPTED, SETTLED, Message, Part, Role, TaskState
-from a2a_cloud.surface import narrowing, priority
+from a2a_cloud.surface import narrowing, priority, spending
 from a2a_cloud.surface.a2a.operations import Operations, trace_id
 from a2a_cloud.surface.mcp.asking import Asking, McpCaller
 from a2a_cloud.surface.mcp.files import file_parts
@@ -198,20 +198,23 @@ def _key(asking: Asking) -> str:
 
 
 def check_metadata(asking: Asking) -> None:
-    """Raises InvalidParams for a grant, a priority or a key that can't be read."""
+    """Raises InvalidParams for a grant, a priority, a budget or a key that can't be read."""
     metadata = metadata_of(asking)
     if metadata is not None:
         narrowing.of_metadata(metadata)
         priority.of_metadata(asking.principal, metadata)
+        spending.of_metadata(metadata)
     _key(asking)
 
 
 def metadata_of(asking: Asking) -> Raw | None:
-    """What the caller leaves of the grant, and how urgent it is, from `_meta` or else the headers."""
+    """What the caller leaves of the grant, how urgent it is and what it may cost, from `_meta` or else the
+    headers."""
     found: dict[str, Any] = {}
     for name, given, header in (
         (narrowing.KEY, asking.meta.grant, asking.request.grant),
         (priority.KEY, asking.meta.priority, asking.request.priority),
+        (spending.KEY, asking.meta.budget, asking.request.budget),
     ):
         if given is not UNSET:
             found[name] = given

@@ -5,7 +5,9 @@ and how to call them.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from a2a_cloud.model.release import Limits, Release, SkillSpec
@@ -34,6 +36,7 @@ class _Skill:
     input_schema: str
     output_schema: str
     ways: list[Way]
+    price: str
 
 
 def docs_page(
@@ -44,11 +47,13 @@ def docs_page(
     receipt_url: str,
     platform: str,
     deprecated_until: float | None = None,
+    prices: Mapping[str, str] = MappingProxyType({}),
 ) -> bytes:
     """The page of `release`, reached at `base`, as HTML.
 
     `auth_public`: anybody may call it. `receipt_url`: where a run's receipt is, with `{id}` for the run.
     `platform`: the platform's own address. `deprecated_until`: wall seconds when this version ends.
+    `prices`: what skills cost, in words, by id; "" for the message handler.
     """
     manifest = release.manifest
     words: list[Way] = []
@@ -76,8 +81,11 @@ def docs_page(
             platform=platform,
             receipt_url=receipt_url,
             limits=_limits(manifest.limits),
-            skills=[_skill(release, base, spec, auth_public) for spec in release.skills],
+            skills=[
+                _skill(release, base, spec, auth_public, prices.get(spec.id, "")) for spec in release.skills
+            ],
             text_ways=words,
+            text_price=prices.get("", ""),
             default_skill="" if release.has_message_handler or spec is None else spec.id,
             ends=stamp(deprecated_until)[:10] if deprecated_until is not None else "",
         )
@@ -85,7 +93,7 @@ def docs_page(
     return page.encode("utf-8", "replace")
 
 
-def _skill(release: Release, base: str, spec: SkillSpec, public: bool) -> _Skill:
+def _skill(release: Release, base: str, spec: SkillSpec, public: bool, price: str) -> _Skill:
     takes, gives = decode(spec.input_schema), decode(spec.output_schema)
     files = [
         Row(
@@ -114,6 +122,7 @@ def _skill(release: Release, base: str, spec: SkillSpec, public: bool) -> _Skill
         input_schema=_pretty(takes),
         output_schema=_pretty(gives),
         ways=ways(release, base, spec, public=public),
+        price=price,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from a2a_cloud.model.problem import NotFound
+from a2a_cloud.model.release import Release
+from a2a_cloud.surface.accounting_port import Accounting, price_of
 from a2a_cloud.surface.conditional import has_it
 from a2a_cloud.surface.pages.assets import HTML, SAFE, asset, etag_of, templates
 from a2a_cloud.surface.pages.docs import docs_page
@@ -21,13 +23,20 @@ class Pages:
 
     def __init__(self, *, dev: bool = False) -> None:
         self._dev = dev
-        self._docs: dict[tuple[int, str, float | None, int], bytes] = {}
+        self._docs: dict[tuple[int, str, float | None, int, tuple[tuple[str, str], ...]], bytes] = {}
 
-    async def docs(self, request: Request, platform: str, deprecated_until: float | None = None) -> None:
+    async def docs(
+        self,
+        request: Request,
+        platform: str,
+        deprecated_until: float | None = None,
+        accounting: Accounting | None = None,
+    ) -> None:
         """`GET /docs` below an agent's base. `platform`: the platform's address, as `docs_page` takes it."""
         request.allow("GET")
         release = request.release.seen_by(request.principal.anonymous)
-        key = (release.no, request.base, deprecated_until, len(release.skills))
+        prices = _prices(accounting, release)
+        key = (release.no, request.base, deprecated_until, len(release.skills), prices)
         body = self._docs.get(key)
         if body is None:
             if len(self._docs) >= 256:
@@ -39,6 +48,7 @@ class Pages:
                 receipt_url=request.base + "/runs/{id}/receipt",
                 platform=platform,
                 deprecated_until=deprecated_until,
+                prices=dict(prices),
             )
         await _send(request, body)
 
@@ -59,6 +69,13 @@ class Pages:
         if not rest:
             return await _send(request, dev_page())
         return await self.asset(request, rest[1:])
+
+    async def verify(self, request: Request) -> None:
+        """`GET /verify`: the page that checks receipts in the browser, for anybody."""
+        from a2a_cloud.surface.pages.verifier import verifier_page
+
+        request.allow("GET")
+        await _send(request, verifier_page())
 
     async def asset(self, request: Request, name: str) -> None:
         """A style sheet or module of the pages, for anybody. Raises NotFound."""
@@ -81,6 +98,13 @@ def wants_page(request: Request) -> bool:
         and request.principal.anonymous
         and b"text/html" in request.accept.lower()
     )
+
+
+def _prices(accounting: Accounting | None, release: Release) -> tuple[tuple[str, str], ...]:
+    """What skills cost, in words; "" is the message handler."""
+    ids = [spec.id for spec in release.skills] + ([""] if release.has_message_handler else [])
+    found = [(one, price_of(accounting, release, one)) for one in ids]
+    return tuple((one, str(price["about"])) for one, price in found if price is not None)
 
 
 def dev_page() -> bytes:

@@ -1,0 +1,110 @@
+"""`a2a credits`: prepaid accounts: what is in them, paying in, giving back."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import click
+
+from a2a_cloud.callers.cli.exits import Exit, Failure
+from a2a_cloud.callers.cli.options import Options, connected
+from a2a_cloud.callers.cli.terminal import clean_line, put, put_json, say, table
+from a2a_cloud.client.shapes import obj, objs, text
+
+PATH = "/api/v1/credits"
+_KEY = click.option("--key", default="", metavar="…", help="Idempotency key: the same again is done once.")
+
+
+@click.group("credits", invoke_without_command=True)
+@connected
+@click.option("--org", default="", metavar="NAME", help="Of this organisation (who runs the platform).")
+@click.pass_context
+def credits_command(ctx: click.Context, options: Options, org: str) -> int:
+    """See what pays for your calls; pay in and give back."""
+    if ctx.invoked_subcommand is not None:
+        return int(Exit.OK)
+    answer: Any = options.ask(lambda platform: platform.json("GET", PATH, params={"org": org} if org else {}))
+    if options.json:
+        put_json(answer)
+        return int(Exit.OK)
+    rows = objs(obj(answer).get("accounts"))
+    if not rows:
+        say("There is no account. Who runs the platform pays in: a2a credits grant ORG AMOUNT CURRENCY")
+        return int(Exit.OK)
+    table(
+        ("ACCOUNT", "BALANCE", "HELD", "AVAILABLE", "CURRENCY"),
+        [
+            [text(one.get(key)) for key in ("account", "balance", "held", "available", "currency")]
+            for one in rows
+        ],
+    )
+    return int(Exit.OK)
+
+
+@credits_command.command("grant")
+@connected
+@click.argument("whose", metavar="ORG[/CALLER]")
+@click.argument("amount")
+@click.argument("currency")
+@click.option("--expires", default="", metavar="DATE", help="Until then: 2026-12-31, or an RFC 3339 time.")
+@click.option("--priority", type=click.IntRange(-100, 100), default=0, help="Used up before what has less.")
+@click.option("--memo", default="", metavar="TEXT", help="What it is for.")
+@_KEY
+def grant(
+    options: Options, whose: str, amount: str, currency: str, expires: str, priority: int, memo: str, key: str
+) -> int:
+    """Pay AMOUNT into the account of ORG, or of CALLER alone, whose calls it then pays for."""
+    org, _, caller = whose.partition("/")
+    body = {
+        "org": org,
+        "caller": caller,
+        "amount": amount,
+        "currency": currency,
+        "expires": expires,
+        "priority": priority,
+        "memo": memo,
+    }
+    answer = _post(options, PATH, body, key)
+    if options.json:
+        put_json(answer)
+    else:
+        done = obj(answer)
+        put(
+            clean_line(
+                f"{text(done.get('account'))} has {text(done.get('balance'))} {text(done.get('currency'))}"
+                f" ({text(done.get('txn'))})"
+            )
+        )
+    return int(Exit.OK)
+
+
+@credits_command.command("refund")
+@connected
+@click.argument("run", metavar="RUN")
+@click.option("--amount", default="", metavar="AMOUNT", help="So much of it; without: all that is left.")
+@click.option("--memo", default="", metavar="TEXT", help="Why.")
+@_KEY
+def refund(options: Options, run: str, amount: str, memo: str, key: str) -> int:
+    """Give back what RUN was charged."""
+    if not run:
+        raise Failure(Exit.USAGE, "No run is named.")
+    answer = _post(options, f"{PATH}/refund", {"run": run, "amount": amount, "memo": memo}, key)
+    if options.json:
+        put_json(answer)
+    else:
+        done = obj(answer)
+        put(
+            clean_line(
+                f"{text(done.get('amount'))} {text(done.get('currency'))} given back,"
+                f" {text(done.get('refunded'))}"
+                f" of {text(done.get('charged'))} by now ({text(done.get('txn'))})"
+            )
+        )
+    return int(Exit.OK)
+
+
+def _post(options: Options, path: str, body: dict[str, Any], key: str) -> Any:
+    # A repeat by the client after a lost answer is the same request.
+    headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+    return options.ask(lambda platform: platform.json("POST", path, body=body, headers=headers))

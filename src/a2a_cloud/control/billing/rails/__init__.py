@@ -1,0 +1,1 @@
+"""Ways that money comes and goes: a driver each, behind one port."""

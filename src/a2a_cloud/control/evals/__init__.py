@@ -1,0 +1,1 @@
+"""Evals: releases put to rubrics, scored, on record (docs/evals.md)."""

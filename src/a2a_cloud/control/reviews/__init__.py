@@ -1,0 +1,1 @@
+"""Reviews: people's signed verdicts on runs (docs/reviews.md)."""

@@ -1,0 +1,1 @@
+"""Replays of recorded runs: docs/replay.md."""

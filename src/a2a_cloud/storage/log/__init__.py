@@ -1,0 +1,1 @@
+"""The audit logs: leaves, tiles, checkpoints."""

@@ -1,0 +1,211 @@
+"""Turns new leaves into the next states of the logs: takes them in order from the rows, hashes them, writes
+the tiles that became whole. It works on one thread, with a connection of its own, and publishes nothing:
+what it found is stored and then shown by `logs.Logs`.
+
+It begins from the last stored checkpoint, which must be a beginning of the leaves as they are: else that log
+is not continued, because two states of one size would be a fork.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from a2a_cloud.model.problem import Internal, Unavailable
+from a2a_cloud.storage.journal.writer import connect
+from a2a_cloud.storage.log.rows import LogRows, StoredLog
+from a2a_cloud.storage.log.tiles_store import TileStore
+from a2a_cloud.storage.log.tree import Tree
+from a2a_cloud.wire.merkle import Frontier, complete_subtrees, leaf_hash
+from a2a_cloud.wire.note import NoteError, read_checkpoint
+from a2a_cloud.wire.tiles import ENTRIES, HEIGHT, Tile, TileError, read_entries, subtree
+
+log = logging.getLogger("a2a_cloud.log")
+
+#: Leaves of one log that are taken at a time.
+CHUNK = 4096
+#: At a start the leaves after the last whole multiple of this are hashed again; those before stand with the
+#: roots of their tiles.
+AGAIN = 1 << 20
+#: Seconds between two chunks of a long catch-up, in which others run.
+PAUSE = 0.002
+
+
+class Diverged(Exception):
+    """The leaves are not what the last checkpoint says; the text says how."""
+
+
+@dataclass
+class Kept:
+    """One log in memory: its right edge, the size of its stored checkpoint, and the roots of tiles that are
+    not stored yet."""
+
+    name: str
+    frontier: Frontier
+    stored: int
+    tiles: list[tuple[int, int, bytes]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A log's next state: `tiles` are (level, number, root) of those that became whole since the last one
+    that was stored."""
+
+    org: int
+    name: str
+    size: int
+    root: bytes
+    tiles: tuple[tuple[int, int, bytes], ...]
+
+
+class Sequencer:
+    """See the module. All methods but `stop` are for its thread."""
+
+    def __init__(self, database: Path, tiles: TileStore) -> None:
+        self._database = database
+        self._store = tiles
+        self._logs: dict[int, Kept] = {}
+        self._stop = threading.Event()
+        self._rows: LogRows | None = None
+        self._tree: Tree | None = None
+        #: Logs that are not continued, and why.
+        self.diverged: dict[int, str] = {}
+
+    def stop(self) -> None:
+        """End what goes on, from any thread."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._rows is not None:
+            self._connection.close()
+
+    def advance(self, again: bool = False) -> tuple[list[Step], bool]:
+        """Take in what is new: the logs whose state is not stored (`again`: all), and whether there is more.
+        Raises StorageFull, Unavailable (tiles could not be written: what was taken stays, and the next one
+        tries again), Internal."""
+        rows, tree = self._open()
+        steps: list[Step] = []
+        more = False
+        with_news = [each for each in rows.sizes() if each[0] not in self.diverged]
+        for org, name, there in with_news:
+            kept = self._logs.get(org)
+            if kept is None:
+                if there == 0:
+                    continue
+                try:
+                    kept = self._begin(rows, tree, org, name, there)
+                except Diverged as error:
+                    self.diverged[org] = str(error)
+                    log.critical("The log of %s is not continued: %s", name, error)
+                    continue
+                self._logs[org] = kept
+            size = kept.frontier.size
+            if there < size:
+                self.diverged[org] = f"it has {there} leaves, and had {size}"
+                log.critical("The log of %s is not continued: %s", name, self.diverged[org])
+                continue
+            if there == size == kept.stored and not again:
+                continue
+            end = min(there, size + CHUNK)
+            more = more or end < there
+            for leaf in rows.leaves(org, size, end):
+                for level, index, node in kept.frontier.add(leaf)[HEIGHT::HEIGHT]:
+                    kept.tiles.append((level // HEIGHT - 1, index, node))
+            self._write(tree, org, kept)
+            steps.append(Step(org, name, end, kept.frontier.root(), tuple(kept.tiles)))
+        return steps, more
+
+    def stored(self, step: Step) -> None:
+        """The step is in the database."""
+        kept = self._logs[step.org]
+        kept.stored = step.size
+        kept.tiles = [each for each in kept.tiles if each not in step.tiles]
+        assert self._tree is not None
+        for level, index, _ in step.tiles:
+            self._tree.pending.pop((step.org, level, index), None)
+
+    def tile(self, org: int, name: str, tile: Tile, size: int) -> bytes:
+        """A tile of the log's first `size` leaves: a whole one from the store, made again if it is not there
+        or not what it was; others from the rows. Raises TileError, Internal."""
+        _, tree = self._open()
+        there = size if tile.level == ENTRIES else size >> HEIGHT * tile.level
+        if tile.start + tile.width > there:
+            raise TileError(f"a log of {size} entries has no such tile")
+        root = tree.root_of(org, tile.level, tile.index) if tile.width == 256 else None
+        if root is None:
+            return tree.tile(org, tile)
+        path = f"{name}/{tile.path}"
+        data = self._store.read(path)
+        if data is None or not _whole(tile, data, root):
+            log.warning("The tile %s is %s and is made again.", path, "damaged" if data else "gone")
+            data = tree.tile(org, tile)
+            if not _whole(tile, data, root):
+                raise Internal("Rows of the log are not those that it published.", operator=path)
+            self._store.write(path, data)
+        return data
+
+    def _open(self) -> tuple[LogRows, Tree]:
+        if self._rows is None or self._tree is None:
+            self._connection = connect(self._database, readonly=True)
+            self._rows = LogRows(self._connection)
+            self._tree = Tree(self._rows)
+        return self._rows, self._tree
+
+    def _begin(self, rows: LogRows, tree: Tree, org: int, name: str, there: int) -> Kept:
+        """The log as its last checkpoint says. Raises Diverged."""
+        last = rows.logs().get(org)
+        if last is None or last.size == 0:
+            return Kept(name, Frontier(), 0, [])
+        if not _same(last):
+            raise Diverged("its last checkpoint is damaged")
+        if there < last.size:
+            raise Diverged(f"it has {there} leaves, and its last checkpoint says {last.size}")
+        start = last.size - last.size % AGAIN
+        read = tree.read(org, start)
+        hashes = [read(level, index) for level, index in complete_subtrees(start)]
+        frontier = Frontier(start, hashes)
+        while frontier.size < last.size:
+            if self._stop.wait(PAUSE):
+                raise Unavailable("The platform ends.")
+            for leaf in rows.leaves(org, frontier.size, min(last.size, frontier.size + CHUNK)):
+                frontier.add(leaf)
+        if frontier.root() != last.root:
+            raise Diverged(
+                f"the root over its first {last.size} leaves is {frontier.root().hex()}, and its last"
+                f" checkpoint says {last.root.hex()}"
+            )
+        return Kept(name, frontier, last.size, [])
+
+    def _write(self, tree: Tree, org: int, kept: Kept) -> None:
+        """Write the tiles that became whole."""
+        for level, index, root in kept.tiles:
+            if (org, level, index) in tree.pending:
+                continue
+            for tile in (Tile(level, index), Tile(ENTRIES, index))[: 2 if level == 0 else 1]:
+                data = tree.tile(org, tile)
+                if not _whole(tile, data, root):
+                    raise Internal("A leaf is not what its row says.", operator=f"{kept.name}/{tile.path}")
+                self._store.write(f"{kept.name}/{tile.path}", data)
+            tree.pending[org, level, index] = root
+
+
+def _same(last: StoredLog) -> bool:
+    """Whether a stored checkpoint's note says what its row says."""
+    try:
+        told, _ = read_checkpoint(last.note)
+    except NoteError:
+        return False
+    return (told.origin, told.size, told.root) == (last.origin, last.size, last.root)
+
+
+def _whole(tile: Tile, data: bytes, root: bytes) -> bool:
+    """Whether `data` is the whole tile over which `root` stands."""
+    try:
+        if tile.level == ENTRIES:
+            data = b"".join(leaf_hash(each) for each in read_entries(data, tile.width))
+        return len(data) == tile.width * 32 and subtree(data) == root
+    except TileError:
+        return False

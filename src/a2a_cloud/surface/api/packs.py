@@ -1,0 +1,42 @@
+"""`/api/v1/packs`: receipts of runs and what belongs to them in one file that verifies by itself
+(docs/packs.md)."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any
+
+from a2a_cloud.model.problem import Unavailable
+from a2a_cloud.surface.api.bodies import read_body
+from a2a_cloud.surface.packs.wanted import Wanted, select
+from a2a_cloud.surface.ports import Services
+from a2a_cloud.surface.request import Request
+
+
+async def make(services: Services, request: Request, _values: list[str]) -> tuple[int, Any]:
+    """`POST /api/v1/packs {runs | from, to, agent?, cose?}`: the zip, as it is made. An answer that is cut
+    off is none: the last file says what belongs to it."""
+    from a2a_cloud.surface.packs.build import build  # Loaded with the first pack, and the pages with it.
+
+    if services.packs is None:
+        raise Unavailable("This platform makes no packs.", remedy="Start it with `a2a up`.")
+    wanted = await read_body(request, Wanted, '{"runs": ["run_…"]} or {"from": TIME, "to": TIME}')
+    selection = select(services, request.principal, wanted)
+    pieces = build(services, services.packs, selection, request.principal)
+    async with aclosing(pieces):
+        first = await anext(pieces)  # What is wrong from the beginning is a problem of its own.
+        request.started = True
+        request.status = 200
+        fields = [
+            (b"content-type", b"application/zip"),
+            (b"content-disposition", b'attachment; filename="pack.zip"'),
+            (b"cache-control", b"no-store"),
+            (b"a2a-pack-runs", b"%d" % len(selection.runs)),
+            (b"a2a-pack-skipped", b"%d" % selection.skipped),
+        ]
+        await request.send({"type": "http.response.start", "status": 200, "headers": fields})
+        await request.send({"type": "http.response.body", "body": first, "more_body": True})
+        async for piece in pieces:
+            await request.send({"type": "http.response.body", "body": piece, "more_body": True})
+    await request.send({"type": "http.response.body", "body": b""})
+    return 200, None
