@@ -714,6 +714,7 @@ def packs() -> list[Case]:
         Case("tree", packed(family)),
         Case("reviewed", packed(review)),
         Case("reviewed, no key", packed(review), keyed=False),
+        Case("reviewed, witnessed", packed(review), witnesses=(WITNESS_KEY,)),
         Case(
             "review without event",
             packed({name: data for name, data in review.items() if "event" not in name}),
@@ -724,6 +725,7 @@ def packs() -> list[Case]:
         Case("with a page", packed({"verify.html": b"<script>document.write('valid')</script>"})),
         Case("empty", packed({})),
         Case("witnessed", packed({child: family[child]}), witnesses=(WITNESS_KEY,)),
+        Case("bad: event not cosigned", packed(_unseen(review)), witnesses=(WITNESS_KEY,)),
         Case("bad: a receipt as an event", packed(receipt_as_event())),
         Case("bad: signed by nothing", packed(signed_by_nothing())),
         Case("bad: child of another", packed({**family, parent: _other_parent(family[child])})),
@@ -766,7 +768,17 @@ def packs() -> list[Case]:
     ]
 
 
-GOOD_PACKS = 12
+GOOD_PACKS = 13
+
+
+def _unseen(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The same, its event under a checkpoint that no witness has seen."""
+
+    def without(one: dict[str, Any]) -> None:
+        (told,) = one["events"]
+        told["proof"] = told["proof"][: told["proof"].rindex("— ")]
+
+    return with_edit(files, "events/run_1.json", without)
 
 
 def _other_parent(child: bytes) -> bytes:

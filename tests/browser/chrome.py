@@ -62,8 +62,9 @@ class Page:
         self.ask("POST", f"/element/{element}/clear", {})
         self.ask("POST", f"/element/{element}/value", {"text": text})
 
-    def upload(self, css: str, path: Path) -> None:
-        self.ask("POST", f"/element/{self.find(css)[_ELEMENT]}/value", {"text": str(path)})
+    def upload(self, css: str, *paths: Path) -> None:
+        """Give files to a control, all at once."""
+        self.ask("POST", f"/element/{self.find(css)[_ELEMENT]}/value", {"text": "\n".join(map(str, paths))})
 
     def text(self, css: str = "body") -> str:
         return self.run("return document.querySelector(arguments[0])?.innerText ?? ''", css)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import threading
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -296,3 +299,30 @@ def test_checkpoints_of_two_logs_are_not_compared(tmp_path: Path, capsys: pytest
     code = run(["audit", "consistency", str(tmp_path / "old"), str(tmp_path / "new"), *words])
     assert code == Exit.REFUSED_RECEIPT
     assert "OLD is of the log" in capsys.readouterr().out
+
+
+def test_an_answer_without_end_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Endless(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"x" * 65536)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("A2A_URL", f"http://127.0.0.1:{server.server_port}")
+        try:
+            code = run(["audit", "verify", "--org", "default", "--json"])
+        finally:
+            server.shutdown()
+            thread.join()
+    assert code == Exit.REFUSED_RECEIPT
+    assert json.loads(capsys.readouterr().out)["reason"] == "checkpoint: it is longer than 131072 bytes"

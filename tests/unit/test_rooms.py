@@ -1,47 +1,32 @@
-"""Import rules that import-linter can't say: what the agent's side and the worker protocol may import."""
+"""Room for what takes long is shared between organisations."""
 
 from __future__ import annotations
 
-import ast
-import sys
-from pathlib import Path
+import asyncio
 
-import pytest
-
-SOURCE = Path(__file__).parents[2] / "src" / "a2a_cloud"
-AGENT = sorted((SOURCE / "agent").rglob("*.py"))
+from a2a_cloud.ops.rooms import Rooms
 
 
-def imported(path: Path, *, lazily: bool = True) -> set[str]:
-    """Modules that a file imports; without `lazily` only those that its import imports."""
-    tree = ast.parse(path.read_text())
-    nodes = list(ast.walk(tree)) if lazily else tree.body
-    found: set[str] = set()
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide the room"
-            found.add(node.module or "")
-    return found
+async def _flooded() -> list[int]:
+    rooms, done, open_ = Rooms(2, 3), list[int](), asyncio.Event()
+
+    async def work(org: int, *, holds: bool) -> None:
+        async with rooms.of(org):
+            if holds:
+                await open_.wait()
+            done.append(org)
+
+    flood = [asyncio.create_task(work(1, holds=True)) for _ in range(50)]
+    await asyncio.sleep(0)
+    assert rooms.asking(1) == 50
+    await asyncio.wait_for(asyncio.gather(*(work(2, holds=False) for _ in range(5))), 5)
+    assert done == [2] * 5
+    flood[-1].cancel()
+    open_.set()
+    await asyncio.gather(*flood, return_exceptions=True)
+    assert rooms.asking(1) == rooms.asking(2) == 0
+    return done
 
 
-def foreign(modules: set[str]) -> set[str]:
-    return {name for name in modules if name.split(".")[0] not in sys.stdlib_module_names}
-
-
-@pytest.mark.parametrize("path", AGENT, ids=lambda path: path.name)
-def test_the_kit_is_stdlib_and_msgspec(path: Path) -> None:
-    ours = ("a2a_cloud.agent", "a2a_cloud.wire.worker")
-    others = {name for name in foreign(imported(path, lazily=False)) if not name.startswith(ours)}
-    others.discard("a2a_cloud")  # the package itself imports nothing, see below
-    assert {name.split(".")[0] for name in others} <= {"msgspec"}, others
-
-
-def test_the_worker_protocol_imports_nothing_of_ours() -> None:
-    assert {name.split(".")[0] for name in foreign(imported(SOURCE / "wire" / "worker.py"))} <= {"msgspec"}
-
-
-def test_the_package_itself_is_lazy() -> None:
-    assert foreign(imported(SOURCE / "__init__.py", lazily=False)) == set()
-    assert (SOURCE / "wire" / "__init__.py").read_text().count("import") == 0
+def test_one_organisation_keeps_no_other_waiting() -> None:
+    assert asyncio.run(_flooded()) == [2] * 5 + [1] * 49

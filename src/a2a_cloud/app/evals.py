@@ -22,10 +22,11 @@ from a2a_cloud.control.reviews import rows as review_rows
 from a2a_cloud.control.reviews.reviews import Reviews
 from a2a_cloud.control.reviews.rows import ReviewRows
 from a2a_cloud.model.ports import Clock, Entropy, Ids
-from a2a_cloud.model.principal import Principal
+from a2a_cloud.model.principal import Permission, Principal
 from a2a_cloud.model.problem import (
     BudgetSpent,
     Busy,
+    Forbidden,
     InvalidParams,
     Problem,
     RateLimited,
@@ -104,6 +105,7 @@ class Asking:
     async def ask(self, release: Release, principal: Principal, case: Case) -> Answer:
         """See the port."""
         answer = Answer()
+        self._still(principal)
         if case.run:
             call = self._again(release, principal, case.run, answer)
         else:
@@ -115,6 +117,7 @@ class Asking:
         self, release: Release, principal: Principal, check: Check, arguments: dict[str, Any]
     ) -> Answer:
         """See the port."""
+        self._still(principal)
         judge = self._runs.releases.find(release.org, check.agent)
         known = self._calls.gates.of(judge, find_skill(judge, check.skill)).properties
         if "result" not in known:
@@ -128,6 +131,12 @@ class Asking:
         return await self._answered(call, check.timeout, [], Answer(asked=given))
 
     # --- calls --------------------------------------------------------------------------------------
+
+    def _still(self, principal: Principal) -> None:
+        """An eval goes on for hours; whoever began it may have left. Raises Forbidden."""
+        now = self._runs.principals.rights(principal.no)
+        if now is None or not now.has(Permission.DEPLOY):
+            raise Forbidden(f"{principal.label}, who began the eval, may deploy agents no more.")
 
     def _message(self, parts: list[Part], skill: str = "") -> Message:
         metadata = Raw(_encode({"skill": skill})) if skill else UNSET

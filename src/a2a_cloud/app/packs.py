@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,8 +20,8 @@ from a2a_cloud.wire.jws import Signer
 
 #: Events about one run's grants that go into a pack.
 _MOST = 500
-#: Packs that are made at the same time.
-_AT_ONCE = 2
+#: Packs that are made at the same time: that one organisation's people ask for, and in all.
+_OF_ONE, _AT_ONCE = 2, 4
 
 
 class Packs:
@@ -34,18 +34,19 @@ class Packs:
         self._mentions = Mentions(connection)
         self._journal = journal
         self._clock = clock
-        self._making = 0
+        self._making = Counter[int]()
 
     @contextmanager
-    def turn(self) -> Generator[None]:
+    def turn(self, org: int) -> Generator[None]:
         """See the port."""
-        if self._making == _AT_ONCE:
+        if self._making[org] == _OF_ONE or self._making.total() == _AT_ONCE:
             raise Busy("Other packs are being made.", remedy="Ask again when they are done.", retry_after=5)
-        self._making += 1
+        self._making[org] += 1
         try:
             yield
         finally:
-            self._making -= 1
+            self._making[org] -= 1
+            self._making += Counter()  # Without those of nobody.
 
     def sign(self, manifest: bytes) -> Signature:
         """See the port."""

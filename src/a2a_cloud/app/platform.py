@@ -173,6 +173,7 @@ class Platform:
             self.data / "releases",
             self.identity.org_name,
         )
+        self.registry.card_sha256 = card_facts
         self.finding = Finding(self.registry, self.data)
         self.variables = Variables(self.reader, self.journal, self.clock)
         self.sandbox = await asyncio.to_thread(strongest, self.data, settings.sandbox)

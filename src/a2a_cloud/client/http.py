@@ -152,10 +152,18 @@ class Platform:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         data: bytes | None = None,
+        most: int = 0,
     ) -> bytes:
-        """The answer's body as it is."""
+        """The answer's body as it is. `most`: no more than so many bytes are read, and one that tells."""
         async with self.open(method, path, params=params, headers=headers, data=data) as response:
-            return await response.read()
+            if not most:
+                return await response.read()
+            found = bytearray()
+            async for part in response.content.iter_any():
+                found += part
+                if len(found) > most:
+                    break
+            return bytes(found[: most + 1])
 
     async def download(self, link: str, path: Path) -> bool:
         """Write what `link` gives to the new file `path`; False when it is not on this platform's origin.

@@ -9,21 +9,23 @@ from __future__ import annotations
 import asyncio
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from a2a_cloud.client.log_walk import Damage, Opened
 from a2a_cloud.wire import merkle
-from a2a_cloud.wire.note import read_checkpoint
-from a2a_cloud.wire.tiles import Tile, TileError, reader
+from a2a_cloud.wire.note import MAX_NOTE, read_checkpoint
+from a2a_cloud.wire.tiles import MAX_ENTRY, Tile, TileError, reader
 
 if TYPE_CHECKING:
     from a2a_cloud.client.http import Platform
 
 #: Entries that are asked for at the same time.
 AT_ONCE = 16
+#: The longest that is read of an event or a consistency proof.
+MAX_TOLD = 1 << 20
 
 
 class PlatformLog:
@@ -38,7 +40,7 @@ class PlatformLog:
     async def checkpoint(self, *, witnessed: bool = False) -> bytes:
         """The signed checkpoint; `witnessed`: the last one that a witness has cosigned."""
         params = {"witnessed": "1"} if witnessed else None
-        data = await self._platform.bytes("GET", f"{self._base}/checkpoint", params=params)
+        data = await self._get("checkpoint", MAX_NOTE, params)
         return self._kept("checkpoint.witnessed" if witnessed else "checkpoint", data)
 
     async def keys(self) -> list[dict[str, Any]]:
@@ -48,7 +50,7 @@ class PlatformLog:
 
     async def tile(self, tile: Tile) -> bytes:
         """See Source."""
-        return self._kept(tile.path, await self._platform.bytes("GET", f"{self._base}/{tile.path}"))
+        return self._kept(tile.path, await self._get(tile.path, tile.width * (2 + MAX_ENTRY)))
 
     async def opened(self, tile: Tile) -> list[Opened] | None:
         """See Source."""
@@ -67,12 +69,18 @@ class PlatformLog:
     ) -> tuple[list[bytes], tuple[int, bytes], tuple[int, bytes]]:
         """(proof, old size and root, new size and root) as the platform says; `new` None: as it is now."""
         params = {"old": str(old), **({} if new is None else {"new": str(new)})}
-        answer: Any = await self._platform.json("GET", f"{self._base}/consistency", params=params)
-        return read_consistency(answer)
+        return read_consistency(json.loads(await self._get("consistency", MAX_TOLD, params)))
 
     async def _entry(self, index: int) -> bytes:
         async with self._room:
-            return (await self._platform.bytes("GET", f"{self._base}/entries/{index}")).strip()
+            return (await self._get(f"entries/{index}", MAX_TOLD)).strip()
+
+    async def _get(self, path: str, most: int, params: Mapping[str, str] | None = None) -> bytes:
+        """An answer of at most so many bytes: a log that would fill the memory is none. Raises Damage."""
+        data = await self._platform.bytes("GET", f"{self._base}/{path}", params=params, most=most)
+        if len(data) > most:
+            raise Damage(path, f"it is longer than {most} bytes")
+        return data
 
     def _kept(self, path: str, data: bytes) -> bytes:
         if self._save is not None:

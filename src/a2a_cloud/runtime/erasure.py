@@ -117,7 +117,10 @@ class Erasures:
         if ops:
             try:
                 await self._runs.journal.write(ops)
-            except Refusal:  # Somebody else erased one of them meanwhile: once more, without it.
+            except Refusal:
+                if all(self._rows.of(Scope(org=row.org), row.no) is None for row in fresh):
+                    raise
+                # Somebody else erased one of them meanwhile: once more, without it.
                 return await self.erase(scope, run_id, by=by, reason=reason, tree=tree)
             self._hasten()
         found: list[tuple[str, Erasure]] = []

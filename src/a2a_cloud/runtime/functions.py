@@ -12,6 +12,7 @@ from pathlib import Path
 
 from a2a_cloud.model.problem import SkillFailed, StartFailed, TimedOut
 from a2a_cloud.model.release import Release
+from a2a_cloud.ops.rooms import Rooms
 from a2a_cloud.runtime.build.uv import run
 from a2a_cloud.runtime.ports import Launch
 from a2a_cloud.runtime.sandbox.launch import memory_file
@@ -19,8 +20,8 @@ from a2a_cloud.runtime.sandbox.port import Caged, CageLimits, CageSpec, Sandbox
 
 #: Bytes of an answer: it fits into the pipe, so that nobody waits for a reader.
 MAX_ANSWER = 32 << 10
-#: Functions that are called at the same time.
-SEATS = 2
+#: Functions of one organisation that are called at the same time, and in all.
+SEATS, ALL_SEATS = 2, 6
 #: Seconds beyond those of the call, after which a process without anybody who ends it ends itself.
 _LEFT_ALONE = 5
 #: Runs in the cage. Its directory is the agent's folder.
@@ -54,12 +55,12 @@ class Functions:
         self._launch = launch
         self._sandbox = sandbox
         self._data = data
-        self._seats = asyncio.Semaphore(SEATS)
+        self._rooms = Rooms(SEATS, ALL_SEATS)
 
     async def call(self, release: Release, function: str, value: bytes, seconds: float) -> bytes:
         """What `module:function` of the release's source makes of `{"result", "case"}`, as JSON. Raises
         SkillFailed, TimedOut, StartFailed."""
-        async with self._seats:
+        async with self._rooms.of(release.org_no):
             came = memory_file(value)
             reads, goes = os.pipe()
             os.set_blocking(reads, False)

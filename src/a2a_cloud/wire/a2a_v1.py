@@ -8,7 +8,7 @@ brought into the usual shape by a second, slower look. Unknown fields are ignore
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -255,7 +255,7 @@ def read_timestamp(text: str, field: str) -> float:
         if found is None:
             raise ValueError(text)
         date, clock, fraction, zone = found.groups()
-        base = datetime.fromisoformat(f"{date}T{clock}{zone or '+00:00'}").timestamp()
+        base = datetime.fromisoformat(f"{date}T{clock}{zone or '+00:00'}").astimezone(UTC).timestamp()
     except (ValueError, OverflowError):
         raise InvalidParams(
             f"{field} is not a timestamp: {readable(text)}.",

@@ -195,11 +195,14 @@ def _files(
             if name.startswith(PROOFS):
                 _proof(trail, name, pack.data(name, MAX_FILE), org, keys, witnesses)
             elif name.startswith(EVENTS):
-                _events(trail, _read(pack, name, _Events), org, keys)
+                _events(trail, _read(pack, name, _Events), org, keys, witnesses)
             elif name.startswith(REVIEWS):
-                _reviews(trail, _read(pack, name, _Reviews), _events_beside(pack, name), org, keys)
+                told = _read(pack, name, _Reviews)
+                _reviews(trail, told, _events_beside(pack, name), org, keys, witnesses)
             elif name == PAGE:
-                trail.unchecked("page", "a page that comes with a pack proves nothing: open one from elsewhere")
+                trail.unchecked(
+                    "page", "a page that comes with a pack proves nothing: open one from elsewhere"
+                )
             elif name == KEYS:
                 trail.unchecked("keys", "keys that come with a pack prove nothing: take them from elsewhere")
         except RefusedError as refusal:
@@ -309,7 +312,13 @@ def _cose(trail: Trail, data: bytes, entry: bytes, org: str, keys: Mapping[str, 
     return trail.failed("cose", RefusedError(why))
 
 
-def _events(trail: Trail, told: _Events, org: str, keys: Mapping[str, bytes] | None) -> None:
+def _events(
+    trail: Trail,
+    told: _Events,
+    org: str,
+    keys: Mapping[str, bytes] | None,
+    witnesses: Sequence[NoteKey],
+) -> None:
     """That each event is in the log: its leaf is made of what is here."""
     proven = 0
     for event in told.events:
@@ -317,7 +326,7 @@ def _events(trail: Trail, told: _Events, org: str, keys: Mapping[str, bytes] | N
             raise RefusedError(f"the entry at {event.index} is no event")
         if not event.proof:
             continue
-        failed = _place_of(event, org, keys)
+        failed = _place_of(event, org, keys, witnesses)
         if failed is not None:
             raise RefusedError(f"the event at {event.index}: {failed.why}")
         proven += 1
@@ -330,7 +339,12 @@ def _events(trail: Trail, told: _Events, org: str, keys: Mapping[str, bytes] | N
 
 
 def _reviews(
-    trail: Trail, told: _Reviews, events: Sequence[Event], org: str, keys: Mapping[str, bytes] | None
+    trail: Trail,
+    told: _Reviews,
+    events: Sequence[Event],
+    org: str,
+    keys: Mapping[str, bytes] | None,
+    witnesses: Sequence[NoteKey],
 ) -> None:
     """That each is signed as it says, and where a key was given, by whose."""
     unknown = 0
@@ -339,7 +353,7 @@ def _reviews(
             checked = verify_review(review, receipt_id=told.receipt_id, keys=keys)
             if keys is None or checked.vouched:
                 continue
-            event = _vouching(events, checked.sha256, org, keys)
+            event = _vouching(events, checked.sha256, org, keys, witnesses)
             if event is None:
                 unknown += 1
             else:
@@ -356,7 +370,11 @@ def _reviews(
 
 
 def _vouching(
-    events: Sequence[Event], statement: str, org: str, keys: Mapping[str, bytes]
+    events: Sequence[Event],
+    statement: str,
+    org: str,
+    keys: Mapping[str, bytes],
+    witnesses: Sequence[NoteKey],
 ) -> dict[str, Any] | None:
     """What the log says of a review, when its place there holds."""
     for event in events:
@@ -367,16 +385,18 @@ def _vouching(
             continue  # An event without detail, or one of a later form.
         if detail.get("statement_sha256") != statement:
             continue
-        if _place_of(event, org, keys) is None:
+        if _place_of(event, org, keys, witnesses) is None:
             return payload
     return None
 
 
-def _place_of(event: Event, org: str, keys: Mapping[str, bytes] | None) -> Step | None:
+def _place_of(
+    event: Event, org: str, keys: Mapping[str, bytes] | None, witnesses: Sequence[NoteKey]
+) -> Step | None:
     """What does not hold of an event's place in the log."""
     trail = Trail()
     entry = sha256(bytes.fromhex(event.salt) + event.payload.encode()).digest()
-    check_proof(trail, event.proof, event.index, entry, org, keys, ())
+    check_proof(trail, event.proof, event.index, entry, org, keys, witnesses)
     return trail.failure
 
 

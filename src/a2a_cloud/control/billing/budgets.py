@@ -46,6 +46,8 @@ from a2a_cloud.storage.sql.audit import change
 
 #: Budgets of one organisation.
 MOST_BUDGETS = 1000
+#: Names of one kind in one budget: every call of the organisation that costs something is held against them.
+MOST_NAMES = 100
 #: The span of one call's own.
 RUN = "run"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -253,6 +255,11 @@ class Budgets:
             raise InvalidParams(
                 f"{name[:80]!r} is no name of a budget.",
                 remedy="Use letters, digits, `.`, `_`, `-`, 64 at most.",
+            )
+        if max(len(who.callers), len(who.keys), len(who.agents), len(who.skills)) > MOST_NAMES:
+            raise InvalidParams(
+                f"A budget names {MOST_NAMES} callers, keys, agents or skills at most.",
+                remedy="Make several, or leave the list out.",
             )
         currency = read_currency(currency)
         scale = self._accounts.scale(currency)

@@ -16,13 +16,14 @@ from a2a_cloud.model.ports import Clock
 from a2a_cloud.model.problem import TooLarge
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.usage import Metered, UsageLine, UsageQuery
+from a2a_cloud.ops.rooms import Rooms
 
 #: What the calls themselves are called among meters.
 CALLS = "calls"
 #: Lines of an answer.
 MOST = 100_000
-#: Questions that are read at a time.
-_AT_ONCE = 2
+#: Questions of one organisation that are read at a time, and in all.
+_OF_ONE, _AT_ONCE = 2, 3
 
 
 class Usage:
@@ -31,12 +32,12 @@ class Usage:
     def __init__(self, database: Path, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._rooms = Rooms(_OF_ONE, _AT_ONCE)
 
     async def lines(self, scope: Scope, query: UsageQuery) -> list[UsageLine]:
         """What was used, in the order of the keys. A scope with an owner sees that owner's calls alone.
         Raises TooLarge."""
-        async with self._turn:
+        async with self._rooms.of(scope.org):
             return await asyncio.to_thread(self._read, scope, query)
 
     def _read(self, scope: Scope, query: UsageQuery) -> list[UsageLine]:

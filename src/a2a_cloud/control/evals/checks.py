@@ -107,7 +107,11 @@ def _numeric(check: Check, found: Any, _schema: Any) -> Outcome:
     off = abs(want - got)
     if off <= max(absolute, relative * abs(want)):
         return _passed(check)
-    return _failed(check, f"it is off by {float(off):g}", check.value, found)
+    try:
+        far = f"{float(off):g}"
+    except OverflowError:
+        far = "more than a float can hold"
+    return _failed(check, f"it is off by {far}", check.value, found)
 
 
 _JUDGES = {

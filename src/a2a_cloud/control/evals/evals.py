@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 from msgspec import to_builtins
 
-from a2a_cloud.control.evals import apart
 from a2a_cloud.control.evals import checks as look
 from a2a_cloud.control.evals import rows as sql
+from a2a_cloud.control.evals.apart import Apart
 from a2a_cloud.control.evals.ports import Answer, Asker, Committer, Functions
 from a2a_cloud.control.evals.rows import EvalRows
 from a2a_cloud.control.evals.source import check_source, choose, own_rubric
@@ -85,6 +85,7 @@ class Evals:
         self._clock = clock
         self._ids = ids
         self._entropy = entropy
+        self._apart = Apart()
         self._live: dict[str, _Live] = {}
         self._closed = False
 
@@ -347,7 +348,7 @@ class Evals:
         if check.kind not in ("python", "judge"):
             schema = live.schemas[check.file] if check.file else check.schema
             try:
-                return await apart.judge(check, answer.result, schema)
+                return await self._apart.judge(check, answer.result, schema)
             except RecursionError:
                 return look.broken(check, "the result is nested too deeply")
         found = look.at(answer.result, check.path)
@@ -410,11 +411,7 @@ class Evals:
         )
         await self._journal.write(
             [
-                (
-                    sql.ADD_SCORE,
-                    (*row, failures, case.weight, now, answer.seconds, sha256, salt, answer.run, stored)
-                    + (answer.run,),
-                ),
+                (sql.ADD_SCORE, (*row, failures, case.weight, now, answer.seconds, sha256, salt, stored)),
                 (sql.COUNT_SCORE, (int(passed), org_no, eval_.id)),
                 change(
                     org_no,

@@ -20,14 +20,16 @@ ADD_EVAL = Statement(
     " made_by, runs, repeat, done, passed, score, created, ended, why)"
     " VALUES(?,?,?,?,?,?,?,?,?,?,'running',?,?,?,0,0,'',?,NULL,'')",
 )
-#: A check may take minutes, and the run be erased meanwhile.
+#: A check may take minutes, and its run be erased meanwhile.
 _UNLESS_ERASED = (
-    "CASE WHEN EXISTS(SELECT 1 FROM run r JOIN erasure e ON e.run=r.no WHERE r.id=?2) THEN NULL ELSE ?1 END"
+    "CASE WHEN EXISTS(SELECT 1 FROM run r JOIN erasure e ON e.run=r.no WHERE r.id=?6 AND r.org=?1)"
+    " THEN NULL ELSE {} END"
 )
 ADD_SCORE = Statement(
     "add_score",
     "INSERT INTO score(org, eval, no, name, attempt, run, receipt, score, passed, failures, weight, at,"
-    f" seconds, checks_sha256, salt, checks) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,{_UNLESS_ERASED},{_UNLESS_ERASED})",
+    " seconds, checks_sha256, salt, checks) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,"
+    f"{_UNLESS_ERASED.format('?15')},{_UNLESS_ERASED.format('?16')})",
 )
 COUNT_SCORE = Statement(
     "count_score", "UPDATE eval SET done=done+1, passed=passed+? WHERE org=? AND id=?", IN_ORDER

@@ -69,6 +69,8 @@ class Registry:
         self._entropy = entropy
         self._store = store
         self.moved: Moved = lambda _agent, _releases: None
+        #: The hash of a release's card, for the log's events; "" where nobody knows it.
+        self.card_sha256: Callable[[Release], str] = lambda _: ""
         self._agents: dict[tuple[str, str], Agent] = {}
         self._by_no: dict[int, Agent] = {}
         self._records: dict[int, Record] = {}
@@ -350,6 +352,7 @@ class Registry:
                         agent.name,
                         release=release.number,
                         before=agent.serving.number if agent.serving is not None else None,
+                        card_sha256=self.card_sha256(release),
                     ),
                 ]
             )

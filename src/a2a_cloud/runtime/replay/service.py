@@ -20,6 +20,7 @@ from a2a_cloud.model.replay import Difference, Missing, Verdict
 from a2a_cloud.model.run import BoundFile, RunEvent, decode_event
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import TERMINAL, TaskState
+from a2a_cloud.ops.rooms import Rooms
 from a2a_cloud.runtime.effects import Record
 from a2a_cloud.runtime.egress.inject import Injection
 from a2a_cloud.runtime.live import LiveTask, Run
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from a2a_cloud.runtime.sites import Served
     from a2a_cloud.storage.sql.reader import ReceiptRow, RunRow
 
-#: Replays that run at one time, and that may wait besides.
-AT_ONCE, WAITING = 4, 256
+#: Replays that run at one time, of one organisation and in all; and those of one that may wait besides.
+OF_ONE, AT_ONCE, WAITING = 3, 4, 256
 #: Seconds that a replayed run has to stop before its worker is replaced.
 GRACE_SECONDS = 2.0
 #: Seconds between looks at workers that nobody needs any more.
@@ -95,8 +96,7 @@ class Replays:
         self._trials: dict[int, Trial] = {}
         self._sites: dict[Worker, Served] = {}
         self._numbers = itertools.count(1)
-        self._room = asyncio.Semaphore(AT_ONCE)
-        self._count = 0
+        self._rooms = Rooms(OF_ONE, AT_ONCE)
         self._sweeper: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -111,14 +111,10 @@ class Replays:
         """
         if self._closed or self._runs.draining:
             raise Unavailable("The platform is stopping.", remedy="Try again shortly.", retry_after=5)
-        if self._count >= AT_ONCE + WAITING:
-            raise Busy(f"{self._count} replays are waiting already.", remedy="Try again.", retry_after=5)
-        self._count += 1
-        try:
-            async with self._room:
-                return await self._replay(org_no, run_id, release, body)
-        finally:
-            self._count -= 1
+        if self._rooms.asking(org_no) >= OF_ONE + WAITING:
+            raise Busy(f"{WAITING} replays are waiting already.", remedy="Try again.", retry_after=5)
+        async with self._rooms.of(org_no):
+            return await self._replay(org_no, run_id, release, body)
 
     async def _replay(
         self, org_no: int, run_id: str, release: Release | None, body: ReceiptBody | None

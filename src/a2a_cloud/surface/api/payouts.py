@@ -13,6 +13,7 @@ from a2a_cloud.model.principal import Permission
 from a2a_cloud.model.problem import Forbidden, InvalidParams
 from a2a_cloud.surface.api.bodies import read_body
 from a2a_cloud.surface.api.invoices import keeper, org_no
+from a2a_cloud.surface.api.money import key_of
 from a2a_cloud.surface.api.usage import of, send_csv
 from a2a_cloud.surface.pages.assets import HTML
 from a2a_cloud.surface.ports import Services
@@ -69,7 +70,7 @@ async def make(services: Services, request: Request, _values: list[str]) -> Answ
     keeper(principal)
     wanted = await read_body(request, _Make, '{"org", "currency", "amount"?: "12.50", "ref"?}')
     org = org_no(services, principal, wanted.org)
-    key = request.idempotency_key.decode("latin-1")
+    key = key_of(request)
     made = await of(services).payouts.make(org, wanted.amount, wanted.currency, wanted.ref, key, principal)
     return 201, made
 

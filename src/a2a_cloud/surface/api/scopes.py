@@ -20,7 +20,7 @@ _NEEDS: dict[str, tuple[Permission | None, Permission | None]] = {
     "billing": (_P.READ_USAGE, _P.MANAGE_BILLING),
     "budgets": (_P.READ_USAGE, _P.MANAGE_BILLING),
     "config": (_P.MANAGE_PLATFORM, _P.MANAGE_PLATFORM),
-    "credits": (None, _P.MANAGE_BILLING),
+    "credits": (_P.READ_USAGE, _P.MANAGE_BILLING),
     "doctor": (_P.MANAGE_PLATFORM, _P.MANAGE_PLATFORM),
     "grants": (_P.MANAGE_GRANTS, _P.MANAGE_GRANTS),
     "hooks": (_P.CALL, _P.CALL),

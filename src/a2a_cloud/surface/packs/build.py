@@ -44,7 +44,7 @@ async def build(
     """The pack, piece by piece. Raises Busy, and before the first piece what reading the first run raises;
     TooLarge, Unavailable when it breaks off."""
     with (
-        packs.turn(),
+        packs.turn(by.org_no),
         tempfile.SpooledTemporaryFile(_ASIDE) as told,
         tempfile.SpooledTemporaryFile(_ASIDE) as page,
     ):

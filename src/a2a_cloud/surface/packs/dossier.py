@@ -50,7 +50,9 @@ class Archive:
         receipt_id = str(told["id"])
         files = [(f"receipts/{receipt_id}.json", receipt)]
         files += self._proofs(org, told["log"], receipt_id)
-        lists: dict[str, list[Any]] = {"reviews": list(self._reviews(org, run.id))}
+        lists: dict[str, list[Any]] = {}
+        if selection.inside:  # What its people say of a run is their organisation's.
+            lists["reviews"] = list(self._reviews(org, run.id))
         if selection.whole:
             lists |= {
                 "grants": list(self._grants(org, _section(told, "grants") or ())),

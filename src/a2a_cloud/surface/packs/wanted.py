@@ -36,8 +36,8 @@ class Wanted(Struct, forbid_unknown_fields=True, rename={"since": "from", "until
 
 
 class Selection(Struct, frozen=True):
-    """What goes into a pack: the runs, oldest first. `skipped` of the time have not ended. Times are wall
-    seconds."""
+    """What goes into a pack: the runs, oldest first. `skipped` of the time have not ended. `inside`: for
+    somebody of the organisation whose agents ran. Times are wall seconds."""
 
     org: str
     scope: Scope
@@ -47,6 +47,7 @@ class Selection(Struct, frozen=True):
     since: float | UnsetType = UNSET
     until: float | UnsetType = UNSET
     cose: bool = False
+    inside: bool = True
 
     @property
     def whole(self) -> bool:
@@ -66,7 +67,8 @@ def select(services: Services, by: Principal, wanted: Wanted) -> Selection:
     whole = by.org_no == org_no and by.may(Permission.READ_RUNS) and by.may(Permission.READ_AUDIT)
     scope = Scope(org=org_no) if whole else owner_scope(by, org_no)
     if not period:
-        return Selection(org, scope, _named(services, by, scope, wanted.runs, agent), cose=wanted.cose)
+        named = _named(services, by, scope, wanted.runs, agent)
+        return Selection(org, scope, named, cose=wanted.cose, inside=by.org_no == org_no)
     since = read_timestamp(wanted.since, "from") if wanted.since else 0.0
     until = read_timestamp(wanted.until, "to") if wanted.until else math.inf
     if not since < until:
@@ -86,6 +88,7 @@ def select(services: Services, by: Principal, wanted: Wanted) -> Selection:
         since if wanted.since else UNSET,
         until if wanted.until else UNSET,
         wanted.cose,
+        by.org_no == org_no,
     )
 
 

@@ -192,7 +192,9 @@ def _approvals(trail: Trail, inside: Inside, body: ReceiptBody, sections: Disclo
     if sections.approvals is UNSET and body.sections.approvals is not UNSET:
         return trail.unchecked("approvals", _hidden(sections))
     if inside.grants is None:
-        return trail.unchecked("approvals", _NO_SECTIONS if sections.env is UNSET else "its grants are not known")
+        return trail.unchecked(
+            "approvals", _NO_SECTIONS if sections.env is UNSET else "its grants are unknown"
+        )
     entries = (
         [] if sections.approvals is UNSET else _read("approvals", sections.approvals, list[ApprovalEntry])
     )

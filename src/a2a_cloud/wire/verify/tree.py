@@ -74,7 +74,8 @@ def _with_children(
     told = f"all {count} are here and name it as their parent"
     if hidden:
         return _replaced(
-            verdict, Step("children", "unchecked", f"{told}; {hidden} do not show under which grant they acted")
+            verdict,
+            Step("children", "unchecked", f"{told}; {hidden} do not show under which grant they acted"),
         )
     return _replaced(verdict, Step("children", "ok", told))
 

@@ -93,9 +93,12 @@ async function show() {
   }
   for (const [name, one] of held.files) {
     if (turn !== mine) return;
-    if (one.kind === "receipt") results.append(receiptCard(name, receipts.get(name), byId_, below));
-    else if (one.kind === "proof") results.append(await proofCard(name, one.text, byId_, trusted));
-    else results.append(await packCard(name, one.file, trusted));
+    let made;
+    if (one.kind === "receipt") made = receiptCard(name, receipts.get(name), byId_, below);
+    else if (one.kind === "proof") made = await proofCard(name, one.text, byId_, trusted);
+    else made = await packCard(name, one.file, trusted);
+    if (turn !== mine) return; // What was found with other keys says nothing now.
+    results.append(made);
   }
   if (turn === mine) document.body.dataset.checked = String(mine);
 }

@@ -68,7 +68,7 @@ function covered(chains, sections) {
 function approvals(trail, inside, body, sections) {
   const name = "approvals";
   if (!sections.approvals && body.sections.approvals) return trail.unchecked(name, hidden(sections));
-  if (inside.grants === null) return trail.unchecked(name, sections.env ? "its grants are not known" : NO_SECTIONS);
+  if (inside.grants === null) return trail.unchecked(name, sections.env ? "its grants are unknown" : NO_SECTIONS);
   const entries = sections.approvals ? sectionShape(name, sections.approvals.value) : [];
   const granted = new Set(inside.grants.map(({ id }) => id));
   const approved = new Map(entries.filter(({ state }) => state === "approved").map((entry) => [entry.id, entry]));

@@ -283,7 +283,7 @@ async function checkEvents(trail, { events }, org, checker) {
     if (!saysEvent(event)) throw new Refused(`the entry at ${event.index} is no event`);
     if (!event.proof) continue;
     const inner = new Trail();
-    await checkProof(inner, event.proof, BigInt(event.index), await entryOf(event), org, { ...checker, witnesses: [] });
+    await checkProof(inner, event.proof, BigInt(event.index), await entryOf(event), org, checker);
     if (inner.failure) throw new Refused(`the event at ${event.index}: ${inner.failure.why}`);
     proven++;
   }
@@ -343,7 +343,7 @@ async function checkReview({ statement, key, protected: head, signature, notes }
     const told = payloadOf(event);
     if (told?.detail?.statement_sha256 !== digest) continue;
     const inner = new Trail();
-    await checkProof(inner, event.proof, BigInt(event.index), await entryOf(event), org, { ...checker, witnesses: [] });
+    await checkProof(inner, event.proof, BigInt(event.index), await entryOf(event), org, checker);
     if (inner.failure) continue;
     if (told.detail.key !== kid) throw new Refused("the event in the log has another key");
     if (told.detail.receipt !== receiptId) throw new Refused("the event in the log has another receipt");
