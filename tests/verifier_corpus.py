@@ -649,7 +649,7 @@ def reviewed(**changes: Any) -> dict[str, bytes]:
 def event(payload: str) -> dict[str, Any]:
     """An event of the log, with the proof of its place."""
     salt = bytes(16)
-    entry = sha256(salt + payload.encode()).digest()
+    entry = b"\x01" + sha256(salt + payload.encode()).digest()
     return {"index": INDEX, "salt": salt.hex(), "payload": payload, "proof": proof_for(entry).decode()}
 
 

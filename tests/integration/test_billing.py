@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +346,25 @@ def test_it_adds_up_over_a_restart(priced: Running, tmp_path: Path) -> None:
     assert {"ledger.balanced", "price.set", "credit.granted", "charge.refunded", "budget.set"} <= {
         one["kind"] for one in events
     }
+
+
+def test_nobody_pays_for_seconds_in_which_the_platform_was_down(priced: Running, tmp_path: Path) -> None:
+    price(priced, "steady", meters={"seconds": {"each": "0.01"}}, most="0.90")
+    sam, gate = rich(priced, "sam", "1.00"), tmp_path / "s"
+    said = request(priced, "POST", "/agents/priced/invoke/steady?async=1", {"gate": str(gate)}, sam)
+    run = said.json["run_id"]
+    for _ in range(2):  # That it began is on disk with its second attempt.
+        time.sleep(1.0)
+        priced.kill()
+        time.sleep(2.0)
+        priced.restart()
+    time.sleep(0.5)
+    gate.touch()
+    wait_for(lambda: request(priced, "GET", f"/agents/priced/runs/{run}/receipt").status == 200)
+    body = request(priced, "GET", f"/agents/priced/runs/{run}/receipt").json["body"]
+    (used,) = body["usage"]
+    ends = datetime.fromisoformat(body["ended_at"]) - datetime.fromisoformat(body["started_at"])
+    assert float(used["qty"]) <= ends.total_seconds() - 2.0
 
 
 def test_the_command_line(priced: Running) -> None:

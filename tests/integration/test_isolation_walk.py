@@ -316,6 +316,13 @@ def test_the_agents_paths_are_closed(victim: Victim) -> None:
             assert answer.status_code < 500
             if "{" in path:
                 assert not victim.told(at, answer.text), (method, at)
+    for rest in ("receipt", "receipts", "receipt/proof", "receipt/proof?format=cose", "events"):
+        at = f"/runs/{victim.run}/{rest}"
+        for who in ("eve", "", "plain", "robot"):
+            answer = site.ask(who, "GET", base + at)
+            assert answer.status_code in CLOSED, (who, at, answer.status_code, answer.text)
+            assert not victim.told(at, answer.text)
+        assert rest == "events" or site.ask("ada", "GET", base + at).status_code == 200, at
     for path in ("/card", "/docs", "/mcp", "/sessions", "/.well-known/agent.json", "/extendedAgentCard"):
         for who in ("eve", ""):
             assert site.ask(who, "GET", base + path).status_code in CLOSED

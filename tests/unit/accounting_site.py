@@ -118,6 +118,7 @@ class Site:
         lines = [Line(found[0], amount), Line(found[1], -amount)]
         posting = self.ledger.post("grant", key, lines, org=org, by="root")
         await self.journal.write([*ops, *posting.ops])
+        self.ledger.landed(posting)
 
     def run_ops(
         self, owner: int, *, agent: int = 1, skill: str = "review", state: str = "COMPLETED", key: str = ""
@@ -154,7 +155,13 @@ class Site:
         ops.append((END_HOLD, ("captured", amount, now, self.last, org)))
         lines = [Line(payer, -amount), Line(earns, amount - cut), Line(fees, cut)]
         posting = self.ledger.post(
-            "charge", f"charge/{self.last}", lines, org=org, by="platform", run=self.last
+            "charge",
+            f"charge/{self.last}",
+            lines,
+            org=org,
+            by="platform",
+            run=self.last,
+            memo=f"{AGENTS[run.get('agent', 1)][1]}/{run.get('skill', 'review')}",
         )
         base = (
             1,
@@ -191,6 +198,7 @@ class Site:
             asked=b"x" * 32,
         )
         await self.journal.write(posting.ops)
+        self.ledger.landed(posting)
 
     async def close(self) -> None:
         """End it."""

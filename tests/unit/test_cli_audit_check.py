@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import shutil
 import threading
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from a2a_cloud.callers.cli.exits import Exit
 from a2a_cloud.callers.cli.root import run
 from a2a_cloud.wire import jws, note
+from a2a_cloud.wire.log_event import event_entry
 from a2a_cloud.wire.tiles import ENTRIES, Tile, tiles_of
 from built_log import BuiltLog
 
@@ -30,7 +32,9 @@ def filled(size: int) -> BuiltLog:
 
 
 def entry(index: int) -> bytes:
-    return sha256(SALT + payload(index).encode() if index % 3 == 0 else b"receipt %d" % index).digest()
+    if index % 3 == 0:
+        return event_entry(SALT, payload(index).encode())
+    return sha256(b"receipt %d" % index).digest()
 
 
 def payload(index: int) -> str:
@@ -134,7 +138,8 @@ def test_any_changed_byte_is_found_where_it_is(
     if name.startswith("tile/"):
         assert told["path"] == name
         if name.startswith("tile/entries/"):
-            assert told["offset"] in (at, at // 34 * 34)
+            starts = itertools.accumulate((35 if index % 3 == 0 else 34 for index in range(256)), initial=0)
+            assert told["offset"] in (at, max(start for start in starts if start <= at))
         else:
             assert told["offset"] == at
     elif name.startswith("opened/"):
@@ -285,6 +290,10 @@ def test_an_event_is_one_with_a_salt(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert told(receipt, event) == Exit.OK
     as_event = {"index": 0, "kind": "event", "salt": body[:16].hex(), "payload": body[16:].decode()}
     assert told(as_event, event) == Exit.REFUSED_RECEIPT
+    as_receipt = {"index": 1, "kind": "receipt", "receipt": f"rcpt_{entry(0).hex()}"}
+    assert told(receipt, as_receipt) == Exit.REFUSED_RECEIPT
+    as_receipt["receipt"] = f"rcpt_{entry(0)[1:].hex()}"
+    assert told(receipt, as_receipt) == Exit.REFUSED_RECEIPT
     longer = SALT + payload(0)[:4].encode()
     assert told(receipt, {**event, "salt": longer.hex(), "payload": payload(0)[4:]}) == Exit.REFUSED_RECEIPT
 

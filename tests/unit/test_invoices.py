@@ -17,6 +17,7 @@ from a2a_cloud.model.invoice import Invoice, Party
 from a2a_cloud.model.problem import AlreadyExists, Forbidden, InvalidParams, NotFound
 from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.storage.journal.port import Refusal, Statement
+from a2a_cloud.storage.sql import statements as sql
 
 ACME, GLOBEX = Scope(2), Scope(3)
 
@@ -60,6 +61,24 @@ def test_a_month_becomes_an_invoice(tmp_path: Path) -> None:
         found = await site.invoices.verify(ACME, 1)
         assert not found.wrong
         assert found.lines_sha256 == made.lines_sha256
+
+    tell(tmp_path, story)
+
+
+def test_an_agent_whose_name_is_free_again_stays_on_its_invoices(tmp_path: Path) -> None:
+    async def story(site: Site) -> None:
+        await site.charge(2, 25)
+        await site.clock.advance(31 * DAY, 1, "root")
+        await site.invoices.make(2, "2026-10", ROOT)
+        late = await site.charge(2, 40)
+        await site.journal.write([(sql.FREE_NAME, ("desk~1", 1, 1))])
+        await site.refund(late, 10)
+        assert not (await site.invoices.verify(ACME, 1)).wrong
+        await site.clock.advance(30 * DAY, 1, "root")
+        (second,) = await site.invoices.make(2, "2026-11", ROOT)
+        assert {line.agent for line in second.lines} == {"desk"}
+        statement = await site.payouts.statement(1, "2026-11")
+        assert {line.agent for line in statement.lines} == {"desk"}
 
     tell(tmp_path, story)
 

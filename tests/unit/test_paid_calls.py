@@ -361,20 +361,20 @@ def test_refunds_come_to_the_whole_and_no_further(tmp_path: Path) -> None:
         site.end(run)
         await site.rest()
         for amount in ("0.01", "0.03", "0.05"):
-            await site.credits.refund(run.no, amount, by="root", key=amount)
+            await site.credits.refund(run.no, amount, by="root", by_org=1, key=amount)
             site.sound()
-        assert (await site.credits.refund(run.no, "0.05", by="root", key="0.05")).refunded == 9
+        assert (await site.credits.refund(run.no, "0.05", by="root", by_org=1, key="0.05")).refunded == 9
         with pytest.raises(IdempotencyConflict):
-            await site.credits.refund(run.no, "0.01", by="root", key="0.05")
+            await site.credits.refund(run.no, "0.01", by="root", by_org=1, key="0.05")
         with pytest.raises(InvalidParams):
-            await site.credits.refund(run.no, "0.02", by="root")
+            await site.credits.refund(run.no, "0.02", by="root", by_org=1)
         with pytest.raises(NotFound):
-            await site.credits.refund(run.no, "", by="root", org=3)
-        await site.credits.refund(run.no, "", by="root")
+            await site.credits.refund(run.no, "", by="root", by_org=1, org=3)
+        await site.credits.refund(run.no, "", by="root", by_org=1)
         assert site.left() == 100
         assert [row.balance for row in site.rows.accounts(SYSTEM) if row.kind != "prepaid"] == [0, 0, 0, -100]
         with pytest.raises(InvalidParams):
-            await site.credits.refund(run.no, "", by="root")
+            await site.credits.refund(run.no, "", by="root", by_org=1)
         site.sound()
         await site.close()
 
@@ -492,7 +492,7 @@ async def _walk(folder: Path, steps: list[tuple[str, int]]) -> None:
                 clock.at += DAY if what == "day" else 31 * DAY
             elif what == "refund" and ended:
                 await site.rest()
-                await site.credits.refund(ended[n % len(ended)].no, "0.01" if n % 2 else "", by="root")
+                await site.credits.refund(ended[n % len(ended)].no, "0.01" if n % 2 else "", by="root", by_org=1)
             elif what == "expire":
                 await site.credits.expire()
             elif what == "sweep":

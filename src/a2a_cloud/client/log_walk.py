@@ -29,10 +29,11 @@ class Opened(Struct, frozen=True):
     payload: str = ""
 
     def entry(self) -> bytes | None:
-        """The log's 32 bytes for it; None when it is neither."""
+        """The log's bytes for it; None when it is neither."""
         try:
             if self.kind == "receipt" and self.receipt.startswith("rcpt_"):
-                return bytes.fromhex(self.receipt.removeprefix("rcpt_"))
+                entry = bytes.fromhex(self.receipt.removeprefix("rcpt_"))
+                return entry if len(entry) == 32 else None
             if (
                 self.kind == "event"
                 and len(salt := bytes.fromhex(self.salt)) == 16

@@ -8,6 +8,7 @@ proves it. Types are strict because the verifier reads strangers' files with the
 
 from __future__ import annotations
 
+import decimal
 import re
 from typing import Annotated, Any, Literal
 
@@ -33,6 +34,12 @@ _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,29})(\.[0-9]{1,18})?", re.ASCII)
 def is_decimal(text: str) -> bool:
     """Whether `text` may stand as a quantity in a receipt: `12`, `-0.5`; no exponent, no `+`."""
     return _DECIMAL.fullmatch(text) is not None
+
+
+def quantity(value: decimal.Decimal) -> str:
+    """A quantity as receipts have it, with all its digits and no more: `12`, `-0.5`."""
+    text = format(value, "f") if value else "0"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 class AgentFacts(Struct, frozen=True, kw_only=True):

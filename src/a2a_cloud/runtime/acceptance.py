@@ -204,12 +204,17 @@ class Acceptance:
         """What a call may cost is set aside. A run that another one called spends what that was given."""
         billing, call = self._runs.billing, run.call
         assert billing is not None
+        strange = False
         if call.parent is not None:
             above = self._runs.live.get(call.parent.run_no)
             run.purse = above.purse if above is not None else None
+            while above is not None and not strange:
+                strange = above.call.release.org_no != call.principal.org_no
+                parent = above.call.parent
+                above = None if parent is None else self._runs.live.get(parent.run_no)
         elif call.budget is not None:
             run.purse = billing.purse(call, run.no)
-        held = billing.reserve(call, run.no, run.purse)
+        held = billing.reserve(call, run.no, run.purse, strange=strange)
         if held is None:
             return None
         run.hold, ops = held

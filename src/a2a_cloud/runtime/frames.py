@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -616,9 +616,11 @@ def add_usage(run: Run, meter: str, qty: str, unit: str) -> None:
     if run.usage is None:
         run.usage = {}
     # `qty` was checked where it came in (`is_decimal`).
-    run.usage[meter, unit] = run.usage.get((meter, unit), Decimal(0)) + Decimal(qty)
+    run.usage[meter, unit] = _EXACT.add(run.usage.get((meter, unit), Decimal(0)), Decimal(qty))
 
 
+#: Sums of quantities keep all their digits: 30 before the point and 18 after it, and what many add up to.
+_EXACT = Context(prec=100)
 #: Kinds whose input is recorded: a replay that opens them again needs it.
 _INPUTS = frozenset({"ask", "call", "ws", "scope"})
 _KINDS = {

@@ -122,6 +122,7 @@ class Run:
         "hold",
         "id",
         "idle",
+        "idle_since",
         "is_accepted",
         "keys",
         "lane",
@@ -156,6 +157,7 @@ class Run:
         "text",
         "twin",
         "unacked",
+        "unworked",
         "uploaded",
         "usage",
         "void",
@@ -178,6 +180,9 @@ class Run:
         self.attempt = 1
         self.created = 0.0
         self.started: float | None = None
+        #: Since when no worker has had it though it goes on; and seconds since its start in which it was so.
+        self.idle_since: float | None = None
+        self.unworked = 0.0
         self.ended: float | None = None
         #: What counts it among its caller's (Limits), and since when it runs (monotonic).
         self.lane: Any = None

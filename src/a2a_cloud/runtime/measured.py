@@ -1,6 +1,6 @@
 """What the platform measures of a run that is charged by it: `seconds` that it worked, without those in
-which it waited for somebody's answer, and `bytes` that came in and went out. Its receipt says both, and
-nothing that the agent reports under their names counts."""
+which it waited for somebody's answer, or for another worker once it had lost its own; and `bytes` that came in
+and went out. Its receipt says both, and nothing that the agent reports under their names counts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def measure(runs: Runs, run: Run, response: bytes, ended: float) -> None:
 def _seconds(runs: Runs, run: Run, ended: float) -> Decimal:
     if run.started is None:
         return Decimal(0)
-    waited, since = 0.0, None
+    waited, since = run.unworked, None
     events = runs.talk.all_events(run) if run.events_cut else run.events
     for _, event in (*events, *run.flight):
         if type(event) is StatusEvent:

@@ -4,7 +4,6 @@ organisation's log, and reads it back for those who may see it (reference: docs/
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from a2a_cloud.model.receipt import (
     SkillFacts,
     Usage,
     WorkspaceFacts,
+    quantity,
 )
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.run import EffectEnded, ReplyEvent, ResultEvent, decode_event
@@ -161,7 +161,7 @@ class Notary:
             task_id=UNSET if run.replies(outcome) else task.id,
             trace_id=call.trace_id or UNSET,
             usage=[
-                Usage(meter=meter, qty=_decimal(qty), unit=unit)
+                Usage(meter=meter, qty=quantity(qty), unit=unit)
                 for (meter, unit), qty in sorted((run.usage or {}).items())
             ],
         )
@@ -307,7 +307,3 @@ def _grants(run: Run) -> bytes:
             for one in run.grants or ()
         ]
     )
-
-
-def _decimal(quantity: Decimal) -> str:
-    return format(quantity.normalize() if quantity else Decimal(0), "f")

@@ -123,9 +123,12 @@ class Billing(Protocol):
         InvalidParams."""
         ...
 
-    def reserve(self, call: Call, run: int, purse: Any) -> tuple[Any, list[Op]] | None:
+    def reserve(
+        self, call: Call, run: int, purse: Any, *, strange: bool = False
+    ) -> tuple[Any, list[Op]] | None:
         """Set aside what a call may cost: a Hold, and statements for the acceptance's write; None: it costs
-        nothing. Raises PaymentRequired, OverBudget; then nothing was set aside."""
+        nothing. `strange`: another organisation's agent makes it in the caller's name. Raises
+        PaymentRequired, OverBudget; then nothing was set aside."""
         ...
 
     def undo(self, hold: Any) -> None:

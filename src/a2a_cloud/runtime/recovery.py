@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from a2a_cloud.model.problem import Internal
-from a2a_cloud.model.run import AttemptEvent, LogEvent, RunEvent, UsageEvent, decode_event
+from a2a_cloud.model.problem import Problem
+from a2a_cloud.model.run import AttemptEvent, LogEvent, RunEvent, StatusEvent, UsageEvent, decode_event
 from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.model.task import INTERRUPTED
 from a2a_cloud.runtime.effects import Record
@@ -40,7 +40,7 @@ def recover(runs: Runs) -> dict[str, int]:
     for row in runs.reader.open_runs(SYSTEM):
         try:
             caught.append(_restore(runs, row))
-        except Internal as error:
+        except Problem as error:
             log.critical("run %s can't be recovered: %s", row.id, error)
     for run, _ in caught:
         _find_children(runs, run)
@@ -55,6 +55,9 @@ def recover(runs: Runs) -> dict[str, int]:
         counts[fate] += 1
         if run.ending is not None or fate in ("lost", "waiting"):
             continue
+        if fate != "parked" and run.started is not None:
+            # The last moment of which it is known that it was alive.
+            run.idle_since = max([run.started, *(one.at for _, one in events if isinstance(one, StatusEvent))])
         if fate == "parked":
             run.question, run.parked = open_question(events), True
             run.deadline = float("inf")

@@ -265,6 +265,9 @@ class Runs:
         worker.runs[run.no] = run
         if run.started is None:
             run.started = self.clock.now()
+        elif run.idle_since is not None:
+            run.unworked += max(0.0, self.clock.now() - run.idle_since)
+        run.idle_since = None
         run.deadline = self.deadline(run)
         if run.grants:
             self.granted.outlive(run)
@@ -343,6 +346,8 @@ class Runs:
     def again(self, run: Run, why: str, delay: float) -> None:
         """Begin a further attempt from scratch; what the last one put out is void."""
         run.attempt += 1
+        if run.idle_since is None:
+            run.idle_since = self.clock.now()
         run.record = None
         self.frames.scopes.ended(run)
         run.question = None

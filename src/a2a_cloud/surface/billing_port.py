@@ -188,8 +188,9 @@ class Credits(Protocol):
         ...
 
     async def refund(
-        self, run: int, amount: str, *, by: str, memo: str = "", key: str = "", org: int | None = None
-    ) -> Refund:
+        self, run: int, amount: str, *, by: str, by_org: int, memo: str = "", key: str = "",
+        org: int | None = None,
+    ) -> Refund:  # fmt: skip
         """Give back what a run was charged. Raises NotFound, InvalidParams, PaymentRequired,
         IdempotencyConflict."""
         ...

@@ -14,8 +14,8 @@ class Packs(Protocol):
     """Vouches for packs, and finds what belongs into them. `org` is an organisation's number."""
 
     def turn(self, org: int) -> AbstractContextManager[None]:
-        """While it is entered a pack is made for somebody of `org`: each takes time from calls. Raises Busy when
-        enough are, of that organisation or in all."""
+        """While it is entered a pack is made for somebody of `org`: each takes time from calls. Raises Busy
+        when enough are, of that organisation or in all."""
         ...
 
     def sign(self, manifest: bytes) -> Signature:

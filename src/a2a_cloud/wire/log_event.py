@@ -1,7 +1,8 @@
 """What an event of the audit log is made of as a leaf: its bytes, which anybody can hash again.
 
 The bytes are a JSON object with sorted keys; what an event does not have is left out. They are a function of
-the stored row alone. The log's entry is SHA-256(salt ‖ bytes), with 16 bytes of salt (docs/audit-log.md).
+the stored row alone. The log's entry is 0x01 and SHA-256(salt ‖ bytes), with 16 bytes of salt: a byte longer
+than a receipt's, so that neither can be passed off as the other (docs/audit-log.md).
 """
 
 from __future__ import annotations
@@ -55,8 +56,7 @@ def event_bytes(
 
 
 def is_event(payload: str) -> bool:
-    """Whether a text says an event. An entry does not say whether it is a receipt's or an event's; but no
-    receipt, cut in two, ends in a JSON object of its own."""
+    """Whether a text says an event."""
     try:
         told = msgspec.json.decode(payload.encode())
     except (ValueError, RecursionError):  # A DecodeError is a ValueError.
@@ -65,5 +65,5 @@ def is_event(payload: str) -> bool:
 
 
 def event_entry(salt: bytes, payload: bytes) -> bytes:
-    """The entry of the log for an event: SHA-256(salt ‖ bytes)."""
-    return sha256(salt + payload).digest()
+    """The entry of the log for an event: 0x01 ‖ SHA-256(salt ‖ bytes)."""
+    return b"\x01" + sha256(salt + payload).digest()

@@ -9,7 +9,6 @@ checkpoints. A pack brings the keys with it, and they prove nothing: the reader'
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -19,7 +18,7 @@ from msgspec import Meta, Struct
 from a2a_cloud.model.receipt import Count, ReceiptId, SaltHex
 from a2a_cloud.wire import jws
 from a2a_cloud.wire.canonical import parse_strict
-from a2a_cloud.wire.log_event import is_event
+from a2a_cloud.wire.log_event import event_entry, is_event
 from a2a_cloud.wire.note import NoteKey
 from a2a_cloud.wire.pack_manifest import SIGNATURE, Manifest, check_file, read_manifest, read_signature
 from a2a_cloud.wire.pack_zip import PackError, ZipReader
@@ -75,7 +74,8 @@ class PackVerdict(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An event of the audit log: its leaf's entry is SHA-256(salt ‖ payload). `proof` is a `.tlog-proof`."""
+    """An event of the audit log: its leaf's entry is 0x01 ‖ SHA-256(salt ‖ payload). `proof` is a
+    `.tlog-proof`."""
 
     index: Count
     payload: str
@@ -395,7 +395,7 @@ def _place_of(
 ) -> Step | None:
     """What does not hold of an event's place in the log."""
     trail = Trail()
-    entry = sha256(bytes.fromhex(event.salt) + event.payload.encode()).digest()
+    entry = event_entry(bytes.fromhex(event.salt), event.payload.encode())
     check_proof(trail, event.proof, event.index, entry, org, keys, witnesses)
     return trail.failure
 

@@ -288,12 +288,24 @@ class Budgets:
             ops.append((ADD_BUDGET, (no, org, name, units, currency, scale, period, told, at, by)))
         event: dict[str, Any] = {"amount": show_amount(units, scale), "currency": currency, "period": period}
         ops.append(change(org, at, by, "budget.set", name, who=told, **event))
-        await self._journal.write(ops)
+        # Calls that are queued behind this write go by it, and no others.
         made = own[name] = Budget(no, org, name, units, currency, scale, period, who, at, by)
+        self._limit(no, span, units)
+        try:
+            await self._journal.write(ops)
+        except BaseException:
+            if before is None:
+                del own[name]
+            else:
+                own[name] = before
+                self._limit(no, span, before.amount)
+            raise
+        return made
+
+    def _limit(self, no: int, span: str, units: int) -> None:
         for (budget, _, each), use in self._uses.items():
             if (budget, each) == (no, span):
                 use.most = units
-        return made
 
     async def remove(self, org: int, name: str, by: str) -> None:
         """Take a budget away. Raises NotFound."""

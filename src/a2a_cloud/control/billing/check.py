@@ -28,6 +28,13 @@ class Check(NamedTuple):
     query: str
 
 
+#: A share of what a hold gave, rounded down: in two steps, so that large amounts stay whole numbers.
+_SHARE = "h.captured/10000*({0}) + h.captured%10000*({0})/10000"
+_PLATFORM = "COALESCE(json_extract(p.body, '$.platform_share'), 0)"
+_GOT = (
+    "COALESCE((SELECT SUM(e.amount) FROM ledger_entry e JOIN ledger_account a ON a.no=e.account WHERE"
+    " e.txn=t.no AND a.kind='{0}' AND a.org={1}), 0)"
+)
 _CHARGED = (
     "COALESCE((SELECT -SUM(e.amount) FROM ledger_txn t JOIN ledger_entry e ON e.txn=t.no AND"
     " e.account=h.account"
@@ -108,6 +115,41 @@ CHECKS = (
         "SELECT 'usage of run ' || h.run || ' is ' || COALESCE(SUM(u.amount), 0) || ', its hold gave ' ||"
         " h.captured FROM ledger_hold h LEFT JOIN usage u ON u.run=h.run WHERE h.state<>'open' GROUP BY h.run"
         " HAVING COALESCE(SUM(u.amount), 0)<>h.captured",
+    ),
+    Check(
+        "usage-says",
+        "Each row of usage says its run's agent and caller, and its hold's price, account and charge.",
+        "SELECT 'usage ' || u.run || '/' || u.line || ' is not of its run and hold' FROM usage u LEFT JOIN"
+        " run r ON"
+        " r.no=u.run LEFT JOIN ledger_hold h ON h.run=u.run LEFT JOIN price p ON p.no=h.price WHERE"
+        " r.agent IS NOT"
+        " u.agent OR r.owner IS NOT u.caller OR u.price<>COALESCE(h.price, 0) OR u.account IS NOT h.account"
+        " OR (h.run IS NOT NULL AND u.currency IS NOT json_extract(p.body, '$.currency'))"
+        " OR u.txn IS NOT (SELECT no FROM ledger_txn t WHERE t.run=u.run AND t.kind='charge')",
+    ),
+    Check(
+        "refunds-of",
+        "Each refund takes back a charge of its run.",
+        "SELECT 'refund ' || t.id || ' is of no charge of its run' FROM ledger_txn t LEFT JOIN ledger_txn o"
+        " ON o.no=t.refers AND o.kind='charge' AND o.run=t.run WHERE t.kind='refund' AND o.no IS NULL",
+    ),
+    Check(
+        "credits",
+        "Each grant of credits is what its transaction put into its account, and each of these is a grant.",
+        "SELECT 'credits ' || g.id || ' are not what their transaction put in' FROM credit_grant g LEFT JOIN"
+        " ledger_entry e ON e.txn=g.txn AND e.account=g.account WHERE g.amount IS NOT e.amount OR g.rest<0"
+        " OR g.rest>g.amount"
+        " UNION ALL SELECT 'entry ' || e.txn || '/' || e.line || ' granted nothing' FROM ledger_entry e JOIN"
+        " ledger_account a ON a.no=e.account LEFT JOIN credit_grant g ON g.txn=e.txn AND g.account=e.account"
+        " WHERE a.kind='prepaid' AND e.amount>0 AND g.no IS NULL",
+    ),
+    Check(
+        "shares",
+        "Of each charge the owner and the platform got what its price says.",
+        "SELECT 'charge ' || t.id || ' is not shared as its price says' FROM ledger_txn t JOIN"  # noqa: S608
+        " ledger_hold h ON h.run=t.run LEFT JOIN price p ON p.no=h.price WHERE t.kind='charge' AND"
+        f" ({_GOT.format('platform/fees', 0)} IS NOT {_SHARE.format(_PLATFORM)}"
+        f" OR {_GOT.format('owner', 'p.org')} IS NOT {_SHARE.format(f'10000-{_PLATFORM}')})",
     ),
     Check(
         "refunds",

@@ -143,10 +143,19 @@ class Credits:
         return found
 
     async def refund(
-        self, run: int, amount: str, *, by: str, memo: str = "", key: str = "", org: int | None = None
+        self,
+        run: int,
+        amount: str,
+        *,
+        by: str,
+        by_org: int,
+        memo: str = "",
+        key: str = "",
+        org: int | None = None,
     ) -> Refund:
         """Give back what a run was charged, or a part of it (`amount` "": what is left): a further
-        transaction, and the budgets have it again. `org`: whose agent it has to have been. Raises NotFound,
+        transaction, and the budgets have it again. `by_org`: whose the key is; `org`: whose agent it has to
+        have been. Raises NotFound,
         InvalidParams, PaymentRequired (more than is left of it), IdempotencyConflict."""
         hold = self._rows.hold(SYSTEM, run)
         offer = self._prices.reoffer(hold.price) if hold is not None and hold.captured else None
@@ -155,7 +164,7 @@ class Credits:
         account = self._ledger.accounts.no(hold.account)
         charge, *earlier = self._rows.txns_of_run(SYSTEM, run)
         before = sum(self._given(row, account) for row in earlier)
-        given = f"refund:{charge.id}:{key}" if key else f"refund:{self._ids.new('key')}"
+        given = f"refund:{by_org}:{key}" if key else f"refund:{self._ids.new('key')}"
         asked = asked_sha256(kind="refund", run=run, amount=amount, memo=memo)
         known = self._ledger.earlier(given, asked)
         if known is not None:

@@ -31,10 +31,10 @@ from a2a_cloud.control.billing.rows import (
     BillingRows,
     UnclaimedRow,
 )
-from a2a_cloud.model.billing import HANDLER, Money
+from a2a_cloud.model.billing import HANDLER, Money, show_amount
 from a2a_cloud.model.ports import Clock
 from a2a_cloud.model.problem import OverBudget, PaymentRequired
-from a2a_cloud.model.receipt import PriceFacts
+from a2a_cloud.model.receipt import PriceFacts, quantity
 from a2a_cloud.model.run import Call
 from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.storage.journal.port import Op, Write
@@ -125,7 +125,7 @@ class Billing:
         self._budgets = budgets
         self._rail = rail
         self._accounts = accounts
-        self._used: dict[tuple[int, str, int], Used] = {}
+        self._used: dict[tuple[int, str, int, str], Used] = {}
         self.alive: Callable[[int], bool] = lambda _: True
         #: Holds of runs from before the platform was started, and those that live.
         self._unclaimed: dict[int, UnclaimedRow] = {row.hold.run: row for row in rows.open_holds(SYSTEM)}
@@ -139,18 +139,29 @@ class Billing:
         """What its caller gave a call and all that it calls, if anything. Raises InvalidParams."""
         return None if call.budget is None else self._budgets.of_run(call, run, call.budget)
 
-    def reserve(self, call: Call, run: int, purse: Use | None) -> tuple[Hold, list[Op]] | None:
+    def reserve(
+        self, call: Call, run: int, purse: Use | None, *, strange: bool = False
+    ) -> tuple[Hold, list[Op]] | None:
         """Set aside what a call may cost: the hold, and its statements for the acceptance's write. None: it
-        costs nothing. `purse`: what a run above it was given, or itself. Raises PaymentRequired,
-        OverBudget; then nothing was set aside."""
+        costs nothing. `purse`: what a run above it was given, or itself. `strange`: another organisation's
+        agent calls in the caller's name, and spends what they gave it and nothing else. Raises
+        PaymentRequired, OverBudget; then nothing was set aside."""
         offer = self._prices.offer(call.release.agent_no, call.skill)
         if offer is None:
             return None
         price, caller = offer.price, call.principal
         what = f"{call.release.name}/{call.skill or HANDLER}"
         currency = offer.terms.currency
-        used = self._used_of(offer, caller.no)
+        used = self._used_of(offer, caller.no, self._clock.now())
         need = charging.need(price, used)
+        if strange and purse is None and need.amount:
+            told = show_amount(need.amount, price.scale)
+            raise PaymentRequired(
+                f"{what} may cost {told} {currency}, and another organisation's agent calls it: that spends"
+                " what its caller gave the call, which is nothing.",
+                remedy="Give the call that began it a budget: A2A-Budget.",
+                info={"amount": told, "left": show_amount(0, price.scale), "currency": currency},
+            )
         account = self._rail.verify(caller, currency)
         quote = self._rail.quote(account)
         amount, bare = need.amount, False
@@ -324,21 +335,23 @@ class Billing:
             ops.append(
                 (
                     ADD_USAGE,
-                    (run.no, place, *whose, meter, unit, _decimal(qty), price, account, 0, currency, txn),
+                    (run.no, place, *whose, meter, unit, quantity(qty), price, account, 0, currency, txn),
                 )
             )
         return ops
 
     # --- use of prices --------------------------------------------------------------------------
 
-    def _used_of(self, offer: Offer, caller: int) -> Used:
+    def _used_of(self, offer: Offer, caller: int, at: float) -> Used:
         price, flat = offer.price, offer.terms.flat
-        span = span_of(flat.period if flat is not None else "month", self._clock.now())
-        key = (price.agent, price.skill, caller)
+        span = span_of(flat.period if flat is not None else "month", at)
+        key = (price.agent, price.skill, caller, span)
         found = self._used.get(key)
-        if found is None or found.span != span:
+        if found is None:
             if len(self._used) >= MOST_USED:
-                self._used = {one: used for one, used in self._used.items() if used.open}
+                # What a run has used that has just ended may not be on disk yet.
+                busy = {id(hold.used) for hold in self._open.values()}
+                self._used = {one: used for one, used in self._used.items() if id(used) in busy}
             stored = self._rows.price_use(SYSTEM, price.agent, price.skill, caller, span)
             qty = {meter: Fraction(text) for meter, text in stored.items()}
             found = self._used[key] = Used(span, qty)
@@ -352,7 +365,7 @@ class Billing:
         account = None if hold.account is None else self._accounts.no(hold.account)
         currency = offer.terms.currency
         uses = tuple(self._budgets.no(no, currency) for no in row.uses)
-        used = self._used_of(offer, row.caller)
+        used = self._used_of(offer, row.caller, hold.created)
         lacking = bool(offer.terms.meters) and hold.amount < charging.need(offer.price, used).amount
         bare = lacking and not hold.free
         restored = Hold(
@@ -386,7 +399,3 @@ class Billing:
         self._journal.submit(
             Write([(END_HOLD, ("expired", 0, self._clock.now(), run, row.org))], done, must=True)
         )
-
-
-def _decimal(qty: Decimal) -> str:
-    return format(qty.normalize() if qty else Decimal(0), "f")

@@ -27,9 +27,11 @@ PUT_PARTY = Statement(
     IN_ORDER,
 )
 
+#: As it was called when it was charged, which its transaction says: a deleted agent's name is free again.
 AGENT = (
-    "COALESCE((SELECT CASE WHEN n.name='default' THEN a.name ELSE n.name||'.'||a.name END FROM agent a"
-    " JOIN org n ON n.no=a.org WHERE a.no=u.agent), '')"
+    "COALESCE((SELECT CASE WHEN n.name='default' THEN '' ELSE n.name||'.' END"
+    "||substr(x.memo, 1, instr(x.memo, '/')-1) FROM ledger_txn x JOIN org n ON n.no=u.org WHERE x.no=u.txn),"
+    " '')"
 )
 #: Entries in an organisation's prepaid accounts.
 _ENTRIES = (

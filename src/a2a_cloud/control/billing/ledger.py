@@ -2,7 +2,9 @@
 currency and never change. A transaction is made once for its key; the same key for something else is refused.
 
 A `Posting` is a transaction that is not on disk yet: memory counts it already, its statements go into the
-write of whatever it belongs to, and `undo` takes it back where that write is refused.
+write of whatever it belongs to, and `undo` takes it back where that write is refused. What it puts into a
+prepaid account is there once it is on disk, and no sooner (`landed`): what is paid out of it may be in a
+write that outlives this one's.
 """
 
 from __future__ import annotations
@@ -132,35 +134,38 @@ class Ledger:
         ops.append((ADD_TXN, (no, id_, org, kind, key, request, run, refers, at, by, memo)))
         posting = Posting(no, id_, lines, _encode(told), ops)
         for account, amount in lines:
+            if account.kind == PREPAID.name and amount > 0:
+                part = self._grant(posting, account, amount, credit or Credit(), by, memo, at)
+                posting.part = (account, part)
+                continue
             account.balance += amount
             if account.kind != PREPAID.name:
                 continue
-            if amount < 0:
-                if burn is not None:
-                    burn.rest += amount
-                    burned = [(burn, -amount)]
-                    if not burn.rest:
-                        account.drop(burn)
-                else:
-                    burned = account.burn(-amount)
-                posting.burned.append((account, burned))
-                ops += [(BURN, (took, account.org, part.no)) for part, took in burned]
+            if burn is not None:
+                burn.rest += amount
+                burned = [(burn, -amount)]
+                if not burn.rest:
+                    account.drop(burn)
             else:
-                posting.part = (
-                    account,
-                    self._grant(posting, account, amount, credit or Credit(), by, memo, at),
-                )
+                burned = account.burn(-amount)
+            posting.burned.append((account, burned))
+            ops += [(BURN, (took, account.org, part.no)) for part, took in burned]
         return posting
+
+    def landed(self, posting: Posting) -> None:
+        """It is on disk."""
+        if posting.part is not None:
+            account, part = posting.part
+            account.balance += part.rest
+            account.put(part)
 
     def undo(self, posting: Posting) -> None:
         """It was not written after all."""
         for account, amount in posting.lines:
-            account.balance -= amount
+            if posting.part is None or account is not posting.part[0]:
+                account.balance -= amount
         for account, burned in posting.burned:
             account.unburn(burned)
-        if posting.part is not None:
-            account, part = posting.part
-            account.drop(part)
 
     def earlier(self, key: str, asked: bytes) -> TxnRow | None:
         """The transaction that the key led to. Raises IdempotencyConflict when that was for something else,
@@ -187,30 +192,39 @@ class Ledger:
         """Commit what `make` posts, with its other statements, unless the key led to a transaction before:
         then (None, that). `made` are accounts that exist only if it is committed. Raises what `earlier` and
         the journal raise."""
-        row = self.earlier(key, asked)
-        if row is not None:
-            return None, row
-        posting, more = make()
-        self._flying[key] = asked
+        posting: Posting | None = None
         try:
-            await self._journal.write([*more, *posting.ops])
+            row = self.earlier(key, asked)
+            if row is None:
+                posting, more = make()
+                self._flying[key] = asked
+                await self._journal.write([*more, *posting.ops])
         except BaseException:
-            self.undo(posting)
-            for account in made:
-                self.accounts.forget(account)
+            if posting is not None:
+                self.undo(posting)
+            self._forget(made)
             raise
         finally:
-            del self._flying[key]
+            if posting is not None:
+                del self._flying[key]
+        if posting is None:
+            assert row is not None
+            self._forget(made)
+            return None, row
+        self.landed(posting)
         row = self._rows.txn_no(SYSTEM, posting.no)
         assert row is not None
         return posting, row
+
+    def _forget(self, made: Sequence[Account]) -> None:
+        for account in made:
+            self.accounts.forget(account)
 
     def _grant(
         self, posting: Posting, account: Account, amount: int, credit: Credit, by: str, memo: str, at: float
     ) -> Part:
         self._last_grant += 1
         part = Part(self._last_grant, amount, credit.priority, credit.expires)
-        account.put(part)
         posting.ops.append(
             (
                 ADD_GRANT,

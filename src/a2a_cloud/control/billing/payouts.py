@@ -116,7 +116,7 @@ class Payouts:
             raise InvalidParams(
                 f"{name} has earned nothing in {currency}.", remedy=f"See a2a payouts statement --org {name}."
             )
-        earlier = self._rows.txn_by_key(SYSTEM, f"payout:{org}:{key}")  # As the rail writes it.
+        earlier = self._rows.txn_by_key(SYSTEM, f"payout:{key}")  # As the rail writes it.
         if earlier is not None:
             return self._again(owner, earlier, amount, ref)
         owed = owner.balance

@@ -290,7 +290,10 @@ class BillingRows:
     def scales(self, scope: Scope) -> list[tuple[str, int]]:
         """The currencies that are in use, with their digits after the point. System only."""
         _system(scope)
-        text = "SELECT DISTINCT currency, scale FROM ledger_account WHERE org>=0"
+        text = (
+            "SELECT currency, scale FROM ledger_account WHERE org>=0 UNION"
+            " SELECT currency, scale FROM spend_budget WHERE removed IS NULL AND org>=0"
+        )
         return [(currency, scale) for currency, scale in self._read(text, ())]
 
     def account(self, scope: Scope, code: str) -> AccountRow | None:

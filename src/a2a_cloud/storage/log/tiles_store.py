@@ -16,7 +16,7 @@ from a2a_cloud.model.problem import Problem, StorageFull, Unavailable
 from a2a_cloud.storage.objects.places import folder_of
 
 #: No tile is larger: 256 entries, each with its length.
-MOST = 256 * (2 + 32)
+MOST = 256 * (2 + 33)
 
 
 class TileStore(Protocol):

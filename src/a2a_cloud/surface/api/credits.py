@@ -108,6 +108,7 @@ async def refund(services: Services, request: Request, _values: list[str]) -> An
         run,
         wanted.amount,
         by=principal.label,
+        by_org=principal.org_no,
         memo=check_memo(wanted.memo),
         key=key_of(request),
         org=None if anybody else principal.org_no,

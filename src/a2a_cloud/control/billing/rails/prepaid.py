@@ -130,7 +130,7 @@ class Prepaid:
                 remedy="Pay out no more than that: see `a2a payouts statement`.",
                 info={"left": show_amount(owner.balance, owner.scale), "currency": owner.currency},
             )
-        key = f"payout:{owner.org}:{key}"
+        key = f"payout:{key}"
         asked = asked_sha256(kind="payout", account=owner.code, amount=amount, memo=memo)
         paid_out, opened = self._ledger.accounts.of(PAID_OUT, 0, owner.currency)
         lines = [Line(owner, -amount), Line(paid_out, amount)]

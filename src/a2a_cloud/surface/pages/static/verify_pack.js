@@ -265,7 +265,8 @@ function payloadOf({ payload }) {
   }
 }
 
-const entryOf = ({ salt, payload }) => sha256(unhex(salt), bytesOf(payload));
+const entryOf = async ({ salt, payload }) =>
+  Uint8Array.of(1, ...(await sha256(unhex(salt), bytesOf(payload))));
 
 // Whether a text says an event: what a receipt's entry is made of never does.
 function saysEvent({ payload }) {
