@@ -26,7 +26,7 @@ from a2a_cloud.model.task import Message
 from a2a_cloud.model.task import Role as Says
 from a2a_cloud.storage.journal.port import Op, Statement, Write
 from a2a_cloud.storage.journal.sqlite import SqliteJournal
-from a2a_cloud.storage.journal.writer import connect
+from a2a_cloud.storage.journal.writer import Commit, connect, real_commit
 from a2a_cloud.storage.sql import statements as sql
 
 NOON = 1_800_014_400.0  # 2027-01-15 12:00 UTC
@@ -89,9 +89,9 @@ class Run:
 class Site:
     """A data folder, and one life of billing on it."""
 
-    def __init__(self, folder: Path, clock: Clock | None = None, *, share: int = 0, **scales: int) -> None:
+    def __init__(self, folder: Path, clock: Clock | None = None, *, share: int = 0, commit: Commit = real_commit, **scales: int) -> None:  # noqa: E501  # fmt: skip
         self.path = folder / "journal.db"
-        self.journal = SqliteJournal(self.path)
+        self.journal = SqliteJournal(self.path, commit=commit)
         self.connection = connect(self.path, readonly=True)
         self.clock = clock or Clock()
         ids = Ids()

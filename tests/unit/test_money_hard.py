@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 from money_site import DAY, Clock, Site
 
+from a2a_cloud.app.billing import Money
 from a2a_cloud.control.billing import holds
+from a2a_cloud.control.billing.books import Books
 from a2a_cloud.control.billing.check import CHECKS, check
 from a2a_cloud.model.billing import Spend, Terms, Who
 from a2a_cloud.model.problem import IdempotencyConflict, OverBudget, PaymentRequired, StorageFull
 from a2a_cloud.model.receipt import is_decimal
+from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.runtime.frames import add_usage
-from a2a_cloud.storage.journal.sqlite import SqliteJournal
 from a2a_cloud.testing.commits import Commits, Fault
 
 
@@ -33,13 +35,6 @@ async def site_of(folder: Path, clock: Clock | None = None, **more: Any) -> Site
     return site
 
 
-def on_a_full_disk(site: Site, faults: Commits) -> None:
-    """From now on the site's writes meet those faults."""
-    journal = SqliteJournal(site.path, commit=faults)
-    site.journal = site.ledger._journal = site.billing._journal = journal  # type: ignore[assignment]
-    site.budgets._journal = site.prices._journal = journal
-
-
 def test_nothing_is_spent_of_credits_that_are_not_on_disk(tmp_path: Path) -> None:
     """The disk is full: the grant fails, the end of the call is kept and written later."""
 
@@ -49,9 +44,10 @@ def test_nothing_is_spent_of_credits_that_are_not_on_disk(tmp_path: Path) -> Non
         await site.put_in("1.00")
         run = site.begin()
         await site.rest()
-        faults = Commits({1: Fault.FULL})
-        await site.journal.close()
-        on_a_full_disk(site, faults)
+        await site.close()
+        site = Site(tmp_path, commit=Commits({1: Fault.FULL}))
+        run.hold = site.billing.resume(run.no)
+        site.live[run.no] = run
         grant = asyncio.ensure_future(site.put_in("5.00", priority=9))
         await asyncio.sleep(0)
         with pytest.raises(PaymentRequired):
@@ -217,8 +213,6 @@ def test_a_budget_keeps_the_digits_of_its_currency(tmp_path: Path) -> None:
     async def story() -> None:
         site = await site_of(tmp_path)
         await site.budgets.set(2, "team", "5.00", "USD", "day", Who(), "root")
-        from a2a_cloud.model.scope import SYSTEM
-
         assert site.rows.scales(SYSTEM) == [("USD", 2)]
         await site.close()
 
@@ -238,8 +232,6 @@ def test_quantities_are_added_up_exactly(tmp_path: Path) -> None:
         assert run.usage is not None
         site.end(run, tokens=run.usage["tokens", ""])
         await site.rest()
-        from a2a_cloud.model.scope import SYSTEM
-
         assert [row.qty for row in site.rows.usage(SYSTEM, run.no)] == [f"{many}.{few[2:]}"]
         await site.close()
 
@@ -317,3 +309,27 @@ def test_damage_is_found_and_named(name: str, tmp_path: Path) -> None:
     connection.close()
     assert name in {one.name for one in check(path) if one.broken}
     assert all(len(one.broken) <= 5 for one in check(path))
+
+
+def test_what_can_not_be_tended_keeps_nobody_from_the_rest(tmp_path: Path) -> None:
+    async def story() -> None:
+        clock = Clock()
+        site = await site_of(tmp_path, clock)
+        await site.put_in("1.00", expires=clock.at + 5)
+        await site.close()
+        with sqlite3.connect(site.path) as connection:  # What memory does not know: all of it is held.
+            connection.execute("UPDATE ledger_account SET held=100 WHERE kind='prepaid'")
+        connection.close()
+        site = Site(tmp_path, clock)
+        payer = site.accounts.find("prepaid/acme:USD")
+        assert payer is not None
+        payer.held = 0
+        clock.at += 10
+        books = Books(site.rows, site.journal, clock, site.path, 1)
+        money = Money(clock, site.accounts, site.ledger, site.rail, site.prices, site.budgets, site.credits, books, site.billing)  # type: ignore[arg-type]  # noqa: E501  # fmt: skip
+        await money.tend()
+        told = site.connection.execute("SELECT COUNT(*) FROM audit_event WHERE kind='ledger.balanced'")
+        assert told.fetchone() == (1,)
+        await site.close()
+
+    tell(story)

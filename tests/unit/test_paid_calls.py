@@ -492,7 +492,9 @@ async def _walk(folder: Path, steps: list[tuple[str, int]]) -> None:
                 clock.at += DAY if what == "day" else 31 * DAY
             elif what == "refund" and ended:
                 await site.rest()
-                await site.credits.refund(ended[n % len(ended)].no, "0.01" if n % 2 else "", by="root", by_org=1)
+                await site.credits.refund(
+                    ended[n % len(ended)].no, "0.01" if n % 2 else "", by="root", by_org=1
+                )
             elif what == "expire":
                 await site.credits.expire()
             elif what == "sweep":

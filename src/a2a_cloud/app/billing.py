@@ -23,6 +23,7 @@ from a2a_cloud.model.ports import Clock, Ids
 from a2a_cloud.model.problem import BadSetting, Problem
 from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.settings.billing import Billing as BillingSettings
+from a2a_cloud.storage.journal.port import Refusal
 from a2a_cloud.storage.journal.process import ProcessJournal
 from a2a_cloud.storage.journal.sqlite import SqliteJournal
 from a2a_cloud.surface.billing_port import Money as Shown
@@ -45,13 +46,15 @@ class Money(NamedTuple):
 
     async def tend(self) -> None:
         """What has to be done now and then."""
-        try:
-            self.calls.sweep()
-            self.budgets.sweep()
-            await self.credits.expire()
-            await self.books.tend()
-        except Problem as problem:
-            log.warning("Billing is not tended: %s", problem)
+        for tend in (self._sweep, self.credits.expire, self.books.tend):
+            try:
+                await tend()
+            except (Problem, Refusal, sqlite3.Error) as problem:
+                log.warning("Billing is not tended: %s", problem)
+
+    async def _sweep(self) -> None:
+        self.calls.sweep()
+        self.budgets.sweep()
 
 
 def shown_money(money: Money) -> Shown:

@@ -1,6 +1,6 @@
 """What the platform measures of a run that is charged by it: `seconds` that it worked, without those in
-which it waited for somebody's answer, or for another worker once it had lost its own; and `bytes` that came in
-and went out. Its receipt says both, and nothing that the agent reports under their names counts."""
+which it waited for somebody's answer, or for another worker once it had lost its own; and `bytes` that came
+in and went out. Its receipt says both, and nothing that the agent reports under their names counts."""
 
 from __future__ import annotations
 

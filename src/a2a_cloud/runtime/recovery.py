@@ -57,7 +57,9 @@ def recover(runs: Runs) -> dict[str, int]:
             continue
         if fate != "parked" and run.started is not None:
             # The last moment of which it is known that it was alive.
-            run.idle_since = max([run.started, *(one.at for _, one in events if isinstance(one, StatusEvent))])
+            run.idle_since = max(
+                [run.started, *(one.at for _, one in events if isinstance(one, StatusEvent))]
+            )
         if fate == "parked":
             run.question, run.parked = open_question(events), True
             run.deadline = float("inf")

@@ -54,11 +54,3 @@ async def plan(ctx: Context, times: int) -> list[str]:
         except Problem as problem:
             said.append(problem.code)
     return said
-
-
-@skill(idempotent=True)
-async def steady(gate: str) -> str:
-    """Go on until a file is there, from the beginning after a restart."""
-    while not Path(gate).exists():  # noqa: ASYNC110, ASYNC240
-        await asyncio.sleep(0.02)
-    return "held"
