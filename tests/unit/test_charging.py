@@ -95,7 +95,7 @@ def test_a_flat_fee_covers_its_period() -> None:
     flat = price(flat=Flat("9.99"))
     used = Used("", {})
     assert cost(flat, used) == charging.need(flat, used).amount == 999
-    used.qty |= charging.counted(flat.terms, {})  # type: ignore[arg-type]
+    used.qty |= charging.counted(flat.terms, {}, 1)  # type: ignore[arg-type]
     assert cost(flat, used) == charging.need(flat, used).amount == 0
 
 

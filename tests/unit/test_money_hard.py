@@ -17,8 +17,8 @@ from a2a_cloud.app.billing import Money
 from a2a_cloud.control.billing import holds
 from a2a_cloud.control.billing.books import Books
 from a2a_cloud.control.billing.check import CHECKS, check
-from a2a_cloud.model.billing import Spend, Terms, Who
-from a2a_cloud.model.problem import IdempotencyConflict, OverBudget, PaymentRequired, StorageFull
+from a2a_cloud.model.billing import Flat, Meter, Spend, Terms, Tier, Who, check_terms, read_currency
+from a2a_cloud.model.problem import IdempotencyConflict, InvalidParams, OverBudget, PaymentRequired, StorageFull
 from a2a_cloud.model.receipt import is_decimal
 from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.runtime.frames import add_usage
@@ -330,6 +330,64 @@ def test_what_can_not_be_tended_keeps_nobody_from_the_rest(tmp_path: Path) -> No
         await money.tend()
         told = site.connection.execute("SELECT COUNT(*) FROM audit_event WHERE kind='ledger.balanced'")
         assert told.fetchone() == (1,)
+        await site.close()
+
+    tell(story)
+
+
+def test_a_fee_that_nobody_paid_is_not_paid(tmp_path: Path) -> None:
+    async def story() -> None:
+        site = await site_of(tmp_path)
+        await site.price("flat", flat=Flat("1.00"))
+        await site.put_in("9.00")
+        first = site.begin(skill="flat")
+        await site.rest()
+        site.end(first, fails=True)
+        second = site.begin(skill="flat")  # While it seems that the first has paid.
+        await site.rest()
+        assert [one.hold.reserved.amount for one in (first, second) if one.hold] == [100, 0]
+        site.end(second)
+        third = site.begin(skill="flat")
+        assert third.hold is not None
+        assert third.hold.reserved.amount == 100
+        site.end(third)
+        await site.rest()
+        assert site.left() == 800
+        site.sound()
+        await site.close()
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"tiers": [Tier("1", 2**70), Tier("1")]},
+        {"tiers": [*(Tier("1", place) for place in range(1, 200)), Tier("1")]},
+        {"meters": {"x": Meter("1", unit="u" * 33)}, "most": "1"},
+        {"meters": {"x": Meter("1", unit="\u202e")}, "most": "1"},
+    ],
+    ids=["far", "many", "long", "unprintable"],
+)
+def test_what_no_card_can_say_is_no_price(terms: dict[str, Any]) -> None:
+    with pytest.raises(InvalidParams):
+        check_terms(Terms("USD", **terms), 2)
+
+
+@pytest.mark.parametrize("text", ["ſek", "creditſ", "", "US", "USD "])
+def test_what_is_no_currency(text: str) -> None:
+    with pytest.raises(InvalidParams):
+        read_currency(text)
+
+
+def test_an_account_has_no_more_than_documents_can_say(tmp_path: Path) -> None:
+    async def story() -> None:
+        site = await site_of(tmp_path)
+        for key in ("a", "a"):
+            await site.put_in("90071992547409.91", key=key)
+        with pytest.raises(InvalidParams):
+            await site.put_in("0.01")
+        site.sound()
         await site.close()
 
     tell(story)

@@ -25,9 +25,12 @@ from a2a_cloud.model.problem import (
     NotFound,
     OverBudget,
     PaymentRequired,
+    StorageFull,
 )
 from a2a_cloud.model.scope import SYSTEM
+from a2a_cloud.storage.journal import group
 from a2a_cloud.storage.journal.port import Refusal
+from a2a_cloud.testing.commits import Commits, Fault
 
 
 def tell(story: Callable[[], Awaitable[None]]) -> None:
@@ -440,6 +443,8 @@ _STEP = st.tuples(
             "write-fails",
             "credit",
             "ending-credit",
+            "full",
+            "full",
         ]
         + ["budget", "price", "day", "month", "refund", "expire", "rest", "crash", "sweep"]
     ),
@@ -460,8 +465,8 @@ async def _begun(site: Site) -> None:
 
 
 async def _walk(folder: Path, steps: list[tuple[str, int]]) -> None:
-    clock = Clock()
-    site = Site(folder, clock)
+    clock, faults = Clock(), Commits()
+    site = Site(folder, clock, commit=faults)
     await _begun(site)
     ended: list[Run] = []
     for what, n in steps:
@@ -503,10 +508,13 @@ async def _walk(folder: Path, steps: list[tuple[str, int]]) -> None:
             elif what == "rest":
                 await site.rest()
                 site.sound()
+            elif what == "full":
+                faults.set({faults.count + 1 + n % 3: Fault.FULL})
             elif what == "crash":
-                site = await _again(folder, site, clock)
-        except (PaymentRequired, NotFound, InvalidParams):
+                site = await _again(folder, site, clock, faults)
+        except (PaymentRequired, NotFound, InvalidParams, StorageFull):
             continue
+    faults.set(None)
     await site.rest()
     site.sound()
     for run in [site.live[no] for no in sorted(site.live)]:
@@ -517,10 +525,10 @@ async def _walk(folder: Path, steps: list[tuple[str, int]]) -> None:
     await site.close()
 
 
-async def _again(folder: Path, before: Site, clock: Clock) -> Site:
+async def _again(folder: Path, before: Site, clock: Clock, faults: Commits) -> Site:
     """Another life: runs that had not ended go on, or are lost."""
     await before.close()
-    site = Site(folder, clock)
+    site = Site(folder, clock, commit=faults)
     for no, run in sorted(before.live.items()):
         (ended,) = site.connection.execute("SELECT ended FROM run WHERE no=?", (no,)).fetchone() or (1.0,)
         if ended is None:
@@ -534,7 +542,8 @@ async def _again(folder: Path, before: Site, clock: Clock) -> Site:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_STEP, min_size=5, max_size=60))
 def test_whatever_happens_it_adds_up(steps: list[tuple[str, int]]) -> None:
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(group, "RETRY_SECONDS", 0.01)
         asyncio.run(_walk(Path(folder), steps))
 
 

@@ -67,7 +67,7 @@ class Money(Struct, frozen=True):
 def read_currency(text: str) -> str:
     """The currency that a text names. Raises InvalidParams."""
     code = CREDITS if text.casefold() == CREDITS else text.upper()
-    if code not in MINOR:
+    if code not in MINOR or not text.isascii():
         raise InvalidParams(
             f"{text[:40]!r} is no currency.",
             remedy=f"Write an ISO 4217 code such as USD or EUR, or {CREDITS}.",
@@ -238,6 +238,10 @@ def check_terms(terms: Terms, scale: int) -> None:
             raise wrong(f"The meter {name} has no price, or two.", "Give it `each`, or `tiers`.")
         if meter.each:
             read_fraction(meter.each, f"`{name}.each`")
+        if len(meter.unit) > 32 or not meter.unit.isprintable():
+            raise wrong(
+                f"`unit` of the meter {name} is too long or not printable.", "Write up to 32 characters."
+            )
         _check_tiers(meter.tiers, f"{name}.tiers")
         if not 0 < meter.units <= 10**15 or not 0 <= meter.free <= 10**15:
             raise wrong(f"`units` or `free` of the meter {name} is out of range.", "Write 1 to 10^15 units.")
@@ -255,6 +259,10 @@ def check_terms(terms: Terms, scale: int) -> None:
 
 
 def _check_tiers(tiers: list[Tier], name: str) -> None:
+    if len(tiers) > 100 or any(tier.up_to is not None and tier.up_to > 10**15 for tier in tiers):
+        raise InvalidParams(
+            f"`{name}` are too many, or go too far.", remedy="Write up to 100, and up to 10^15 units."
+        )
     last = 0
     for place, tier in enumerate(tiers):
         read_fraction(tier.each, f"`{name}.each`")

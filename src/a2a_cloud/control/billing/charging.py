@@ -85,10 +85,10 @@ def cost(price: Price, used: Used, quantities: Quantities, *, free: bool) -> int
     return min(amount, read_amount(terms.most, terms.currency, price.scale)) if terms.most else amount
 
 
-def counted(terms: Terms, quantities: Quantities) -> dict[str, Fraction]:
-    """What a charged call adds to what was used."""
+def counted(terms: Terms, quantities: Quantities, amount: int) -> dict[str, Fraction]:
+    """What a charged call adds to what was used; `amount` is what it cost."""
     if terms.flat is not None:
-        return {FEE: Fraction(1)}
+        return {FEE: Fraction(1)} if amount else {}
     adds = {name: _quantity(name, meter, quantities) for name, meter in terms.meters.items()}
     return {CALLS: Fraction(1)} | {name: qty for name, qty in adds.items() if qty}
 

@@ -12,7 +12,7 @@ from a2a_cloud.control.billing.ledger import Credit, Ledger, Line, asked_sha256,
 from a2a_cloud.control.billing.prices import Prices
 from a2a_cloud.control.billing.rails.port import Rail
 from a2a_cloud.control.billing.rows import GIVE_BACK, AccountRow, BillingRows, GrantRow, TxnRow
-from a2a_cloud.model.billing import read_amount, read_currency, show_amount
+from a2a_cloud.model.billing import MOST, read_amount, read_currency, show_amount
 from a2a_cloud.model.ports import Clock, Ids
 from a2a_cloud.model.problem import Busy, InvalidParams, NotFound
 from a2a_cloud.model.scope import SYSTEM, Scope
@@ -96,6 +96,12 @@ class Credits:
         if self._ledger.earlier(key, asked) is None and expires is not None and expires <= now:
             raise InvalidParams("The credits would have ended already.", remedy="Let them end later.")
         accounts = self._ledger.accounts
+        known = accounts.find(accounts.code(PREPAID, org, currency, name))
+        if known is not None and known.balance + units > MOST:
+            raise InvalidParams(
+                f"{known.code} would have more than {show_amount(MOST, known.scale)}.",
+                remedy="Pay in less; documents have no larger numbers.",
+            )
         account, opened = accounts.of(PREPAID, org, currency, owner, name)
         issued, more = accounts.of(ISSUED, 0, currency)
         lines = [Line(account, units), Line(issued, -units)]

@@ -246,7 +246,7 @@ class Billing:
         if charged:
             amount = min(charging.cost(offer.price, used, quantities, free=hold.free), reserved.amount)
             if offer.counts:
-                adds = charging.counted(terms, quantities)
+                adds = charging.counted(terms, quantities, amount)
                 for meter, qty in adds.items():
                     used.qty[meter] = used.of(meter) + qty
         owner, platform, rest = charging.split(amount, terms.platform_share or 0)

@@ -14,7 +14,6 @@ from a2a_cloud.model.problem import Forbidden, InvalidParams
 from a2a_cloud.surface.api.bodies import read_body
 from a2a_cloud.surface.api.invoices import keeper, org_no
 from a2a_cloud.surface.api.money import key_of
-from a2a_cloud.surface.api.money import key_of
 from a2a_cloud.surface.api.usage import of, send_csv
 from a2a_cloud.surface.pages.assets import HTML
 from a2a_cloud.surface.ports import Services
