@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from a2a_cloud.model.run import RunEvent
 from a2a_cloud.model.scope import Scope
-from a2a_cloud.surface.ports import Sink
+from a2a_cloud.surface.runs_port import Sink
 
 
 class Delivered(Struct):

@@ -20,9 +20,10 @@ from a2a_cloud.surface.a2a.cards import Cards, check_extended
 from a2a_cloud.surface.accounting_port import Accounting
 from a2a_cloud.surface.auth_schemes import Scheme
 from a2a_cloud.surface.hosts import Host, Hosts
+from a2a_cloud.surface.identity_port import Issuers
 from a2a_cloud.surface.limits import Declared
 from a2a_cloud.surface.links import AgentLinks, Links
-from a2a_cloud.surface.ports import CardKey, Issuers, Sandbox
+from a2a_cloud.surface.ports import CardKey, Sandbox
 from a2a_cloud.wire.openapi import document
 
 SPEC = SkillSpec(

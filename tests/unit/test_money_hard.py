@@ -18,7 +18,13 @@ from a2a_cloud.control.billing import holds
 from a2a_cloud.control.billing.books import Books
 from a2a_cloud.control.billing.check import CHECKS, check
 from a2a_cloud.model.billing import Flat, Meter, Spend, Terms, Tier, Who, check_terms, read_currency
-from a2a_cloud.model.problem import IdempotencyConflict, InvalidParams, OverBudget, PaymentRequired, StorageFull
+from a2a_cloud.model.problem import (
+    IdempotencyConflict,
+    InvalidParams,
+    OverBudget,
+    PaymentRequired,
+    StorageFull,
+)
 from a2a_cloud.model.receipt import is_decimal
 from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.runtime.frames import add_usage

@@ -20,7 +20,8 @@ from a2a_cloud.model.problem import (
 from a2a_cloud.model.release import Release
 from a2a_cloud.surface.came import Came
 from a2a_cloud.surface.front_names import numbered
-from a2a_cloud.surface.ports import Identity, Registry
+from a2a_cloud.surface.identity_port import Identity
+from a2a_cloud.surface.registry_port import Registry
 from a2a_cloud.surface.request import Headers
 
 

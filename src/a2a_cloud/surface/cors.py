@@ -11,7 +11,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from a2a_cloud.model.problem import Problem
-from a2a_cloud.surface.ports import Registry
+from a2a_cloud.surface.registry_port import Registry
 from a2a_cloud.surface.request import JSON, Headers, Request
 
 _METHODS = b"GET, HEAD, POST, PUT, DELETE, OPTIONS"

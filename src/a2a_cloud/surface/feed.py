@@ -15,7 +15,7 @@ from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.run import AttemptEvent, StatusEvent, TextEvent
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import INTERRUPTED
-from a2a_cloud.surface.ports import Subscription
+from a2a_cloud.surface.runs_port import Subscription
 from a2a_cloud.surface.streams import Streams, whose
 from a2a_cloud.wire.views import Delivered
 

@@ -23,10 +23,11 @@ from a2a_cloud.surface.auth_schemes import PROVEN, proven
 from a2a_cloud.surface.cors import cross
 from a2a_cloud.surface.front_names import numbered, qualified
 from a2a_cloud.surface.hosts import Hosts
+from a2a_cloud.surface.identity_port import Issuers
 from a2a_cloud.surface.limits import counted, fields_of
 from a2a_cloud.surface.links import AgentLinks, Links
 from a2a_cloud.surface.pages.routes import wants_page
-from a2a_cloud.surface.ports import Issuers, Services
+from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import (
     A2A_JSON,
     JSON,

@@ -22,7 +22,8 @@ from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.task import INTERRUPTED
 from a2a_cloud.surface.framing import Framing
 from a2a_cloud.surface.metrics import Metrics
-from a2a_cloud.surface.ports import Runs, Subscription, SurfaceLimits
+from a2a_cloud.surface.ports import SurfaceLimits
+from a2a_cloud.surface.runs_port import Runs, Subscription
 from a2a_cloud.wire import sse
 from a2a_cloud.wire.views import Delivered, PartLinks
 

@@ -93,11 +93,12 @@ class Credits:
             expires=expires, memo=memo,
         )  # fmt: skip
         key = f"credit:{by_org}:{key}" if key else f"credit:{self._ids.new('key')}"
-        if self._ledger.earlier(key, asked) is None and expires is not None and expires <= now:
+        new = self._ledger.earlier(key, asked) is None
+        if new and expires is not None and expires <= now:
             raise InvalidParams("The credits would have ended already.", remedy="Let them end later.")
         accounts = self._ledger.accounts
         known = accounts.find(accounts.code(PREPAID, org, currency, name))
-        if known is not None and known.balance + units > MOST:
+        if new and known is not None and known.balance + units > MOST:
             raise InvalidParams(
                 f"{known.code} would have more than {show_amount(MOST, known.scale)}.",
                 remedy="Pay in less; documents have no larger numbers.",

@@ -23,8 +23,9 @@ from a2a_cloud.surface.a2a.grpc.address import grpc_address
 from a2a_cloud.surface.accounting_port import Accounting
 from a2a_cloud.surface.auth_schemes import Scheme, in_cards
 from a2a_cloud.surface.conditional import MAX_AGE, has_it
+from a2a_cloud.surface.identity_port import Issuers
 from a2a_cloud.surface.limits import Declared
-from a2a_cloud.surface.ports import CardKey, Issuers, Sandbox
+from a2a_cloud.surface.ports import CardKey, Sandbox
 from a2a_cloud.surface.request import A2A_JSON, JSON, Headers, Request
 from a2a_cloud.wire.card_early import with_early_members
 from a2a_cloud.wire.card_signature import signatures

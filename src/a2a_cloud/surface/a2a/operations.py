@@ -31,8 +31,9 @@ from a2a_cloud.surface.calls import Calls
 from a2a_cloud.surface.framing import TaskFraming
 from a2a_cloud.surface.links import AgentLinks
 from a2a_cloud.surface.parts import check_id
-from a2a_cloud.surface.ports import Run, Services
+from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Headers, Request
+from a2a_cloud.surface.runs_port import Run
 from a2a_cloud.surface.streams import HEADERS, Stream, Streams
 from a2a_cloud.wire import a2a_render
 from a2a_cloud.wire.a2a_v1 import (

@@ -14,8 +14,9 @@ from a2a_cloud.surface.accounting_port import price_of
 from a2a_cloud.surface.api.registry import facts
 from a2a_cloud.surface.api.releases import canary, found_agent, number, release_record, seconds
 from a2a_cloud.surface.front_names import qualified
-from a2a_cloud.surface.ports import LogLine, Services
+from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Request
+from a2a_cloud.surface.runs_port import LogLine
 from a2a_cloud.wire.a2a_v1 import read_timestamp
 
 LEVELS = ("debug", "info", "warning", "error")

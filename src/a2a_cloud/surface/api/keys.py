@@ -13,7 +13,8 @@ from msgspec import Struct
 from a2a_cloud.model.principal import Permission, Role
 from a2a_cloud.model.problem import Forbidden, InvalidParams, Malformed
 from a2a_cloud.model.stamp import stamp
-from a2a_cloud.surface.ports import KeyRow, Leak, Services
+from a2a_cloud.surface.identity_port import KeyRow, Leak
+from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Request
 from a2a_cloud.wire.api_key import Found
 from a2a_cloud.wire.json_text import check_text

@@ -23,7 +23,8 @@ from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.a2a.cards import described
 from a2a_cloud.surface.api.scores import last_eval
 from a2a_cloud.surface.front_names import qualified
-from a2a_cloud.surface.ports import Agent, Record, Services
+from a2a_cloud.surface.ports import Services
+from a2a_cloud.surface.registry_port import Agent, Record
 from a2a_cloud.surface.request import Gone, Request, flag
 from a2a_cloud.wire.a2a_v1 import read_timestamp
 from a2a_cloud.wire.rubric import decimal_of

@@ -14,9 +14,10 @@ from a2a_cloud.model.scope import Scope, reader_scope
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.api.bodies import read_body
 from a2a_cloud.surface.api.releases import number
-from a2a_cloud.surface.ports import RunRow, Services
+from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Request
 from a2a_cloud.surface.reviews_port import Review, Reviews
+from a2a_cloud.surface.runs_port import RunRow
 from a2a_cloud.wire.api_key import is_key
 from a2a_cloud.wire.json_text import readable
 from a2a_cloud.wire.review import MAX_DOCUMENT, ReviewDocument

@@ -19,8 +19,9 @@ from a2a_cloud.surface.api.erasures import shown
 from a2a_cloud.surface.api.reviews import document as review
 from a2a_cloud.surface.api.scores import score
 from a2a_cloud.surface.front_names import qualified
-from a2a_cloud.surface.ports import RunRow, Services
+from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Request, flag
+from a2a_cloud.surface.runs_port import RunRow
 from a2a_cloud.wire import sse
 from a2a_cloud.wire.a2a_v1 import task_state
 from a2a_cloud.wire.views import TaskView

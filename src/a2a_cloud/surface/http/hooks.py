@@ -24,8 +24,8 @@ from a2a_cloud.surface import narrowing
 from a2a_cloud.surface.a2a.operations import Operations, trace_id
 from a2a_cloud.surface.arguments import Gate
 from a2a_cloud.surface.calls import find_skill
-from a2a_cloud.surface.ports import Run
 from a2a_cloud.surface.request import JSON, Headers, Request
+from a2a_cloud.surface.runs_port import Run
 from a2a_cloud.wire import webhooks
 from a2a_cloud.wire.webhooks import Delivery
 

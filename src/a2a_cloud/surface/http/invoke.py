@@ -28,7 +28,6 @@ from a2a_cloud.surface.calls import find_skill, fingerprint
 from a2a_cloud.surface.http.sse import open_stream
 from a2a_cloud.surface.narrowing import KEY, of_header
 from a2a_cloud.surface.parts import OCTETS, check_id, decode_any, matches
-from a2a_cloud.surface.ports import Run
 from a2a_cloud.surface.request import (
     A2A_JSON,
     JSON,
@@ -39,6 +38,7 @@ from a2a_cloud.surface.request import (
     flag,
     too_large,
 )
+from a2a_cloud.surface.runs_port import Run
 from a2a_cloud.wire import sse
 from a2a_cloud.wire.json_text import check_text, readable
 from a2a_cloud.wire.problem_json import PROBLEM_JSON, problem_json

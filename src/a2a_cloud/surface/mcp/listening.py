@@ -18,7 +18,7 @@ from a2a_cloud.surface.mcp.asking import Asking
 from a2a_cloud.surface.mcp.resources import Resources
 from a2a_cloud.surface.mcp.tasks import Tasks
 from a2a_cloud.surface.mcp.work import TOOL
-from a2a_cloud.surface.ports import Subscription
+from a2a_cloud.surface.runs_port import Subscription
 from a2a_cloud.surface.streams import Stream, Streams
 from a2a_cloud.wire import sse
 from a2a_cloud.wire.mcp import SUBSCRIPTION, Filter, notification, result

@@ -131,9 +131,7 @@ class Methods:
         offered, follow = _page(() if box.many else box.tools, params.cursor)
         accounting = self.operations.services.accounting
         tools = [
-            tool_document(
-                one, modern=asking.modern, price=price_of(accounting, one.release, one.spec.id)
-            )
+            tool_document(one, modern=asking.modern, price=price_of(accounting, one.release, one.spec.id))
             for one in offered
         ]
         if box.many:

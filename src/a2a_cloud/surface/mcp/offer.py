@@ -251,9 +251,7 @@ class AgentToolbox:
         return self._offer.all.get(skill)
 
 
-def tool_document(
-    offered: Offered, *, modern: bool, price: Mapping[str, Any] | None = None
-) -> Json:
+def tool_document(offered: Offered, *, modern: bool, price: Mapping[str, Any] | None = None) -> Json:
     """The tool as lists show it; `price` is what a call costs, None for nothing."""
     spec = offered.spec
     document: Json = {"name": offered.name, "title": spec.name, "inputSchema": input_schema(spec)}

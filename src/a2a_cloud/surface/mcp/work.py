@@ -18,7 +18,7 @@ from a2a_cloud.surface.mcp.asking import Asking, McpCaller
 from a2a_cloud.surface.mcp.files import file_parts
 from a2a_cloud.surface.mcp.offer import Offered
 from a2a_cloud.surface.parts import check_id
-from a2a_cloud.surface.ports import Run
+from a2a_cloud.surface.runs_port import Run
 from a2a_cloud.wire.a2a_v1 import SendMessageConfiguration, SendMessageParams
 from a2a_cloud.wire.mcp_content import Made, made
 from a2a_cloud.wire.views import Delivered, RunView, TaskView

@@ -20,7 +20,8 @@ from a2a_cloud.surface.packs.page import pack_page
 from a2a_cloud.surface.packs.wanted import Selection
 from a2a_cloud.surface.packs_port import Packs
 from a2a_cloud.surface.pages.verifier import verifier_file
-from a2a_cloud.surface.ports import RunRow, Services
+from a2a_cloud.surface.ports import Services
+from a2a_cloud.surface.runs_port import RunRow
 from a2a_cloud.wire.pack_manifest import Listed, Manifest, PackWriter
 from a2a_cloud.wire.pack_zip import PackError
 

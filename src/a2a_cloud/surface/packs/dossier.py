@@ -14,7 +14,8 @@ from a2a_cloud.surface.api.grants import grant_document
 from a2a_cloud.surface.api.scores import score
 from a2a_cloud.surface.packs.wanted import Selection
 from a2a_cloud.surface.packs_port import Packs
-from a2a_cloud.surface.ports import RunRow, Services
+from a2a_cloud.surface.ports import Services
+from a2a_cloud.surface.runs_port import RunRow
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode

@@ -16,7 +16,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from a2a_cloud.model.principal import DEFAULT_ORG, Permission, Principal
 from a2a_cloud.model.problem import Forbidden, InvalidParams, NotFound, ReceiptPending, RunNotFound, TooLarge
 from a2a_cloud.model.scope import Scope, owner_scope
-from a2a_cloud.surface.ports import RunRow, Services
+from a2a_cloud.surface.ports import Services
+from a2a_cloud.surface.runs_port import RunRow
 from a2a_cloud.wire.a2a_v1 import read_timestamp
 
 #: Runs in one pack.

@@ -32,9 +32,9 @@ from a2a_cloud.surface.a2a.versions import check_spoken
 from a2a_cloud.surface.admission import Admission, check_reached, private, refusal
 from a2a_cloud.surface.feed import Feed
 from a2a_cloud.surface.front_names import qualified
+from a2a_cloud.surface.identity_port import Issuers
 from a2a_cloud.surface.limits import counted, fields_of
 from a2a_cloud.surface.links import AgentLinks, Links
-from a2a_cloud.surface.ports import Issuers
 from a2a_cloud.surface.request import known_extensions
 from a2a_cloud.wire import a2a_proto, a2a_render
 from a2a_cloud.wire.a2a_v1 import (
