@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 
 import pytest
@@ -43,10 +42,10 @@ def test_a_folder_has_tiles_whole_or_not(tmp_path: Path, monkeypatch: pytest.Mon
     store = FolderTiles(tmp_path)
     store.write(PATH, b"good")
 
-    def full(_: int) -> None:
+    def full(_: Path, __: Path) -> None:
         raise OSError(errno.ENOSPC, "no room")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(StorageFull):
         store.write(PATH, b"half")
     monkeypatch.undo()

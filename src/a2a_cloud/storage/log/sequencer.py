@@ -29,6 +29,9 @@ CHUNK = 4096
 #: At a start the leaves after the last whole multiple of this are hashed again; those before stand with the
 #: roots of their tiles.
 AGAIN = 1 << 20
+#: Leaves after which the loop gets its turn, and seconds of that: by itself it would wait 5 ms for the
+#: interpreter's lock.
+BREATH, REST = 64, 0.0005
 #: Seconds between two chunks of a long catch-up, in which others run.
 PAUSE = 0.002
 
@@ -111,9 +114,11 @@ class Sequencer:
                 continue
             end = min(there, size + CHUNK)
             more = more or end < there
-            for leaf in rows.leaves(org, size, end):
+            for count, leaf in enumerate(rows.leaves(org, size, end), 1):
                 for level, index, node in kept.frontier.add(leaf)[HEIGHT::HEIGHT]:
                     kept.tiles.append((level // HEIGHT - 1, index, node))
+                if count % BREATH == 0:
+                    self._stop.wait(REST)
             self._write(tree, org, kept)
             steps.append(Step(org, name, end, kept.frontier.root(), tuple(kept.tiles)))
         return steps, more
@@ -184,11 +189,16 @@ class Sequencer:
         for level, index, root in kept.tiles:
             if (org, level, index) in tree.pending:
                 continue
-            for tile in (Tile(level, index), Tile(ENTRIES, index))[: 2 if level == 0 else 1]:
-                data = tree.tile(org, tile)
-                if not _whole(tile, data, root):
-                    raise Internal("A leaf is not what its row says.", operator=f"{kept.name}/{tile.path}")
-                self._store.write(f"{kept.name}/{tile.path}", data)
+            tile = Tile(level, index)
+            hashes = tree.tile(org, tile)
+            self._store.write(f"{kept.name}/{tile.path}", hashes)
+            if level == 0:
+                below = Tile(ENTRIES, index)
+                entries = tree.tile(org, below)
+                if b"".join(map(leaf_hash, read_entries(entries, below.width))) != hashes:
+                    raise Internal("A leaf is not what its row says.", operator=f"{kept.name}/{below.path}")
+                self._store.write(f"{kept.name}/{below.path}", entries)
+            self._stop.wait(REST)
             tree.pending[org, level, index] = root
 
 

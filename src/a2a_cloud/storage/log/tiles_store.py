@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from pathlib import Path
 from typing import Protocol
 
@@ -41,7 +40,8 @@ def open_tiles(url: str, data: Path) -> TileStore:
 
 
 class FolderTiles:
-    """See TileStore: files below a folder, synced and then renamed into place."""
+    """See TileStore: files below a folder, renamed into place. They are not synced: what a power cut takes is
+    made again when it is read, and syncs would hold up the journal's."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -62,8 +62,6 @@ class FolderTiles:
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with aside.open("wb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
             aside.replace(place)
         except OSError as error:
             with contextlib.suppress(OSError):
