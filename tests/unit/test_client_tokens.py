@@ -16,7 +16,7 @@ from a2a_cloud.client.profile import NotConfigured, resolve, write_profile
 from a2a_cloud.client.tokens import SignIn, Tokens, best_store
 
 HERE = "http://127.0.0.1:9"
-TOKENS = Tokens(HERE, "a2a-cli", f"{HERE}/token", f"{HERE}/revoke", "acc-1", "ref-1", time.time() + 600)
+TOKENS = Tokens(HERE, "a2a-cli", f"{HERE}/token", f"{HERE}/revoke", "acc-1", "ref-1", time.time() + 86_400)
 
 #: libsecret's program as its manual says it: `store` reads a secret, `lookup` writes it, `clear` forgets it.
 SECRET_TOOL = f"""#!{sys.executable}
