@@ -368,6 +368,17 @@ def test_a_chain_of_six_acts_for_somebody(site: Running, ada: Visitor) -> None:
     assert exchanged(chain[6], token).error == "invalid_request"  # The setting says six.
 
 
+def test_who_acts_for_somebody_erases_nothing_of_theirs(site: Running, ada: Visitor) -> None:
+    token = Client.registered(site.url).tokens(ada, scope="all")["access_token"]
+    client = made(site, name="agent", grant_types=[EXCHANGE, "client_credentials"])
+    acting = exchanged(client, token, scope="all").body["access_token"]
+    run = shout(site, bearer(acting)).headers["a2a-run"]
+    path = f"/api/v1/runs/{run}/erase"
+    refused = ask(site.url, "POST", path, {}, bearer(acting))
+    assert (refused.status, "acts for somebody" in refused.text) == (403, True)
+    assert ask(site.url, "POST", path, {}, bearer(token)).status == 200
+
+
 def test_an_exchange_never_gives_more(site: Running, ada: Visitor) -> None:
     client = made(site, grant_types=[EXCHANGE, "client_credentials"])
     public = Client.registered(site.url)

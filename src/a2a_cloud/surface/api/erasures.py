@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from a2a_cloud.model.problem import (
     AgentNotFound,
+    Forbidden,
     InvalidParams,
     NotFound,
     ReleaseNotFound,
@@ -45,6 +46,11 @@ async def erase(services: Services, request: Request, values: list[str]) -> tupl
     if len(values[0]) > 256:
         raise RunNotFound("There is no such run.")
     principal = request.principal
+    if principal.actors:
+        raise Forbidden(
+            "An agent that acts for somebody erases nothing in their name.",
+            remedy="Whoever it acts for does it: `a2a run erase`.",
+        )
     try:
         org_no = services.registry.serving(wanted.agent).org_no if wanted.agent else principal.org_no
     except (AgentNotFound, ReleaseNotFound, VersionEnded):  # The same words as for one that is not seen.
