@@ -31,11 +31,13 @@ STATES = (
 
 
 async def run_id_of(platform: Platform, name: str) -> str:
-    """`name`, or for `last` the id of the newest run that the key may see. Raises Failure (not found)."""
+    """`name`, or for `last` the id of the newest run that the key may see and no other called. Raises Failure
+    (not found)."""
     if name != LAST:
         return name
-    page = obj(await platform.json("GET", "/api/v1/runs", params={"limit": "1"}))
-    for row in objs(page.get("runs")):
+    page = obj(await platform.json("GET", "/api/v1/runs", params={"limit": "100"}))
+    rows = objs(page.get("runs"))
+    for row in [one for one in rows if not one.get("parent")] or rows:
         return text(row.get("id"))
     raise Failure(Exit.NOT_FOUND, "There is no run yet.", remedy="Call an agent: a2a call AGENT SKILL")
 
