@@ -358,6 +358,11 @@ def test_a_follow_up_keeps_the_task_working_until_it_ends(
         async with sdk.client(desk.agent("desk"), desk.auth, binding) as blocking:
             request = sdk.call("add", {"a": 1}, task_id=task_id)
             last = asyncio.ensure_future(sdk.all_of(blocking.send_message(request)))
+            while True:  # Until it is there, or the task might end before it.
+                task = await client.get_task(pb.GetTaskRequest(id=task_id, history_length=9))
+                if sum(message.role == pb.ROLE_USER for message in task.history) == 3:
+                    break
+                await asyncio.sleep(0.01)
             first_gate.touch()
             second_gate.touch()
             (ended,) = await last
