@@ -83,6 +83,31 @@ def test_an_idempotent_run_is_restarted(client: Witness, tmp_path: Path) -> None
     assert kinds.index("attempt") < len(kinds) - 1 - kinds[::-1].index("text")
 
 
+def test_a_budget_that_nobody_can_read_any_more(client: Witness, tmp_path: Path) -> None:
+    """The currency is counted more coarsely after the restart: the run ends and says so, and could not
+    go on to spend anything."""
+    world = client.world
+    world.kill()
+    world.currencies = (("USD", 4),)
+    world.start()
+    gate = tmp_path / "gate"
+    path = "/agents/crash/invoke/lasting?async=1"
+    arguments = {"gate": str(gate), "trace": str(tmp_path / "trace")}
+    said = client.request("POST", path, arguments, **{"A2A-Budget": "0.1234USD"})
+    assert said.status == 202, said.body
+    task = said.headers["a2a-task"]
+    world.until(lambda: len(run_of(world, task).events) >= 15, 10, "it works")
+    world.currencies = ()
+    world.restart()
+    gate.touch()
+    world.until(lambda: run_of(world, task).state is TaskState.FAILED, 10, "it ended")
+    run = run_of(world, task)
+    assert (run.problem, run.dead) == ("invalid_params", True)
+    shown = client.request("GET", f"/api/v1/runs/{run.id}").json
+    assert "The call's budget" in str(shown), shown
+    assert client.invoke("say", text="next").json == "NEXT"
+
+
 def test_a_parked_run_waits_and_is_replayed(client: Witness, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     asked = client.skill("ask", "survey", trace=str(trace))

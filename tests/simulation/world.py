@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 from a2a_cloud.app import Platform
 from a2a_cloud.ops.system import SystemClock
 from a2a_cloud.settings import Settings
+from a2a_cloud.settings.billing import Billing
 from a2a_cloud.testing.commits import Commits, Fault
 
 AGENTS = Path(__file__).parents[1] / "agents"
@@ -112,7 +113,15 @@ class TurnedClock(SystemClock):
         return time.time() + self._control.offset
 
 
-def live(data: str, control_path: str, log: str, folders: list[str], hold: float, drain: float) -> None:
+def live(
+    data: str,
+    control_path: str,
+    log: str,
+    folders: list[str],
+    hold: float,
+    drain: float,
+    currencies: tuple[tuple[str, int], ...],
+) -> None:
     """One life: as `python -m a2a_cloud.app` with ports of ours."""
     import uvloop
 
@@ -128,7 +137,13 @@ def live(data: str, control_path: str, log: str, folders: list[str], hold: float
 
     async def serve() -> None:
         plat = Platform(
-            Settings(port=0, data=Path(data), environments=ENVIRONMENTS, sandbox="process"),
+            Settings(
+                port=0,
+                data=Path(data),
+                environments=ENVIRONMENTS,
+                sandbox="process",
+                billing=Billing(currencies=currencies),
+            ),
             clock=TurnedClock(control),
             commit=Commits(control.plan),
         )
@@ -179,7 +194,7 @@ class Real:
 class World:
     """A data folder, and the platform's lives on it. `real`: as a user starts it, without our ports;
     `before` is then a command that it runs under. `hold`: how long a replay may stand still; `drain`: how
-    long running calls have when it is stopped."""
+    long running calls have when it is stopped; `currencies`: A2A_CURRENCIES."""
 
     def __init__(
         self,
@@ -199,6 +214,7 @@ class World:
         self.folders = [str(folder) for folder in folders]
         self.hold = hold
         self.drain = 10.0
+        self.currencies: tuple[tuple[str, int], ...] = ()
         self.host, self.port, self.key = "127.0.0.1", 0, ""
 
     def start(self, *, expect: bool = True) -> bool:
@@ -209,7 +225,9 @@ class World:
         else:
             paths = str(self.data), str(self.home / "control"), str(self.log)
             self.process = _forks.Process(
-                target=live, args=(*paths, self.folders, self.hold, self.drain), daemon=True
+                target=live,
+                args=(*paths, self.folders, self.hold, self.drain, self.currencies),
+                daemon=True,
             )
             self.process.start()
         server = self.data / "server.json"

@@ -45,6 +45,7 @@ class Commits:
                 lambda error: self._written(run, error),
                 collect=None if whole else lambda: self._collect(run),
                 must=True,
+                after=run.acceptance,  # It may have begun early, and must not be stored if it is refused.
             )
             self._runs.journal.submit(run.write)
 
@@ -59,8 +60,6 @@ class Commits:
     def _collect(self, run: Run) -> list[Op]:
         if run.void:
             return []
-        if run.acceptance is not None and not run.acceptance.left:
-            return []  # It began early: what it did may not be stored in the group that may refuse the run.
         task = run.task
         org = task.org_no
         ops, run.ops = run.ops, []
@@ -179,7 +178,7 @@ class Commits:
             done, run.unacked = run.unacked, 0
             if run.worker is not None:
                 run.worker.send(Ack(run.no, done))
-        if run.idle and not (run.pending and run.acceptance is not None):
+        if run.idle:
             idle, run.idle = run.idle, []
             for then in idle:
                 then()

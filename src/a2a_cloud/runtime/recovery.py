@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from a2a_cloud.model.problem import Problem
+from a2a_cloud.model.problem import Internal, Problem
 from a2a_cloud.model.run import AttemptEvent, LogEvent, RunEvent, StatusEvent, UsageEvent, decode_event
 from a2a_cloud.model.scope import SYSTEM, Scope
-from a2a_cloud.model.task import INTERRUPTED
+from a2a_cloud.model.task import INTERRUPTED, TaskState
 from a2a_cloud.runtime.effects import Record
 from a2a_cloud.runtime.frames import add_usage
-from a2a_cloud.runtime.live import LiveTask, Run
+from a2a_cloud.runtime.live import LiveTask, Outcome, Run
 from a2a_cloud.runtime.process import end_recorded_groups
 from a2a_cloud.runtime.scopes import approvals_of
 from a2a_cloud.runtime.talk import awaits_replay, open_question, sleeps
@@ -40,10 +40,11 @@ def recover(runs: Runs) -> dict[str, int]:
     for row in runs.reader.open_runs(SYSTEM):
         try:
             caught.append(_restore(runs, row))
-        except Problem as error:
+        except Internal as error:
             log.critical("run %s can't be recovered: %s", row.id, error)
     for run, _ in caught:
         _find_children(runs, run)
+        _find_purse(runs, run)
     fates = [(run, _fate(run, events), events) for run, events in caught]
     # Children before their parents: one that ends by itself says why, and is not canceled instead.
     for run, fate, _ in reversed(fates):
@@ -96,6 +97,21 @@ def _find_children(runs: Runs, run: Run) -> None:
         run.children = [*(run.children or ()), child]
 
 
+def _find_purse(runs: Runs, run: Run) -> None:
+    """What its caller gave it to spend, or the run that called it. One that can't be read any more (its
+    currency is counted otherwise now) ends the run: without it, it could spend anything."""
+    if runs.billing is None:
+        return
+    if run.call.parent is not None:
+        above = runs.live.get(run.call.parent.run_no)
+        run.purse = above.purse if above is not None else None
+        return
+    try:
+        run.purse = runs.billing.purse(run.call, run.no)
+    except Problem as problem:
+        runs.finish(run, Outcome(TaskState.FAILED, problem=problem, dead=True))
+
+
 def _restore(runs: Runs, row: RunRow) -> tuple[Run, list[tuple[int, RunEvent]]]:
     """Put a stored open run back among the live ones, numbering where its events left off."""
     task = runs.tasks.get(row.task_id)
@@ -126,12 +142,6 @@ def _restore(runs: Runs, row: RunRow) -> tuple[Run, list[tuple[int, RunEvent]]]:
         run.lane = runs.limits.resume(run.call)
     if runs.billing is not None:
         run.hold = runs.billing.resume(run.no)
-        parent = run.call.parent
-        if parent is not None:
-            above = runs.live.get(parent.run_no)
-            run.purse = above.purse if above is not None else None
-        elif run.call.budget is not None:
-            run.purse = runs.billing.purse(run.call, run.no)
     runs.live[run.no] = run
     runs.by_id[run.id] = run
     runs.keys.restore(run)

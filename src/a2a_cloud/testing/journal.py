@@ -197,6 +197,46 @@ class JournalSuite:
 
         self.go(body)
 
+    def test_what_follows_a_refused_write_is_refused_with_it(self, tmp_path: Path) -> None:
+        """In one group, whatever it was refused for."""
+
+        async def body() -> None:
+            async with self.opened(tmp_path) as (journal, reader):
+                await journal.write([principal(1)])
+                refused, kept = [Told() for _ in range(6)], [Told() for _ in range(3)]
+                bad = Write([principal(1)], refused[0])
+                unreadable = Write([(sql.ADD_PRINCIPAL, (9, 1, object(), 0.0))], refused[1])
+
+                def fail() -> list[Op]:
+                    raise RuntimeError("no ops")
+
+                broken = Write(done=refused[2], collect=fail)
+                good = Write([principal(2)], kept[0])
+                for write in (
+                    bad,
+                    unreadable,
+                    broken,
+                    good,
+                    Write([principal(3)], refused[3], after=bad, must=True),
+                    Write([principal(4)], refused[4], after=unreadable),
+                    Write([principal(14)], refused[5], after=broken),
+                    Write([principal(5)], kept[1], after=good),
+                    Write([principal(6)], kept[2]),
+                ):
+                    journal.submit(write)
+                for told in kept:
+                    assert await told.word() is None
+                for told in refused:
+                    assert isinstance(await told.word(), Refusal)
+                assert names(reader) == ["p1", "p2", "p5", "p6"]
+                # What was done long ago refuses nothing.
+                await journal.write([principal(7)])
+                later = Told()
+                journal.submit(Write([principal(8)], later, after=good))
+                assert await later.word() is None
+
+        self.go(body)
+
     def test_collect_is_called_once_when_its_group_forms(self, tmp_path: Path) -> None:
         async def body() -> None:
             async with self.opened(tmp_path) as (journal, reader):

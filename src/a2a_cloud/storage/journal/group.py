@@ -11,7 +11,7 @@ from typing import Protocol
 
 from a2a_cloud.model.problem import Internal, Problem, StorageFull, Unavailable
 from a2a_cloud.storage.journal.port import Op, Refusal, Write
-from a2a_cloud.storage.journal.writer import Verdicts
+from a2a_cloud.storage.journal.writer import Followers, Verdicts
 
 #: Seconds between tries while the disk is full.
 RETRY_SECONDS = 0.5
@@ -22,9 +22,9 @@ Settled = Callable[[Verdicts | BaseException], None]
 class Committer(Protocol):
     """Commits one group at a time."""
 
-    def commit(self, group: list[Sequence[Op]], settled: Settled) -> None:
+    def commit(self, group: list[Sequence[Op]], settled: Settled, after: Followers) -> None:
         """Commit; `settled` is called on the loop with a verdict per write, or with what kept the
-        whole group from taking effect."""
+        whole group from taking effect. `after` as for SqliteWriter.apply."""
         ...
 
     async def close(self) -> None:
@@ -132,13 +132,15 @@ class GroupJournal:
                     broken.append(write)
                     refusal = Refusal(f"{type(error).__name__}: {error}")
                     self._loop.call_soon(self._tell, write, refusal)
+                    continue
+            if broken and write.after in broken:
+                broken.append(write)
+                self._loop.call_soon(self._tell, write, Refusal("What it follows was refused."))
         if broken:
             batch = [write for write in batch if write not in broken]
-        for write in batch:
-            write.left = True
         self._busy = True
         self._batch = batch
-        self._committer.commit([write.ops or () for write in batch], self._settled)
+        self._committer.commit([write.ops or () for write in batch], self._settled, _followers(batch))
 
     def _settled(self, outcome: Verdicts | BaseException) -> None:
         self._busy = False
@@ -201,6 +203,18 @@ class GroupJournal:
             self._kick()
         elif self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
+
+
+def _followers(batch: list[Write]) -> Followers:
+    """(place of a write, place of the one that it follows) of those that are in one group."""
+    if all(write.after is None for write in batch):
+        return ()
+    places = {id(write): place for place, write in enumerate(batch)}
+    return [
+        (place, places[id(write.after)])
+        for place, write in enumerate(batch)
+        if write.after is not None and id(write.after) in places
+    ]
 
 
 def _nobody() -> None:

@@ -54,11 +54,11 @@ class Write:
     Either `ops`, or `collect`, which is called once when the group is formed, so that what happens
     while a commit runs still joins the next one. `done` is called on the loop with None once the
     write is on disk, else with the exception. `must`: never dropped, tried again while the disk is full.
-    `left`: its group has formed, and every other of that group too; what is refused is told before the next
-    group forms.
+    `after`: when that write is refused and this one is in the same group, this one is refused too. Who is
+    refused hears it before the next group forms.
     """
 
-    __slots__ = ("collect", "done", "left", "must", "ops")
+    __slots__ = ("after", "collect", "done", "must", "ops")
 
     def __init__(
         self,
@@ -67,12 +67,13 @@ class Write:
         *,
         collect: Callable[[], Sequence[Op]] | None = None,
         must: bool = False,
+        after: Write | None = None,
     ) -> None:
         self.ops = ops
         self.collect = collect
         self.done = done
         self.must = must
-        self.left = False
+        self.after = after
 
 
 class Journal(Protocol):

@@ -29,7 +29,7 @@ import msgspec
 from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.storage.journal.group import GroupJournal, Settled
 from a2a_cloud.storage.journal.port import Op, Params, Statement
-from a2a_cloud.storage.journal.writer import Checkpoints, SqliteWriter, Verdicts, prepare
+from a2a_cloud.storage.journal.writer import Checkpoints, Followers, SqliteWriter, Verdicts, prepare
 from a2a_cloud.storage.sql import statements
 
 log = logging.getLogger("a2a_cloud.journal")
@@ -76,6 +76,7 @@ class ProcessCommitter(asyncio.Protocol):
         self._settled: Settled | None = None
         self._group: list[Sequence[Op]] = []
         self._bad: dict[int, str] = {}
+        self._after: Followers = ()
         self._sent = False
         self._ready = False
         self._commits = -1
@@ -189,9 +190,9 @@ class ProcessCommitter(asyncio.Protocol):
 
     # --- the committer ------------------------------------------------------------------------------
 
-    def commit(self, group: list[Sequence[Op]], settled: Settled) -> None:
+    def commit(self, group: list[Sequence[Op]], settled: Settled, after: Followers) -> None:
         """See the port."""
-        self._group, self._settled, self._sent = group, settled, False
+        self._group, self._settled, self._sent, self._after = group, settled, False, after
         if self._ready:  # Else it goes out once the writer has said where the database stands.
             self._send()
 
@@ -201,7 +202,7 @@ class ProcessCommitter(asyncio.Protocol):
             self._bad = {}
         try:
             rows = [[(numbers[op[0]], op[1]) for op in ops] for ops in self._group]
-            body = _encoder.encode(rows if not numbers.untold else self._told(rows))
+            body = _encoder.encode(rows if not (numbers.untold or self._after) else self._told(rows))
         except (OverflowError, TypeError, ValueError, msgspec.MsgspecError):
             body = self._send_apart()
         self._sent = True
@@ -219,11 +220,19 @@ class ProcessCommitter(asyncio.Protocol):
             except (OverflowError, TypeError, ValueError, msgspec.MsgspecError) as error:
                 rows.append([])
                 self._bad[place] = f"{type(error).__name__}: {error}"
-        return _encoder.encode(rows if not self._numbers.untold else self._told(rows))
+        for place, followed in self._after:
+            if followed in self._bad:
+                rows[place] = []
+                self._bad[place] = f"What it follows was refused: {self._bad[followed]}"
+        return _encoder.encode(self._told(rows))
 
     def _told(self, rows: object) -> dict[str, object]:
         untold = self._numbers.untold
-        return {"new": [(one.name, one.sql, one.rank, one.signs) for one in untold], "group": rows}
+        return {
+            "new": [(one.name, one.sql, one.rank, one.signs) for one in untold],
+            "group": rows,
+            "after": self._after,
+        }
 
     def _write(self, body: bytes) -> None:
         if self._transport is not None:
@@ -293,14 +302,14 @@ def serve(connection: socket.socket, path: Path, seed: bytes) -> None:
     groups = 0
     kinds = list(statements.ALL)
     while (body := _receive(connection)) is not None:
-        rows = _decoder.decode(body)
+        rows, after = _decoder.decode(body), ()
         if isinstance(rows, dict):
             message = cast("dict[str, Any]", rows)
             kinds += [Statement(name, text, rank, signs) for name, text, rank, signs in message["new"]]
-            rows = message["group"]
+            rows, after = message["group"], message["after"]
         group: list[Sequence[Op]] = [[(kinds[number], params) for number, params in row] for row in rows]
         try:
-            verdicts = writer.apply(group)
+            verdicts = writer.apply(group, after)
         except sqlite3.Error as error:
             _send(connection, ["failed", str(error), []])
             continue

@@ -17,6 +17,7 @@ from a2a_cloud.storage.journal.port import Op
 from a2a_cloud.storage.journal.writer import (
     Checkpoints,
     Commit,
+    Followers,
     Sign,
     SqliteWriter,
     Verdicts,
@@ -36,13 +37,15 @@ class ThreadCommitter:
         self._loop = asyncio.get_running_loop()
         self._path = path
         self._writer = writer
-        self._todo: queue.SimpleQueue[tuple[list[Sequence[Op]], Settled] | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[tuple[list[Sequence[Op]], Settled, Followers] | None] = (
+            queue.SimpleQueue()
+        )
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    def commit(self, group: list[Sequence[Op]], settled: Settled) -> None:
+    def commit(self, group: list[Sequence[Op]], settled: Settled, after: Followers) -> None:
         """See the port."""
-        self._todo.put((group, settled))
+        self._todo.put((group, settled, after))
 
     async def close(self) -> None:
         """See the port."""
@@ -54,10 +57,10 @@ class ThreadCommitter:
         checkpoints = Checkpoints(self._path)
         groups = 0
         while (todo := self._todo.get()) is not None:
-            group, settled = todo
+            group, settled, after = todo
             outcome: Verdicts | BaseException
             try:
-                outcome = self._writer.apply(group)
+                outcome = self._writer.apply(group, after)
             except Exception as error:
                 outcome = error
             self._loop.call_soon_threadsafe(settled, outcome)

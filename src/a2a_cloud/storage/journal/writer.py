@@ -46,6 +46,8 @@ Commit = Callable[[sqlite3.Connection], None]
 Sign = Callable[[bytes], str]
 #: One entry per write of a group: None, or why the database refused it.
 Verdicts = list[str | None]
+#: (place of a write in its group, place of the one before it that it follows).
+Followers = Sequence[tuple[int, int]]
 
 
 def real_commit(connection: sqlite3.Connection) -> None:
@@ -145,11 +147,12 @@ class SqliteWriter:
                 return self.commits, verdicts
         return self.commits, []
 
-    def apply(self, group: Sequence[Sequence[Op]]) -> Verdicts:
-        """Commit a group. Returns a verdict per write; raises sqlite3.Error when nothing took effect."""
+    def apply(self, group: Sequence[Sequence[Op]], after: Followers = ()) -> Verdicts:
+        """Commit a group. Returns a verdict per write; raises sqlite3.Error when nothing took effect. A write
+        that follows one which was refused is refused too."""
         verdicts: Verdicts = []
         try:
-            verdicts = self._execute(group)
+            verdicts = self._execute(group, after)
             self._commit(self._connection)
         except Exception:
             # Did it take effect all the same? Then the error was about the telling, not the doing.
@@ -165,7 +168,7 @@ class SqliteWriter:
         self._connection.execute("BEGIN IMMEDIATE")
         self._connection.execute(_COUNT, (self.commits + 1,))
 
-    def _execute(self, group: Sequence[Sequence[Op]]) -> Verdicts:
+    def _execute(self, group: Sequence[Sequence[Op]], after: Followers) -> Verdicts:
         by_kind: dict[Statement, list[Any]] = {}
         for ops in group:
             for statement, params in ops:
@@ -189,7 +192,7 @@ class SqliteWriter:
         except _REFUSALS:
             self._rollback()
             self._begin()
-            return self._execute_apart(group)
+            return self._execute_apart(group, dict(after))
         return []
 
     def _execute_in_order(self, group: Sequence[Sequence[Op]]) -> None:
@@ -198,10 +201,14 @@ class SqliteWriter:
                 if statement.rank == IN_ORDER:
                     self._connection.execute(statement.sql, params)
 
-    def _execute_apart(self, group: Sequence[Sequence[Op]]) -> Verdicts:
+    def _execute_apart(self, group: Sequence[Sequence[Op]], after: dict[int, int]) -> Verdicts:
         verdicts: Verdicts = []
         execute = self._connection.execute
-        for ops in group:
+        for place, ops in enumerate(group):
+            followed = verdicts[after[place]] if place in after else None
+            if followed is not None:
+                verdicts.append(f"What it follows was refused: {followed}")
+                continue
             execute("SAVEPOINT one")
             try:
                 for statement, params in sorted(ops, key=_op_rank):
