@@ -35,23 +35,24 @@ class Commits:
 
     def flush(self, run: Run) -> None:
         """Commit what is pending with the journal's next group."""
-        if not run.writing:
-            run.writing = True
+        if run.write is None:
             # What is still to come joins the write until its group forms; after a run's end nothing
             # comes, so its receipt is made now, while the writer works on another group.
             whole = run.over and run.is_accepted
             run.write = Write(
-                self._collect(run) if whole else None,
-                lambda error: self._written(run, error),
-                collect=None if whole else lambda: self._collect(run),
+                done=lambda error: self._written(run, error),
                 must=True,
                 after=run.acceptance,  # It may have begun early, and must not be stored if it is refused.
             )
+            if whole:
+                run.write.ops = self._collect(run)
+            else:
+                run.write.collect = lambda: self._collect(run)
             self._runs.journal.submit(run.write)
 
     def when_written(self, run: Run, then: Callable[[], object]) -> None:
         """Call `then` once everything pending of the run is on disk."""
-        if not run.pending and not run.ops and not run.writing:
+        if not run.pending and not run.ops and run.write is None:
             then()
             return
         run.idle.append(then)
@@ -149,7 +150,7 @@ class Commits:
         return digest
 
     def _written(self, run: Run, error: BaseException | None) -> None:
-        run.writing = False
+        run.write = None  # It knows the run, which would otherwise be garbage that only a collection finds.
         if run.void:
             return
         if error is not None:
@@ -186,7 +187,7 @@ class Commits:
             self._runs.ended(run)
         if run.waiters:
             run.wake()
-        if (run.pending or run.ops) and not run.writing:
+        if (run.pending or run.ops) and run.write is None:
             self.flush(run)
 
     def _refused(self, run: Run, error: BaseException) -> None:

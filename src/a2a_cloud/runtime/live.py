@@ -165,7 +165,6 @@ class Run:
         "work",
         "worker",
         "write",
-        "writing",
     )
 
     def __init__(
@@ -196,7 +195,6 @@ class Run:
         self.pending: list[tuple[int, RunEvent]] = []
         self.flight: list[tuple[int, RunEvent]] = []
         self.ops: list[Op] = []
-        self.writing = False
         #: The write that is under way or waits for its group.
         self.write: Write | None = None
         #: The acceptance could not be stored: nothing of the run may be.

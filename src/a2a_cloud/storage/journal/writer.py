@@ -75,7 +75,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
             # What is deleted or moves leaves zeros, so that erasing is erasing. It costs nothing that
             # can be measured: the pages are written anyway.
             connection.execute("PRAGMA secure_delete=ON")
-            connection.execute("PRAGMA cache_size=-32000")
+            connection.execute("PRAGMA cache_size=-4000")
             teach(connection)
         else:
             connection.execute("PRAGMA cache_size=-8000")
