@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from calling import invoke
 
 from a2a_cloud.app import Platform
 from a2a_cloud.runtime.live import LiveTask, Run
 from a2a_cloud.settings import Settings
-from running import AGENTS, ENVIRONMENTS
+from running import AGENTS, ENVIRONMENTS, Running
 
 
 @pytest.fixture
@@ -90,3 +91,46 @@ def test_calls_leave_no_cycles(tmp_path: Path) -> None:
         await platform.stop(1.0)
 
     asyncio.run(story())
+
+
+AGENT = '''
+import gc
+
+from a2a_cloud import skill
+from a2a_cloud.agent.execution import Execution
+
+
+@skill
+async def still() -> None:
+    gc.collect()
+    gc.disable()
+
+
+@skill
+async def echo(text: str) -> str:
+    return text
+
+
+@skill
+def stumble() -> str:
+    raise ValueError("as asked")
+
+
+@skill
+async def left() -> int:
+    """Runs that are still in memory, less this one."""
+    return sum(type(one) is Execution for one in gc.get_objects()) - 1
+'''
+
+
+def test_runs_leave_no_cycles_in_their_worker(platform: Callable[..., Running], tmp_path: Path) -> None:
+    folder = tmp_path / "counted"
+    folder.mkdir()
+    (folder / "a2a.toml").write_text('name = "counted"\n')
+    (folder / "agent.py").write_text(AGENT)
+    running = platform([folder])
+    assert invoke(running, "counted", "still").status == 200
+    for _ in range(5):
+        assert invoke(running, "counted", "echo", text="hello").status == 200
+        assert invoke(running, "counted", "stumble").status == 500
+    assert invoke(running, "counted", "left").json == 0

@@ -164,14 +164,12 @@ class Execution:
             trouble = Trouble("invalid_agent_response", detail, "Give it to the caller with ctx.artifact.")
             result = Result(self.run, "failed", b"null", trouble)
         self.link.send(result)
-        self.send = self._late
+        self.send = _too_late
+        self.task = None  # Its context knows the run: together they would wait for a collection.
         for let_go in tuple(self.at_end):
             let_go()
         for future in self._waiting.values():
             future.cancel()
-
-    def _late(self, frame: ToRuntime) -> None:
-        raise Problem("The run has ended: nothing more can be said in its name.")
 
     async def _result(self) -> Result:
         declaration = self.declaration()
@@ -518,3 +516,7 @@ def problem_of(trouble: Trouble) -> Problem:
     if trouble.code in SCOPE_CODES:
         return ScopeDenied(trouble.detail, code=trouble.code, remedy=trouble.remedy)
     return Problem(trouble.detail, code=trouble.code, remedy=trouble.remedy, retry=trouble.retry)
+
+
+def _too_late(frame: ToRuntime) -> None:
+    raise Problem("The run has ended: nothing more can be said in its name.")

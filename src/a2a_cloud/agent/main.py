@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import os
 import re
 import resource
@@ -79,6 +80,7 @@ def main() -> None:
         trace = clean("\n".join(author_trace(error)))
         _send(connection, Broken(detail.splitlines()[0][:2000], trace[:65536]))
         sys.exit(1)
+    gc.freeze()  # What the agent consists of stays: no collection has to look at it.
     asyncio.run(_serve(connection, frames, declared, ready, hello, outlet, streams))
 
 
