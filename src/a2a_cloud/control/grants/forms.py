@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from operator import itemgetter
 
 import msgspec
 
@@ -28,13 +29,15 @@ _PLACES = re.compile(
 _encode = msgspec.json.Encoder().encode
 
 Key = tuple[str, str, str, str]
+_Order = Callable[[tuple[bytes, ...]], tuple[bytes, ...]]
 
 
 class Forms:
     """The forms of agents whose grants were issued last."""
 
     def __init__(self) -> None:
-        self._forms: dict[Key, tuple[GrantSpec, list[bytes], list[bytes]]] = {}
+        #: The spec, and its form as `_form` gives it.
+        self._forms: dict[Key, tuple[GrantSpec, bytes, _Order]] = {}
 
     def fill(
         self,
@@ -58,23 +61,21 @@ class Forms:
         if known is None or known[0] is not spec:
             if len(self._forms) >= KEPT:
                 self._forms.clear()
-            form = written(make())
-            known = self._forms[key] = (spec, _PLACES.split(form), _PLACES.findall(form))
-        values = {
-            b"\\u0001i\\u0001": grant_id.encode(),
-            b"\\u0001r\\u0001": run.encode(),
-            b"\\u0001s\\u0001": _encode(subject)[1:-1],
-            _BASE: b"%d" % base,
-            _NBF: b"%d" % nbf,
-            _EXP: b"%d" % exp,
-        }
-        texts, places = known[1], known[2]
-        filled = [texts[0]]
-        for place, text in zip(places, texts[1:], strict=True):
-            filled.append(values[place])
-            filled.append(text)
-        blocks = f"{VERSION}.{b64url(b''.join(filled)).decode()}"
+            known = self._forms[key] = (spec, *_form(written(make())))
+        values = (
+            grant_id.encode(),
+            run.encode(),
+            _encode(subject)[1:-1],
+            b"%d" % base,
+            b"%d" % nbf,
+            b"%d" % exp,
+        )
+        blocks = f"{VERSION}.{b64url(known[1] % known[2](values)).decode()}"
         return blocks if len(blocks) <= _MOST else ""
 
 
-_BASE, _NBF, _EXP = b"%d" % BASE, b"%d" % NBF, b"%d" % EXP
+def _form(block: bytes) -> tuple[bytes, _Order]:
+    """The block with `%b` in each place, and what puts (id, run, subject, base, nbf, exp) in their order."""
+    marks = (rb"\u0001i\u0001", rb"\u0001r\u0001", rb"\u0001s\u0001", b"%d" % BASE, b"%d" % NBF, b"%d" % EXP)
+    order = itemgetter(*(marks.index(mark) for mark in _PLACES.findall(block)))
+    return b"%b".join(text.replace(b"%", b"%%") for text in _PLACES.split(block)), order

@@ -20,7 +20,7 @@ from a2a_cloud.storage.log.tiles_store import TileStore
 from a2a_cloud.storage.log.tree import Tree
 from a2a_cloud.wire.merkle import Frontier, complete_subtrees, leaf_hash
 from a2a_cloud.wire.note import NoteError, read_checkpoint
-from a2a_cloud.wire.tiles import ENTRIES, HEIGHT, Tile, TileError, read_entries, subtree
+from a2a_cloud.wire.tiles import ENTRIES, HEIGHT, WIDTH, Tile, TileError, read_entries, subtree
 
 log = logging.getLogger("a2a_cloud.log")
 
@@ -42,13 +42,23 @@ class Diverged(Exception):
 
 @dataclass
 class Kept:
-    """One log in memory: its right edge, the size of its stored checkpoint, and the roots of tiles that are
-    not stored yet."""
+    """One log in memory: its right edge, the size of its stored checkpoint, the roots of tiles that are not
+    stored yet, and the leaves after the last whole tile."""
 
     name: str
     frontier: Frontier
     stored: int
     tiles: list[tuple[int, int, bytes]]
+    edge: list[bytes]
+
+    def add(self, leaf: bytes, tree: Tree, org: int) -> None:
+        """Take a leaf in."""
+        self.edge.append(leaf)
+        for level, index, node in self.frontier.add(leaf)[HEIGHT::HEIGHT]:
+            self.tiles.append((level // HEIGHT - 1, index, node))
+            if level == HEIGHT:
+                tree.keep(org, Tile(0, index), b"".join(self.edge))
+                self.edge.clear()
 
 
 @dataclass(frozen=True)
@@ -115,8 +125,7 @@ class Sequencer:
             end = min(there, size + CHUNK)
             more = more or end < there
             for count, leaf in enumerate(rows.leaves(org, size, end), 1):
-                for level, index, node in kept.frontier.add(leaf)[HEIGHT::HEIGHT]:
-                    kept.tiles.append((level // HEIGHT - 1, index, node))
+                kept.add(leaf, tree, org)
                 if count % BREATH == 0:
                     self._stop.wait(REST)
             self._write(tree, org, kept)
@@ -163,7 +172,7 @@ class Sequencer:
         """The log as its last checkpoint says. Raises Diverged."""
         last = rows.logs().get(org)
         if last is None or last.size == 0:
-            return Kept(name, Frontier(), 0, [])
+            return Kept(name, Frontier(), 0, [], [])
         if not _same(last):
             raise Diverged("its last checkpoint is damaged")
         if there < last.size:
@@ -172,17 +181,21 @@ class Sequencer:
         read = tree.read(org, start)
         hashes = [read(level, index) for level, index in complete_subtrees(start)]
         frontier = Frontier(start, hashes)
+        edge: list[bytes] = []
         while frontier.size < last.size:
             if self._stop.wait(PAUSE):
                 raise Unavailable("The platform ends.")
-            for leaf in rows.leaves(org, frontier.size, min(last.size, frontier.size + CHUNK)):
+            leaves = rows.leaves(org, frontier.size, min(last.size, frontier.size + CHUNK))
+            for leaf in leaves:
                 frontier.add(leaf)
+            edge += leaves
+            del edge[: len(edge) - len(edge) % WIDTH]
         if frontier.root() != last.root:
             raise Diverged(
                 f"the root over its first {last.size} leaves is {frontier.root().hex()}, and its last"
                 f" checkpoint says {last.root.hex()}"
             )
-        return Kept(name, frontier, last.size, [])
+        return Kept(name, frontier, last.size, [], edge)
 
     def _write(self, tree: Tree, org: int, kept: Kept) -> None:
         """Write the tiles that became whole."""

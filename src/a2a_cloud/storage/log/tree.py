@@ -37,12 +37,17 @@ class Tree:
         """The bytes of a tile, whole or not. Raises Internal when the rows are not what the log published."""
         kept = self._kept.get((org, tile))
         if kept is None:
-            kept = self._kept[org, tile] = self._made(org, tile)
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            kept = self._made(org, tile)
+            self.keep(org, tile, kept)
         else:
             self._kept.move_to_end((org, tile))
         return kept
+
+    def keep(self, org: int, tile: Tile, data: bytes) -> None:
+        """Keep the bytes of a tile, of which it is known that they are right."""
+        self._kept[org, tile] = data
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
 
     def _made(self, org: int, tile: Tile) -> bytes:
         start, end = tile.start, tile.start + tile.width
