@@ -48,6 +48,71 @@ def test_however_a_part_is_named(name: str) -> None:
         compiled(text(schema))
 
 
+def twice(levels: int, end: Any = True) -> dict[str, Any]:
+    """`t0` looks at `t1` twice, and so on."""
+    parts = {
+        f"t{n}": {"anyOf": [{"not": {"$ref": f"#/$defs/t{n + 1}"}}, {"$ref": f"#/$defs/t{n + 1}"}]}
+        for n in range(levels)
+    }
+    return {**parts, f"t{levels}": end}
+
+
+def test_a_pointer_through_another_resource() -> None:
+    """What is refered to below an `$id` has that base, and the outer one says otherwise."""
+    inner = {"$id": "http://b/", "$defs": {"in": {"$ref": "#/$defs/t0"}, **twice(26, {"type": "string"})}}
+    schema = {"$id": "http://a/", "$ref": "#/$defs/n/$defs/in", "$defs": {"n": inner, "t0": True}}
+    with pytest.raises(BadSchema, match="not clear"):
+        compiled(text(schema))
+
+
+def dynamic(words: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+    """An outer resource with the costly meaning, and an inner one with the cheap one."""
+    inner = {"$id": "http://b/", **reference, "$defs": {"x": words}}
+    costly = {**words, "$ref": "http://a/#/$defs/t0"}
+    return {
+        "$id": "http://a/",
+        "allOf": [{"$ref": "http://b/"}],
+        "$defs": {"y": costly, "n": inner, **twice(24)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "reference"),
+    [
+        ({"$dynamicAnchor": "x"}, {"$dynamicRef": "#x"}),
+        ({"$recursiveAnchor": True}, {"$recursiveRef": "#"}),
+    ],
+)
+def test_dynamic_references_with_two_meanings(words: dict[str, Any], reference: dict[str, Any]) -> None:
+    with pytest.raises(BadSchema, match="not clear"):
+        compiled(text(dynamic(words, reference)))
+
+
+def test_one_dynamic_anchor_is_a_name_as_any() -> None:
+    tree = {"$dynamicAnchor": "node", "properties": {"next": {"$dynamicRef": "#node"}}, "type": "object"}
+    assert fits(text(tree), {"next": {"next": {}}})
+    assert not fits(text(tree), {"next": {"next": 3}})
+
+
+@pytest.mark.parametrize("place", ["$defs", "properties", "other"])
+def test_two_parts_of_one_name(place: str) -> None:
+    """Whoever checks may take the other one."""
+    anchored = {"$anchor": "x", "$ref": "#/$defs/t0"}
+    cheap = {"$anchor": "x"}
+    schema = {"$ref": "#x", "$defs": {"cheap": cheap, **twice(24)}, place: {"default": anchored}}
+    if place == "$defs":
+        schema["$defs"] = {"cheap": cheap, "default": anchored, **twice(24)}
+    with pytest.raises(BadSchema):
+        compiled(text(schema))
+
+
+def test_the_metaschema_with_a_part_of_ones_own() -> None:
+    meta = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
+    assert fits(text({"properties": {"schema": meta}}), {"schema": {"type": "string"}})
+    with pytest.raises(BadSchema, match="not clear"):
+        compiled(text({"$dynamicAnchor": "meta", "allOf": [meta, meta]}))
+
+
 def test_what_names_nothing_or_itself() -> None:
     with pytest.raises(BadSchema):
         compiled(text({"$ref": "#/$defs/none"}))

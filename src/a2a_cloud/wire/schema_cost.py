@@ -25,8 +25,8 @@ _SAME_LISTS = ("allOf", "anyOf", "oneOf")
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _ITEMS = ("items", "additionalItems", "contains", "unevaluatedItems")
 _VALUES = ("additionalProperties", "unevaluatedProperties")
-#: Not parts of the schema, whatever they look like.
-_DATA = frozenset({"enum", "const", "default", "examples"})
+#: Stands where two parts have one name.
+_TWO: Final = object()
 _META = ("https://json-schema.org/", "http://json-schema.org/")
 
 #: Where a part leads to: an item of a list, a property by name, any property, a property's name.
@@ -56,6 +56,8 @@ class Plan:
         """Raises TooCostly."""
         self._parts: dict[int, _Part] = {}
         self._named: dict[str, Any] = {}
+        #: How often each anchor's name is given, "" for `$recursiveAnchor`.
+        self._anchors: Counter[str] = Counter()
         self._kept = 0
         self._name(schema, "")
         self._root = self._part(schema, "")
@@ -143,9 +145,14 @@ class Plan:
     # --- reading ------------------------------------------------------------------------------------------
 
     def _name(self, schema: Any, base: str) -> None:
-        """Learn what references may name: `$id`, `$anchor`, at any depth."""
+        """Learn what references may name: `$id`, `$anchor`, at any depth. A name of two parts is nobody's:
+        whoever checks may take the other one."""
         waiting: list[tuple[Any, str]] = [(schema, base)]
         self._named[base] = schema
+
+        def give(name: str, part: dict[str, Any]) -> None:
+            self._named[name] = part if self._named.get(name, part) is part else _TWO
+
         while waiting:
             here, base = waiting.pop()
             if isinstance(here, dict):
@@ -154,14 +161,19 @@ class Plan:
                 if isinstance(name, str) and name.startswith(
                     "#"
                 ):  # An anchor, as drafts before 2019 have it.
-                    self._named[f"{base}{name}"] = members
+                    give(f"{base}{name}", members)
+                    self._anchors[name[1:]] += 1
                 elif isinstance(name, str):
                     base = urldefrag(urljoin(base, name))[0]
-                    self._named[base] = members
+                    give(base, members)
                 for word in ("$anchor", "$dynamicAnchor"):
                     if isinstance(name := members.get(word), str):
-                        self._named[f"{base}#{name}"] = members
-                waiting += [(one, base) for key, one in members.items() if key not in _DATA]
+                        give(f"{base}#{name}", members)
+                        self._anchors[name] += 1
+                self._anchors[""] += members.get("$recursiveAnchor") is True
+                # Also in what may be data (`const`, or a property of that name): who finds more names than
+                # the checker does only refuses more.
+                waiting += [(one, base) for one in members.values()]
             elif isinstance(here, list):
                 waiting += [(one, base) for one in cast("list[Any]", here)]
 
@@ -193,24 +205,36 @@ class Plan:
                     part.same.append(inner)
             for word in _REFERENCES:
                 if isinstance(name := here.get(word), str):
+                    if word != "$ref":
+                        self._check_dynamic(name)
                     inner = reach(*self._referred(name, base))
                     if inner is not None:
                         part.same.append(inner)
         return root
 
+    def _check_dynamic(self, name: str) -> None:
+        # Where there are several, whoever calls decides which of them is meant.
+        if self._anchors[unquote(name.partition("#")[2])] > 1:
+            raise TooCostly(f"it is not clear what its dynamic reference {name[:80]!r} names")
+
     def _referred(self, name: str, base: str) -> tuple[Any, str]:
         """What a reference names, and the base of references in it."""
         whole = urljoin(base, name) if base else name
         document, _, fragment = whole.partition("#")
-        if document.startswith(_META):
+        if document.startswith(_META) and not (self._anchors["meta"] or self._anchors[""]):
             return None, base
         try:
             if fragment and not fragment.startswith("/"):
-                return self._named[f"{document}#{unquote(fragment)}"], document
-            found = self._named[document]
-            for step in unquote(fragment).split("/")[1:] if fragment else ():
-                step = step.replace("~1", "/").replace("~0", "~")
-                found = found[int(step) if isinstance(found, list) else step]
+                found = self._named[f"{document}#{unquote(fragment)}"]
+            else:
+                found = start = self._named[document]
+                for step in unquote(fragment).split("/")[1:]:
+                    if found is not start and "$id" in found:
+                        raise KeyError  # Below it references have another base.
+                    step = step.replace("~1", "/").replace("~0", "~")
+                    found = found[int(step) if isinstance(found, list) else step]
+            if found is _TWO:
+                raise KeyError
         except (KeyError, IndexError, TypeError, ValueError):
             raise TooCostly(f"it is not clear what its reference {name[:80]!r} names") from None
         return found, document
