@@ -9,6 +9,7 @@ is not continued, because two states of one size would be a fork.
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,40 +98,50 @@ class Sequencer:
 
     def advance(self, again: bool = False) -> tuple[list[Step], bool]:
         """Take in what is new: the logs whose state is not stored (`again`: all), and whether there is more.
-        Raises StorageFull, Unavailable (tiles could not be written: what was taken stays, and the next one
-        tries again), Internal."""
+        A log whose rows are not what it published is not continued; the others are. Raises StorageFull,
+        Unavailable (tiles could not be written: what was taken stays, and the next one tries again), and
+        Internal when the database can't be read."""
         rows, tree = self._open()
         steps: list[Step] = []
         more = False
-        with_news = [each for each in rows.sizes() if each[0] not in self.diverged]
-        for org, name, there in with_news:
-            kept = self._logs.get(org)
-            if kept is None:
-                if there == 0:
-                    continue
-                try:
-                    kept = self._begin(rows, tree, org, name, there)
-                except Diverged as error:
-                    self.diverged[org] = str(error)
-                    log.critical("The log of %s is not continued: %s", name, error)
-                    continue
-                self._logs[org] = kept
-            size = kept.frontier.size
-            if there < size:
-                self.diverged[org] = f"it has {there} leaves, and had {size}"
-                log.critical("The log of %s is not continued: %s", name, self.diverged[org])
+        for org, name, there in rows.sizes():
+            if org in self.diverged:
                 continue
-            if there == size == kept.stored and not again:
+            try:
+                step = self._take(rows, tree, org, name, there, again)
+            except Diverged as error:
+                self.diverged[org] = str(error)
+            except Internal as error:
+                if isinstance(error.__cause__, sqlite3.Error):
+                    raise
+                self.diverged[org] = error.sentence
+            else:
+                if step is not None:
+                    steps.append(step)
+                    more = more or step.size < there
                 continue
-            end = min(there, size + CHUNK)
-            more = more or end < there
-            for count, leaf in enumerate(rows.leaves(org, size, end), 1):
-                kept.add(leaf, tree, org)
-                if count % BREATH == 0:
-                    self._stop.wait(REST)
-            self._write(tree, org, kept)
-            steps.append(Step(org, name, end, kept.frontier.root(), tuple(kept.tiles)))
+            log.critical("The log of %s is not continued: %s", name, self.diverged[org])
         return steps, more
+
+    def _take(self, rows: LogRows, tree: Tree, org: int, name: str, there: int, again: bool) -> Step | None:
+        """What is new of one log. Raises Diverged, and what `advance` does."""
+        kept = self._logs.get(org)
+        if kept is None:
+            if there == 0:
+                return None
+            kept = self._logs[org] = self._begin(rows, tree, org, name, there)
+        size = kept.frontier.size
+        if there < size:
+            raise Diverged(f"it has {there} leaves, and had {size}")
+        if there == size == kept.stored and not again:
+            return None
+        end = min(there, size + CHUNK)
+        for count, leaf in enumerate(rows.leaves(org, size, end), 1):
+            kept.add(leaf, tree, org)
+            if count % BREATH == 0:
+                self._stop.wait(REST)
+        self._write(tree, org, kept)
+        return Step(org, name, end, kept.frontier.root(), tuple(kept.tiles))
 
     def stored(self, step: Step) -> None:
         """The step is in the database."""
