@@ -175,7 +175,7 @@ def test_what_was_said_is_gone(site: Running, keys: dict[str, str]) -> None:
     assert erase(site, keys["other"], run).status_code == 404
     assert erase(site, keys["auditor"], run).status_code == 404
     assert erase(site, keys["owner"], run, reason="x" * 501).status_code == 400
-    nobody = erase(site, keys["owner"], run, agent="default.nobody")
+    nobody = erase(site, keys["owner"], run, agent="nobody.open")
     other = erase(site, keys["other"], run, agent="default.open")
     assert nobody.json()["detail"] == other.json()["detail"]
     first = erase(site, keys["owner"], run, reason="my own")

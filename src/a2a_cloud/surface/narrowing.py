@@ -28,7 +28,8 @@ _metadata = msgspec.json.Decoder(_Metadata)
 def of_metadata(*found: msgspec.Raw | UnsetType) -> Narrowing | None:
     """What the first of these metadata that has the key says. Raises InvalidParams."""
     for raw in found:
-        if raw is not UNSET and _MARK in bytes(raw):
+        # An escape may spell the key another way (`\/`, `\u002d`): then only decoding tells.
+        if raw is not UNSET and (_MARK in (data := bytes(raw)) or b"\\" in data):
             grant = _metadata.decode(raw).grant
             if grant is not UNSET:
                 return _read(bytes(grant), f"metadata[{KEY!r}]")

@@ -25,7 +25,8 @@ _metadata = msgspec.json.Decoder(_Metadata)
 def of_metadata(principal: Principal, *found: msgspec.Raw | UnsetType) -> int:
     """What the first of these metadata that has the key says, 0 without. Raises InvalidParams."""
     for raw in found:
-        if raw is not UNSET and _MARK in bytes(raw):
+        # An escape may spell the key another way (`\/`, `\u002d`): then only decoding tells.
+        if raw is not UNSET and (_MARK in (data := bytes(raw)) or b"\\" in data):
             priority = _metadata.decode(raw).priority
             if priority is not UNSET:
                 return _read(bytes(priority), f"metadata[{KEY!r}]", principal)

@@ -9,11 +9,13 @@ import click
 
 from a2a_cloud.callers.cli.exits import Exit, Failure
 from a2a_cloud.callers.cli.options import Options, connected
+from a2a_cloud.callers.cli.report import as_failure
 from a2a_cloud.callers.cli.terminal import clean_line, put, put_json, say, table
+from a2a_cloud.client.errors import ServerProblem, Unreachable
 from a2a_cloud.client.shapes import obj, objs, text
 
 PATH = "/api/v1/credits"
-_KEY = click.option("--key", default="", metavar="…", help="Idempotency key: the same again is done once.")
+KEY = click.option("--key", default="", metavar="…", help="Idempotency key: the same again is done once.")
 
 
 @click.group("credits", invoke_without_command=True)
@@ -50,7 +52,7 @@ def credits_command(ctx: click.Context, options: Options, org: str) -> int:
 @click.option("--expires", default="", metavar="DATE", help="Until then: 2026-12-31, or an RFC 3339 time.")
 @click.option("--priority", type=click.IntRange(-100, 100), default=0, help="Used up before what has less.")
 @click.option("--memo", default="", metavar="TEXT", help="What it is for.")
-@_KEY
+@KEY
 def grant(
     options: Options, whose: str, amount: str, currency: str, expires: str, priority: int, memo: str, key: str
 ) -> int:
@@ -65,7 +67,7 @@ def grant(
         "priority": priority,
         "memo": memo,
     }
-    answer = _post(options, PATH, body, key)
+    answer = once(options, PATH, body, key)
     if options.json:
         put_json(answer)
     else:
@@ -84,12 +86,12 @@ def grant(
 @click.argument("run", metavar="RUN")
 @click.option("--amount", default="", metavar="AMOUNT", help="So much of it; without: all that is left.")
 @click.option("--memo", default="", metavar="TEXT", help="Why.")
-@_KEY
+@KEY
 def refund(options: Options, run: str, amount: str, memo: str, key: str) -> int:
     """Give back what RUN was charged."""
     if not run:
         raise Failure(Exit.USAGE, "No run is named.")
-    answer = _post(options, f"{PATH}/refund", {"run": run, "amount": amount, "memo": memo}, key)
+    answer = once(options, f"{PATH}/refund", {"run": run, "amount": amount, "memo": memo}, key)
     if options.json:
         put_json(answer)
     else:
@@ -104,7 +106,23 @@ def refund(options: Options, run: str, amount: str, memo: str, key: str) -> int:
     return int(Exit.OK)
 
 
-def _post(options: Options, path: str, body: dict[str, Any], key: str) -> Any:
-    # A repeat by the client after a lost answer is the same request.
-    headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-    return options.ask(lambda platform: platform.json("POST", path, body=body, headers=headers))
+def once(options: Options, path: str, body: dict[str, Any], key: str) -> Any:
+    """POST under an idempotency key, a new one without `key`. Raises Failure, which names the key when it is
+    not known whether it was done: money that is moved twice is no repeat."""
+    key = key or uuid.uuid4().hex
+    headers = {"Idempotency-Key": key}
+    try:
+        return options.ask(lambda platform: platform.json("POST", path, body=body, headers=headers))
+    except (Unreachable, ServerProblem) as error:
+        lost = isinstance(error, Unreachable)
+        failure = as_failure(error)
+        if failure is None or not (lost or error.status >= 500):
+            raise
+        again = f"It may be done already. The same command with --key {key} does it once."
+        raise Failure(
+            failure.exit_code,
+            failure.detail,
+            remedy=again if lost else f"{failure.remedy} {again}".strip(),
+            code=failure.code,
+            facts={**failure.facts, "idempotency_key": key},
+        ) from None

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from a2a_cloud.callers.cli.credits import once
 from a2a_cloud.callers.cli.exits import Exit, Failure
 from a2a_cloud.callers.cli.invoices import amount_of
 from a2a_cloud.callers.cli.options import Options, connected
@@ -77,12 +78,17 @@ def statement(options: Options, month: str, org: str, as_csv: bool, html: str) -
 @click.option("--currency", required=True, metavar="CODE", help="Such as USD.")
 @click.option("--amount", default="", metavar="AMOUNT", help="Such as 12.50. [all that is owed]")
 @click.option("--ref", default="", metavar="TEXT", help="What the bank calls it.")
-@click.option("--idempotency-key", default="", metavar="KEY", help="The same key is the same payout.")
-def make(options: Options, org: str, currency: str, amount: str, ref: str, idempotency_key: str) -> int:
+@click.option(
+    "--key",
+    "--idempotency-key",
+    default="",
+    metavar="…",
+    help="Idempotency key: the same again is done once.",
+)
+def make(options: Options, org: str, currency: str, amount: str, ref: str, key: str) -> int:
     """Record that ORG was paid what its agents earned, for who keeps the platform's books."""
     body = {"org": org, "currency": currency, "amount": amount, "ref": ref}
-    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
-    answer: Any = options.ask(lambda platform: platform.json("POST", PATH, body=body, headers=headers))
+    answer = once(options, PATH, body, key)
     if options.json:
         put_json(answer)
         return int(Exit.OK)

@@ -5,22 +5,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from a2a_cloud.model.billing import show_amount
-from a2a_cloud.model.principal import Permission
 from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.model.stamp import stamp
+from a2a_cloud.surface.api.bodies import read_body
 from a2a_cloud.surface.api.money import (
     Answer,
-    body_of,
     check_memo,
     key_of,
     may_change,
     of,
     operator,
     org_of,
+    reads,
     runs_platform,
 )
 from a2a_cloud.surface.billing_port import Balance
@@ -49,16 +48,11 @@ class NewRefund(Struct, forbid_unknown_fields=True):
     memo: str = ""
 
 
-_credit = msgspec.json.Decoder(NewCredit)
-_refund = msgspec.json.Decoder(NewRefund)
-
-
 async def listed(services: Services, request: Request, _values: list[str]) -> Answer:
-    """`GET /api/v1/credits?org=`: one's own account; with `usage.read` all of the organisation."""
+    """`GET /api/v1/credits?org=`: one's own account; for who reads the organisation's money all of them."""
     principal = request.principal
     org = org_of(services, request, request.query().get("org", ""))
-    whole = principal.may(Permission.READ_USAGE) or principal.may(Permission.MANAGE_BILLING)
-    found = of(services).credits.balances(Scope(org=org), None if whole else principal.no)
+    found = of(services).credits.balances(Scope(org=org), None if reads(principal) else principal.no)
     return 200, {"accounts": [_account(services, one) for one in found]}
 
 
@@ -66,9 +60,9 @@ async def grant(services: Services, request: Request, _values: list[str]) -> Ans
     """`POST /api/v1/credits`: pay in. The same Idempotency-Key again is the same transaction."""
     principal = request.principal
     operator(principal, "Paying in credits")
-    wanted = await body_of(
+    wanted = await read_body(
         request,
-        _credit,
+        NewCredit,
         '{"org": NAME, "amount": "25.00", "currency": "USD", "caller"?, "expires"?, "priority"?}',
     )
     org = org_of(services, request, wanted.org)
@@ -101,7 +95,7 @@ async def refund(services: Services, request: Request, _values: list[str]) -> An
     """`POST /api/v1/credits/refund`: give back what a run was charged, or a part of it."""
     principal = request.principal
     may_change(principal)
-    wanted = await body_of(request, _refund, '{"run": ID, "amount"?: "1.00", "memo"?}')
+    wanted = await read_body(request, NewRefund, '{"run": ID, "amount"?: "1.00", "memo"?}')
     anybody = runs_platform(principal)
     run = of(services).books.run_no(SYSTEM if anybody else Scope(org=principal.org_no), wanted.run)
     done = await of(services).credits.refund(

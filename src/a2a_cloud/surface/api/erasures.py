@@ -6,15 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from a2a_cloud.model.problem import (
-    AgentNotFound,
-    Forbidden,
-    InvalidParams,
-    NotFound,
-    ReleaseNotFound,
-    RunNotFound,
-    VersionEnded,
-)
+from a2a_cloud.model.principal import DEFAULT_ORG
+from a2a_cloud.model.problem import Forbidden, InvalidParams, NotFound, RunNotFound
 from a2a_cloud.model.scope import manager_scope
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.api.bodies import read_body
@@ -51,10 +44,9 @@ async def erase(services: Services, request: Request, values: list[str]) -> tupl
             "An agent that acts for somebody erases nothing in their name.",
             remedy="Whoever it acts for does it: `a2a run erase`.",
         )
-    try:
-        org_no = services.registry.serving(wanted.agent).org_no if wanted.agent else principal.org_no
-    except (AgentNotFound, ReleaseNotFound, VersionEnded):  # The same words as for one that is not seen.
-        raise RunNotFound(f"There is no run {values[0][:80]!a}.", remedy=REMEDY) from None
+    org_no = _org_no(services, wanted.agent) if wanted.agent else principal.org_no
+    if org_no is None:  # The same words as for a run that is not theirs.
+        raise RunNotFound(f"There is no run {values[0][:80]!a}.", remedy=REMEDY)
     found = await services.erasures.erase(
         manager_scope(principal, org_no),
         values[0],
@@ -63,6 +55,13 @@ async def erase(services: Services, request: Request, values: list[str]) -> tupl
         tree=wanted.tree,
     )
     return 200, {"erased": [{"id": run_id, **shown(erasure)} for run_id, erasure in found]}
+
+
+def _org_no(services: Services, agent: str) -> int | None:
+    """The organisation of an agent, by the name alone: a run is its owner's also when its agent serves no
+    more, or is gone."""
+    org, dot, _ = agent.partition(".")
+    return services.identity.org_no(org if dot else DEFAULT_ORG)
 
 
 def shown(erasure: Erasure) -> dict[str, str]:

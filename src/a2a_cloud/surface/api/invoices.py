@@ -11,12 +11,13 @@ import msgspec
 from msgspec import Struct
 
 from a2a_cloud.model.invoice import Party
-from a2a_cloud.model.principal import DEFAULT_ORG, Permission, Principal
+from a2a_cloud.model.principal import Permission
 from a2a_cloud.model.problem import Forbidden, InvalidParams, NotFound
 from a2a_cloud.model.scope import SYSTEM, Scope
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.accounting_port import Accounting
 from a2a_cloud.surface.api.bodies import read_body
+from a2a_cloud.surface.api.money import Answer, may_change, may_read, operator, org_of, runs_platform
 from a2a_cloud.surface.api.releases import number
 from a2a_cloud.surface.api.usage import of
 from a2a_cloud.surface.pages.assets import HTML
@@ -27,8 +28,6 @@ from a2a_cloud.wire.json_text import readable
 PDF = b"application/pdf"
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _SANDBOX: Headers = [(b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; sandbox")]
-
-Answer = tuple[int, Any]
 
 
 class _Make(Struct, forbid_unknown_fields=True):
@@ -49,9 +48,9 @@ class _Party(Struct, forbid_unknown_fields=True):
 async def make(services: Services, request: Request, _values: list[str]) -> Answer:
     """`POST /api/v1/invoices {"month": "2026-10", "org"?}`: issues what there is to invoice, for an
     organisation or for all. Nothing to invoice is no error."""
-    keeper(request.principal)
+    operator(request.principal, "Issuing invoices")
     wanted = await read_body(request, _Make, '{"month": "2026-10", "org"?: NAME}')
-    org = org_no(services, request.principal, wanted.org) if wanted.org else None
+    org = org_of(services, request, wanted.org) if wanted.org else None
     made = await of(services).invoices.make(org, wanted.month, request.principal)
     return 201 if made else 200, {"invoices": made}
 
@@ -60,7 +59,7 @@ async def listed(services: Services, request: Request, _values: list[str]) -> An
     """`GET /api/v1/invoices?org=&before=&limit=`: the newest first, without their lines."""
     query = request.query()
     limit, before = number(query, "limit", 50, 1, 1000), number(query, "before", 10**10, 0, 10**10)
-    scope = _scope(services, request.principal, query.get("org", ""))
+    scope = _scope(services, request, query.get("org", ""))
     rows = await of(services).invoices.listed(scope, before, limit)
     found = [{**msgspec.json.decode(row.document), "sha256": row.sha256} for row in rows]
     return 200, {"invoices": found, "next": str(rows[-1].no) if len(rows) == limit else ""}
@@ -69,7 +68,7 @@ async def listed(services: Services, request: Request, _values: list[str]) -> An
 async def one(services: Services, request: Request, values: list[str]) -> Answer:
     """`GET /api/v1/invoices/{no}?format=json|html|pdf`, or by Accept: the document as it was issued. As JSON
     its bytes are those of which `sha256` in the audit log is the hash."""
-    accounting, scope = of(services), _scope(services, request.principal, "")
+    accounting, scope = of(services), _scope(services, request)
     row = await accounting.invoices.one(scope, _no(values[0]))
     kind = _format(request)
     if kind == "json":
@@ -86,7 +85,7 @@ async def one(services: Services, request: Request, values: list[str]) -> Answer
 
 async def verify(services: Services, request: Request, values: list[str]) -> Answer:
     """`GET /api/v1/invoices/{no}/verify`: the document rebuilt from the ledger and compared."""
-    scope = _scope(services, request.principal, "")
+    scope = _scope(services, request)
     found = await of(services).invoices.verify(scope, _no(values[0]))
     return 200, {
         "number": found.number,
@@ -99,25 +98,22 @@ async def verify(services: Services, request: Request, values: list[str]) -> Ans
 
 async def party(services: Services, request: Request, _values: list[str]) -> Answer:
     """`GET /api/v1/billing/party?org=`: what invoices say of an organisation."""
-    principal = request.principal
-    _reader(principal)
-    return 200, of(services).invoices.party(org_no(services, principal, request.query().get("org", "")))
+    may_read(request.principal)
+    return 200, of(services).invoices.party(org_of(services, request, request.query().get("org", "")))
 
 
 async def put_party(services: Services, request: Request, _values: list[str]) -> Answer:
     """`PUT /api/v1/billing/party?org= {"name", "address"?: [LINE…], "tax_id"?}`: from the next invoice on."""
-    principal = request.principal
-    if not principal.may(Permission.MANAGE_BILLING):
-        raise _forbidden("What invoices say is for who manages the organisation's billing.")
-    org = org_no(services, principal, request.query().get("org", ""))
+    may_change(request.principal)
+    org = org_of(services, request, request.query().get("org", ""))
     wanted = await read_body(request, _Party, '{"name", "address"?: [LINE…], "tax_id"?}')
     told = Party(wanted.name, tuple(wanted.address), wanted.tax_id)
-    return 200, await of(services).invoices.set_party(org, told, principal)
+    return 200, await of(services).invoices.set_party(org, told, request.principal)
 
 
 async def clock(services: Services, request: Request, _values: list[str]) -> Answer:
     """`GET /api/v1/billing/clock`: billing's time."""
-    _reader(request.principal)
+    may_read(request.principal)
     return 200, _clock(of(services))
 
 
@@ -137,49 +133,12 @@ def _clock(accounting: Accounting) -> dict[str, Any]:
     return {"now": stamp(found.now()), "ahead": found.ahead, "movable": found.movable}
 
 
-def keeper(principal: Principal) -> None:
-    """Raises Forbidden for who does not keep the platform's books."""
-    if not (principal.may(Permission.MANAGE_BILLING) and principal.org == DEFAULT_ORG):
-        raise _forbidden("This is for who keeps the platform's books.", f" of the organisation {DEFAULT_ORG}")
-
-
-def org_no(services: Services, principal: Principal, name: str) -> int:
-    """The number of an organisation: one's own, and any for who keeps the platform's books. Raises Forbidden,
-    NotFound."""
-    if not name or name == principal.org:
-        return principal.org_no
-    keeper(principal)
-    found = services.identity.org_no(name)
-    if found is None:
-        raise NotFound(f"There is no organisation {readable(name[:80])}.", remedy="See `a2a orgs ls`.")
-    return found
-
-
-def _scope(services: Services, principal: Principal, org: str) -> Scope:
+def _scope(services: Services, request: Request, org: str = "") -> Scope:
     """Whose invoices somebody may read: who keeps the platform's books, everybody's."""
-    _reader(principal)
+    may_read(request.principal)
     if org:
-        return Scope(org_no(services, principal, org))
-    if principal.may(Permission.MANAGE_BILLING) and principal.org == DEFAULT_ORG:
-        return SYSTEM
-    return Scope(principal.org_no)
-
-
-def _reader(principal: Principal) -> None:
-    if not principal.may(Permission.READ_USAGE):
-        raise Forbidden(
-            "This is for who may read the organisation's usage.",
-            remedy=f"Use a key with {Permission.READ_USAGE}.",
-            info={"permission": Permission.READ_USAGE.value},
-        )
-
-
-def _forbidden(detail: str, where: str = "") -> Forbidden:
-    return Forbidden(
-        detail,
-        remedy=f"Use a key with {Permission.MANAGE_BILLING}{where}.",
-        info={"permission": Permission.MANAGE_BILLING.value},
-    )
+        return Scope(org_of(services, request, org))
+    return SYSTEM if runs_platform(request.principal) else Scope(request.principal.org_no)
 
 
 def _no(text: str) -> int:

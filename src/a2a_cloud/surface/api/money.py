@@ -8,14 +8,13 @@ import msgspec
 
 from a2a_cloud.model.billing import show_amount
 from a2a_cloud.model.principal import DEFAULT_ORG, Permission, Principal
-from a2a_cloud.model.problem import Forbidden, InvalidParams, Malformed, NotFound, Unavailable
+from a2a_cloud.model.problem import Forbidden, InvalidParams, NotFound, Unavailable
 from a2a_cloud.model.stamp import stamp
+from a2a_cloud.surface.api.bodies import read_body
 from a2a_cloud.surface.billing_port import Entry, Money, Txn
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Request
-from a2a_cloud.wire.json_text import check_text
-
-MAX_BODY = 64 << 10
+from a2a_cloud.wire.json_text import readable
 
 Answer = tuple[int, Any]
 T = TypeVar("T")
@@ -39,15 +38,22 @@ def may_change(principal: Principal) -> None:
         raise Forbidden(
             "Money is for those who handle an organisation's billing.",
             remedy=f"Use a key with {Permission.MANAGE_BILLING}.",
+            info={"permission": Permission.MANAGE_BILLING.value},
         )
+
+
+def reads(principal: Principal) -> bool:
+    """Whether they see their organisation's money: who changes it does too."""
+    return principal.may(Permission.READ_USAGE) or principal.may(Permission.MANAGE_BILLING)
 
 
 def may_read(principal: Principal) -> None:
     """Raises Forbidden unless they see their organisation's money."""
-    if not (principal.may(Permission.READ_USAGE) or principal.may(Permission.MANAGE_BILLING)):
+    if not reads(principal):
         raise Forbidden(
             "An organisation's money is for its viewers, auditors, billing and admins.",
             remedy=f"Use a key with {Permission.READ_USAGE}.",
+            info={"permission": Permission.READ_USAGE.value},
         )
 
 
@@ -57,6 +63,7 @@ def operator(principal: Principal, what: str) -> None:
         raise Forbidden(
             f"{what} is for who handles the platform's money.",
             remedy=f"Use a key of the organisation {DEFAULT_ORG} with {Permission.MANAGE_BILLING}.",
+            info={"permission": Permission.MANAGE_BILLING.value},
         )
 
 
@@ -69,21 +76,13 @@ def org_of(services: Services, request: Request, name: str) -> int:
     operator(principal, "Other organisations' money")
     found = services.identity.org_no(name)
     if found is None:
-        raise NotFound(f"There is no organisation {name[:80]!r}.", remedy="See `a2a orgs ls`.")
+        raise NotFound(f"There is no organisation {readable(name[:80])}.", remedy="See `a2a orgs ls`.")
     return found
 
 
 async def body_of(request: Request, decoder: msgspec.json.Decoder[T], example: str) -> T:
-    """The body. Raises InvalidParams, Malformed."""
-    request.expect_json()
-    body = await request.body(MAX_BODY)
-    check_text(body)
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise InvalidParams(f"{error}.", remedy=f"Send {example}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"The body is not valid JSON: {error}.", remedy=f"Send {example}.") from None
+    """The body. Raises InvalidParams, Malformed, TooLarge."""
+    return await read_body(request, decoder.type, example)
 
 
 def key_of(request: Request) -> str:

@@ -27,7 +27,8 @@ from a2a_cloud.wire.json_text import readable
 
 _CSV = b"text/csv; charset=utf-8; header=present"
 _COUNTS = ("calls", "completed", "failed", "open")
-_MOST_PAGE = 10_000
+#: Lines of one answer that is no CSV.
+MOST_PAGE = 10_000
 
 Answer = tuple[int, Any]
 
@@ -42,7 +43,7 @@ async def usage(services: Services, request: Request, _values: list[str]) -> Ans
         name = f"usage-{stamp(query.since)[:10]}-{stamp(query.until)[:10]}.csv"
         await send_csv(request, name, *_table(query, found))
         return 200, None
-    limit, start = number(given, "limit", 1000, 1, _MOST_PAGE), number(given, "cursor", 0, 0, 10**9)
+    limit, start = number(given, "limit", 1000, 1, MOST_PAGE), number(given, "cursor", 0, 0, 10**9)
     page = found[start : start + limit]
     return 200, {
         "since": stamp(query.since),
