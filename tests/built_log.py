@@ -10,7 +10,9 @@ from a2a_cloud.wire import merkle, note, tiles, tlog_proof
 from a2a_cloud.wire.jws import Signer
 from a2a_cloud.wire.merkle import Frontier
 from a2a_cloud.wire.note import Checkpoint, NoteKey
-from a2a_cloud.wire.tiles import ENTRIES, Tile
+from a2a_cloud.wire.tiles import ENTRIES, HEIGHT, WIDTH, Tile
+from a2a_cloud.wire.verify.log import check_proof
+from a2a_cloud.wire.verify.trail import Trail
 
 
 class BuiltLog:
@@ -70,15 +72,29 @@ class BuiltLog:
         places = range(tile.start, tile.start + tile.width)
         if tile.level == ENTRIES:
             return tiles.write_entries(self.entries[place] for place in places)
-        return b"".join(self._nodes[tiles.HEIGHT * tile.level, place] for place in places)
+        return b"".join(self._nodes[HEIGHT * tile.level, place] for place in places)
 
     def save(self, folder: Path) -> Path:
         """Write the checkpoint and every tile below `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         for level in (ENTRIES, *tiles.levels_of(self.size)):
-            for tile in tiles.tiles_of(self.size, level):
+            for tile in tiles_of(self.size, level):
                 path = folder / tile.path
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(self.tile(tile))
         (folder / "checkpoint").write_bytes(self.checkpoint())
         return folder
+
+
+def tiles_of(size: int, level: int) -> list[Tile]:
+    """The tiles of one level of a tree of `size` leaves, in order; the last may be partial."""
+    hashes = size if level == ENTRIES else size >> HEIGHT * level
+    return [tiles.tile_at(level, index, size) for index in range((hashes + WIDTH - 1) // WIDTH)]
+
+
+def refusal(proof: bytes, entry: bytes, key: NoteKey, *witnesses: NoteKey) -> str:
+    """Why a proof file is refused for `entry`; "" when it holds and the log's `key` signed it."""
+    trail = Trail()
+    text = proof.decode(errors="surrogateescape")
+    check_proof(trail, text, None, entry, key.name.rpartition("/")[2], {"": key.public}, witnesses)
+    return trail.failure.why if trail.failure else ""

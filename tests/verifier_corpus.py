@@ -49,7 +49,8 @@ from a2a_cloud.wire.seal import (
 from a2a_cloud.wire.tlog_proof import write_proof
 
 SIGNER, AGENT, LOG, WITNESS, STRANGER = (Signer(bytes([seed]) * 32) for seed in range(1, 6))
-JWKS = [SIGNER.jwk(), LOG.jwk()]
+#: The issuer's, and one that is damaged: its last letter has spare bits that are not zeros.
+JWKS = [{**STRANGER.jwk(), "x": STRANGER.jwk()["x"][:-1] + "_"}, SIGNER.jwk(), LOG.jwk()]
 WITNESS_KEY = note.NoteKey("witness.example", WITNESS.public, note.COSIGNATURE)
 OTHER_WITNESS = note.NoteKey("other.example", STRANGER.public, note.COSIGNATURE)
 ORIGIN = "cloud.example/log/default"
@@ -241,6 +242,7 @@ def proof_for(entry: bytes, signer: Signer = LOG, origin: str = ORIGIN) -> bytes
 
 WHOLE = receipt()
 CALLERS = receipt(view="own")
+_ENTRY = bytes.fromhex(json.loads(WHOLE)["id"][5:])
 
 
 def edited(edit: Callable[[dict[str, Any]], object], original: bytes = WHOLE) -> bytes:
@@ -272,6 +274,21 @@ def _with_proof(change: Callable[[str], str]) -> bytes:
     return edited(lambda one: one["log"].update(proof=change(one["log"]["proof"])))
 
 
+def _with_line(*names: str) -> bytes:
+    """A receipt with more signatures in its proof: nobody signs those lines, so anybody can add one."""
+    return _with_proof(lambda text: text + "".join(f"— {name} AAAAAAA=\n" for name in names))
+
+
+def _with_origin(origin: str) -> bytes:
+    return _with_proof(lambda _: proof_for(_ENTRY, origin=origin).decode())
+
+
+def _long_origin(text: str) -> str:
+    """No key can have such a name, so its log has not signed it."""
+    head, _, rest = text.partition(f"{ORIGIN}\n")
+    return f"{head}{'🧀' * 244}/log/default\n{rest}"
+
+
 def _swapped(text: str, old: str, new: str) -> str:
     assert old in text
     return text.replace(old, new, 1)
@@ -296,6 +313,10 @@ def _good() -> list[Case]:
         Case("callers, no key", CALLERS, keyed=False),
         Case("witnessed", WHOLE, witnesses=(WITNESS_KEY,)),
         Case("without a proof", receipt(proof=False)),
+        Case("a cosignature under a byte order mark", _with_line("\ufeff")),
+        Case("cosignatures beyond the basic plane", _with_line("🧀", "\ufeff")),
+        Case("a cosignature under a name of 255 characters", _with_line("🧀" * 255)),
+        Case("a log with a name of 255 characters", _with_origin("🧀" * 243 + "/log/default")),
         Case("an empty proof", _with_proof(lambda _: "")),
         Case("written otherwise", json.dumps(json.loads(WHOLE), indent=3).encode()),
         Case("not countersigned", edited(drop("countersignature"))),
@@ -400,6 +421,16 @@ def _refused() -> list[Case]:
             _with_proof(lambda text: _line(text, -3, lambda one: one[:-9] + _other(one[-9]) + one[-8:])),
         ),
         Case("proof: cosignature", _cut_cosignature(), witnesses=(WITNESS_KEY,)),
+        *(
+            Case(f"proof: a name with U+{ord(blank):04X}", _with_line(f"a{blank}b"))
+            for blank in "\x1c\x85\xa0\u1680\u2000\u200a\u2028\u202f\u205f\u3000+"
+        ),
+        Case("proof: a name of 256 characters", _with_line("🧀" * 256)),
+        Case("proof: an origin of 256 characters", _with_proof(_long_origin)),
+        Case(
+            "proof: a control character far behind",
+            _with_proof(lambda text: text.replace("cloud", "🧀\t")),
+        ),
         Case("proof: a control character", _with_proof(lambda text: text.replace("cloud", "cl\tud"))),
         Case(
             "grants: hash",
@@ -694,6 +725,9 @@ PLAIN = {
 }
 
 
+PROOF = PLAIN[f"proofs/{receipt_id(WHOLE)}.tlog-proof"]
+
+
 def packs() -> list[Case]:
     """Packs, good ones and broken ones."""
     family, review = tree(), reviewed()
@@ -733,6 +767,8 @@ def packs() -> list[Case]:
         Case("bad: name", packed(other)),
         Case("bad: proof of another", packed(bad_proof)),
         Case("bad: proof with a bad name", packed({"proofs/x.tlog-proof": b""})),
+        Case("bad: proof in upper case", packed({f"proofs/rcpt_{receipt_id(WHOLE)[5:].upper()}.cose": b""})),
+        Case("bad: proof of no receipt", packed({f"proofs/{receipt_id(WHOLE)[5:]}.tlog-proof": PROOF})),
         Case(
             "bad: event",
             packed(with_edit(review, "events/run_1.json", put("events", 0, "salt", value="1" * 32))),

@@ -48,6 +48,7 @@ crypto.subtle.importKey = (kind, data, algorithm, ...rest) => algorithm?.name ==
   ? Promise.reject(new DOMException("Unrecognized name.", "NotSupportedError"))
   : real(kind, data, algorithm, ...rest);
 """
+NO_DIGEST = "crypto.subtle.digest = () => Promise.reject(new RangeError('too many'));"
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +210,18 @@ def test_without_ed25519_signatures_are_not_checkable(page: chrome.Page, tmp_pat
     (tmp_path / "broken.json").write_bytes(broken)
     page.upload("#files", tmp_path / "broken.json")
     page.shows("refused: the body hashes to ")
+
+
+def test_a_check_that_breaks_off_is_a_refusal(page: chrome.Page, tmp_path: Path) -> None:
+    page.devtools("Page.addScriptToEvaluateOnNewDocument", {"source": NO_DIGEST})
+    (tmp_path / "verify.html").write_bytes(verifier_file())
+    page.go((tmp_path / "verify.html").as_uri())
+    for name, data in (("receipt.json", made.WHOLE), ("good.zip", made.packed(made.PLAIN))):
+        (tmp_path / name).write_bytes(data)
+        page.upload("#files", tmp_path / name)
+    page.until(lambda: page.run("return document.querySelectorAll('.result.refused').length") == 2, "both")
+    page.shows("refused: the check broke off: too many", ".verdict")
+    assert page.run("return document.querySelector('#busy').textContent") == ""
 
 
 def test_the_file_asks_nobody_for_anything(page: chrome.Page, shown: Callable[..., None]) -> None:

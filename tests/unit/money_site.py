@@ -84,6 +84,9 @@ class Run:
         self.hold: Hold | None = None
         self.purse: Any = None
         self.stored: Any = None
+        self.acceptance: Write | None = None
+        self.write: Write | None = None
+        self.void = False
 
 
 class Site:
@@ -142,12 +145,18 @@ class Site:
 
         def done(error: BaseException | None) -> None:
             run.stored = error or True
+            run.acceptance = None
             if error is not None:
+                run.void = True  # As in the runtime: what it did in the meantime is not stored.
+                if run.write is not None:
+                    run.write.ops = ()
                 del self.live[run.no]
                 if run.hold is not None:
                     self.billing.undo(run.hold)
+                self.billing.over(run.no, run.purse if above is None else None)
 
-        self.journal.submit(Write([*ops, (BROKEN, ())] if fails else ops, done))
+        run.acceptance = Write([*ops, (BROKEN, ())] if fails else ops, done)
+        self.journal.submit(run.acceptance)
         return run
 
     def end(self, run: Run, state: str = "completed", *, fails: bool = False, **usage: Any) -> Settlement:
@@ -163,9 +172,13 @@ class Site:
         ops = [(_RECEIPT, (run.no, run.no, str(run.no).encode(), body)), *settled.ops, (_END, (run.no,))]
 
         def done(error: BaseException | None) -> None:
+            run.write = None
+            if run.void:
+                return
             if error is None:
                 self.live.pop(run.no, None)
-                self.billing.over(run.no, run.purse)
+                own = run.purse is not None and run.purse.subject == run.no
+                self.billing.over(run.no, run.purse if own else None)
                 return
             if run.hold is not None:
                 self.billing.unsettle(run.hold)
@@ -173,13 +186,20 @@ class Site:
                 with suppress(Unavailable):  # The life is over.
                     self.end(run, "failed", **usage)
 
-        self.journal.submit(Write([*ops, (BROKEN, ())] if fails else ops, done, must=True))
+        told = [*ops, (BROKEN, ())] if fails else ops
+        run.write = Write(told, done, must=True, after=run.acceptance)
+        self.journal.submit(run.write)
         return settled
 
     async def rest(self) -> None:
         """Everything that was queued is on disk, or refused."""
         for _ in range(3):
             await self.journal.write([])
+
+    def usage(self, run: Run) -> list[tuple[str, str, int]]:
+        """What is stored of its usage: (meter, quantity, amount)."""
+        text = "SELECT meter, qty, amount FROM usage WHERE run=? ORDER BY line"
+        return self.connection.execute(text, (run.no,)).fetchall()
 
     def left(self, code: str = "prepaid/acme:USD") -> int:
         """What can be held of an account."""
@@ -197,8 +217,7 @@ class Site:
             assert {part.no: part.rest for part in account.parts} == grants, row.code
         for use in self.budgets.known():
             row = self.rows.use_no(SYSTEM, use.no)
-            if row is not None:
-                assert (use.spent, use.held) == (row.spent, row.held), use.name
+            assert (use.spent, use.held) == ((row.spent, row.held) if row is not None else (0, 0)), use.name
             assert use.spent + use.held <= max(use.most, use.spent)
 
     async def close(self) -> None:

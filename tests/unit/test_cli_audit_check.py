@@ -20,8 +20,8 @@ from a2a_cloud.callers.cli.exits import Exit
 from a2a_cloud.callers.cli.root import run
 from a2a_cloud.wire import jws, note
 from a2a_cloud.wire.log_event import event_entry
-from a2a_cloud.wire.tiles import ENTRIES, Tile, tiles_of
-from built_log import BuiltLog
+from a2a_cloud.wire.tiles import ENTRIES, Tile
+from built_log import BuiltLog, tiles_of
 
 SALT = bytes(range(16))
 

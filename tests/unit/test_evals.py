@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from a2a_cloud.control.evals.evals import MAX_LIVE, Evals
+from a2a_cloud.control.evals.evals import MAX_LIVE, MAX_PARALLEL, MAX_REPEAT, MAX_RUNS, Evals
 from a2a_cloud.control.evals.ports import Answer
 from a2a_cloud.control.evals.rows import EvalRows, erased
 from a2a_cloud.control.identity.keys import Identity
@@ -173,7 +173,6 @@ async def test_each_score_is_stored_with_its_event(site: Site, who: Principal) -
     found = await site.whole(who)
     # bad: (1·1 + 0.5·3) / 4 = 0.625; all: (1·1 + 0.625·3) / 4
     assert (found.state, found.score, found.done, found.passed) == ("done", "0.71875", 2, 1)
-    assert found.counts
     by_case = {score.case: score for score in site.evals.scores(1, found.id)}
     assert (by_case["good"].score, by_case["bad"].score) == ("1", "0.625")
     rated = (by_case["bad"].checks or [])[1]
@@ -230,8 +229,13 @@ async def test_runs_go_side_by_side_within_bounds(site: Site, who: Principal) ->
         await site.evals.wait(begun.id, 99, 0.05)
     assert site.evals.one(1, 3, begun.id).done == 10
     assert [score.no for score in site.evals.scores(1, begun.id)] == list(range(1, 11))
+    case = '[[case]]\nname = "c{}"\nskill = "greet"\n[[case.check]]\nkind = "contains"\nvalue = "x"\n'
+    many = "".join(case.format(n) for n in range(MAX_RUNS // MAX_REPEAT + 1))
     with pytest.raises(InvalidParams, match="at most"):
-        await site.evals.start(site.release, who, repeat=1001)
+        await site.evals.start(site.release, who, rubric=many.encode(), repeat=MAX_REPEAT)
+    for parallel, repeat in ((1, 0), (1, MAX_REPEAT + 1), (0, 1), (MAX_PARALLEL + 1, 1)):
+        with pytest.raises(InvalidParams, match="is from 1 to"):
+            await site.evals.start(site.release, who, parallel=parallel, repeat=repeat)
 
 
 @at_site

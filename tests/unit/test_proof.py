@@ -26,6 +26,8 @@ from a2a_cloud.model.receipt import (
     EffectEntry,
     Environment,
     ErrorFacts,
+    LedgerEntry,
+    LedgerFacts,
     ReceiptBody,
     SkillFacts,
     Usage,
@@ -122,6 +124,17 @@ WHOLE = document(
         idempotency_key="message-1",
     ),
     agent=AGENT,
+)
+LEDGER = section([LedgerEntry(account="platform", amount=0, currency="EUR", line=0, scale=2)])
+PAID = document(
+    seal(
+        SIGNER,
+        body(ledger=LedgerFacts(entries_sha256=salted_sha256(SALTS.ledger, LEDGER), txn_id="txn_1")),
+    ),
+    SIGNER,
+    org="default",
+    index=12,
+    sections=disclose_sections(SALTS, ENV, EFFECTS, CHILDREN, ledger=LEDGER),
 )
 
 
@@ -482,7 +495,7 @@ def test_garbage_is_refused_and_never_raises(data: bytes) -> None:
 # --- the documentation -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("view", [CALLERS, WHOLE])
+@pytest.mark.parametrize("view", [CALLERS, WHOLE, PAID], ids=["callers", "whole", "paid"])
 def test_the_snippet_of_the_documentation_works(tmp_path: Path, view: bytes) -> None:
     (snippet,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
     script = tmp_path / "check.py"
@@ -496,11 +509,15 @@ def test_the_snippet_of_the_documentation_works(tmp_path: Path, view: bytes) -> 
 
     good = check(view)
     assert good.returncode == 0, good.stderr
-    assert good.stdout == f"valid {SEALED.id}\n"
+    assert good.stdout == f"valid {json.loads(view)['id']}\n"
     assert check(view.replace(b"bob@default", b"eve@default")).returncode != 0
     forged = json.loads(view)
     forged["signatures"][0]["signature"] = b64url(bytes(64)).decode()
     assert "BadSignature" in check(json.dumps(forged).encode()).stderr
+    for name in json.loads(view).get("sections", {}):
+        changed = json.loads(view)
+        changed["sections"][name]["value"] = "another"
+        assert f"AssertionError: {name}" in check(json.dumps(changed).encode()).stderr
 
 
 def test_the_documentation_names_every_field_and_code() -> None:

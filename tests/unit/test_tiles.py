@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from a2a_cloud.wire import merkle, tiles
 from a2a_cloud.wire.merkle import Frontier
 from a2a_cloud.wire.tiles import ENTRIES, Tile, TileError
+from built_log import tiles_of
 
 
 @pytest.mark.parametrize(
@@ -67,14 +68,14 @@ def test_no_text_breaks_the_reader(text: str) -> None:
 
 def test_a_tree_has_the_tiles_of_the_specification() -> None:
     def widths(level: int) -> list[int]:
-        return [tile.width for tile in tiles.tiles_of(70_000, level)]
+        return [tile.width for tile in tiles_of(70_000, level)]
 
     assert widths(0) == [256] * 273 + [112] == widths(ENTRIES)
     assert widths(1) == [256, 17]
     assert widths(2) == [1]
     assert tiles.levels_of(70_000) == range(3)
-    assert list(tiles.tiles_of(256, 0)) == [Tile(0, 0)]
-    assert list(tiles.tiles_of(256, 1)) == [Tile(1, 0, 1)]
+    assert tiles_of(256, 0) == [Tile(0, 0)]
+    assert tiles_of(256, 1) == [Tile(1, 0, 1)]
     assert tiles.levels_of(0) == range(0)
     for level, index in ((0, 274), (1, 2), (2, 1), (3, 0), (0, -1)):
         with pytest.raises(TileError):

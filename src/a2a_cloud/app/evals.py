@@ -233,7 +233,12 @@ class Asking:
         while True:
             try:
                 run = self._runs.submit(call)
-                await run.accepted()
+                try:
+                    await run.accepted()
+                except BaseException:
+                    # Nobody else knows the run: given up here it would go on, and be charged for.
+                    self._runs.cancel_run(run)
+                    raise
             except BudgetSpent:
                 raise
             except (Busy, RateLimited) as full:

@@ -18,7 +18,8 @@ from a2a_cloud.wire.note import NoteError, NoteKey, read_checkpoint, read_vkey
 
 class LogMemory:
     """The memory of one log. `checkpoint` is the signed note, b"" for none; `keys` are those that were given
-    with --key when it was seen. Raises ValueError when what is remembered is damaged."""
+    with --key when it was seen. Raises ValueError when what is remembered is damaged, OSError when it
+    can't be read."""
 
     def __init__(self, origin: str, environ: Mapping[str, str]) -> None:
         base = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
@@ -30,15 +31,14 @@ class LogMemory:
             self._read()
 
     def _read(self) -> None:
+        data = self.path.read_bytes()
         try:
-            told = cast("dict[str, Any]", json.loads(self.path.read_bytes()))
+            told = cast("dict[str, Any]", json.loads(data))
             self.checkpoint = told["checkpoint"].encode()
             self.keys = [read_vkey(each) for each in told["vkeys"]]
             if told["origin"] != self.origin or read_checkpoint(self.checkpoint)[0].origin != self.origin:
                 raise ValueError("it is of another log")
-        except FileNotFoundError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, NoteError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, NoteError) as error:
             raise ValueError(f"{self.path} is damaged: {error}") from None
 
     def keep(self, checkpoint: bytes, keys: Sequence[NoteKey]) -> None:
@@ -57,6 +57,6 @@ class LogMemory:
             raise
 
     def forget(self) -> None:
-        """Remember nothing."""
+        """Remember nothing. Raises OSError."""
         self.path.unlink(missing_ok=True)
         self.checkpoint, self.keys = b"", []

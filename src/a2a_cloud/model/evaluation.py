@@ -74,8 +74,3 @@ class Eval(Struct, frozen=True):
     created: float
     ended: float | None
     why: str
-
-    @property
-    def counts(self) -> bool:
-        """Whether it says how good the release is by its own rubric."""
-        return self.state == "done" and self.own and self.whole

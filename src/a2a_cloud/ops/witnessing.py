@@ -9,6 +9,7 @@ lines until the next one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two requests to one witness, and the most after it failed.
+#: Seconds between two requests to one witness, and the most before a log that failed is shown again.
 PACE, LONGEST = 1.0, 60.0
 #: Seconds for an answer; the longest that is read.
 ANSWER, MAX_ANSWER = 10.0, 64 << 10
@@ -57,6 +58,10 @@ class Standing(NamedTuple):
     url: str
     cosigned: float
     why: str
+
+
+#: How a witness's word begins that a log was changed, and how many words about logs are told at most.
+_SEEN, _TOLD = "it has seen", 3
 
 
 class _Due(NamedTuple):
@@ -113,7 +118,11 @@ class _Asker:
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._why = ""
+        #: What keeps it from cosigning, by origin: of logs that failed alone. One that it refuses for good
+        #: is not forgotten when it cosigns another, and does not hold that one up.
+        self._why: dict[str, str] = {}
+        #: Of logs that failed, by organisation: (the pause, when they are shown again in the loop's time).
+        self._pauses: dict[int, tuple[float, float]] = {}
         self._at = 0.0
 
     def start(self) -> None:
@@ -124,7 +133,11 @@ class _Asker:
         self._more.set()
 
     def standing(self) -> Standing:
-        return Standing(self._witness.key.name, self._witness.url, self._at, self._why)
+        # What it says of a log's past comes before what it says of itself.
+        whys = sorted(dict.fromkeys(self._why.values()), key=lambda why: not why.startswith(_SEEN))
+        if len(whys) > _TOLD:
+            whys[_TOLD:] = [f"and {len(whys) - _TOLD} more"]
+        return Standing(self._witness.key.name, self._witness.url, self._at, "; ".join(whys))
 
     async def close(self) -> None:
         if self._task is not None:
@@ -134,30 +147,35 @@ class _Asker:
             await self._session.close()
 
     async def _run(self) -> None:
-        pause = PACE
+        clock = asyncio.get_running_loop().time
         while True:
-            await self._more.wait()
-            self._more.clear()
-            failed: dict[int, _Due] = {}
-            due, self._due = self._due, {}
-            for org, each in due.items():
+            again = {org: self._pauses.get(org, (0.0, 0.0))[1] for org in self._due}
+            ready = [org for org, at in again.items() if at <= clock()]
+            if not ready:
+                self._more.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(min(again.values(), default=None)):
+                        await self._more.wait()
+                continue
+            for org in ready:
+                each = self._due.pop(org)
                 why = await self._cosign(org, each)
+                self._say(each.origin, why)
                 if why:
-                    failed[org] = each
-                self._say(why)
-            # What came meanwhile is newer.
-            self._due = {**failed, **self._due}
-            if self._due:
-                self._more.set()
-            pause = min(pause * 2, LONGEST) if failed else PACE
-            await asyncio.sleep(pause)
+                    self._due.setdefault(org, each)  # What came meanwhile is newer.
+                    pause = min(self._pauses.get(org, (PACE, 0.0))[0] * 2, LONGEST)
+                    self._pauses[org] = (pause, clock() + pause)
+                else:
+                    self._pauses.pop(org, None)
+            await asyncio.sleep(PACE)
 
-    def _say(self, why: str) -> None:
-        if why and why != self._why:
-            log.warning("The witness %s does not cosign: %s", self._witness.key.name, why)
-        elif self._why and not why:
+    def _say(self, origin: str, why: str) -> None:
+        if why:
+            if why not in self._why.values():  # All logs say the same of a witness that is away.
+                log.warning("The witness %s does not cosign: %s", self._witness.key.name, why)
+            self._why[origin] = why
+        elif self._why.pop(origin, "") and not self._why:
             log.warning("The witness %s cosigns again", self._witness.key.name)
-        self._why = why
 
     async def _cosign(self, org: int, due: _Due) -> str:
         """Why it did not cosign; "" when it did."""
@@ -168,9 +186,9 @@ class _Asker:
                     break
                 known = read_size(body.decode("ascii").removesuffix("\n"))  # What it cosigned last.
                 if known > due.size:
-                    return f"it has seen {known} entries of {due.origin}, and the log has {due.size}"
+                    return f"{_SEEN} {known} entries of {due.origin}, and the log has {due.size}"
                 if known == self._known.get(due.origin, 0):
-                    return f"it has seen another tree of {known} entries of {due.origin}: THE LOG WAS FORKED"
+                    return f"{_SEEN} another tree of {known} entries of {due.origin}: THE LOG WAS FORKED"
                 self._known[due.origin] = known
                 status, body = await self._ask(org, due)
             if status != 200:

@@ -59,7 +59,9 @@ def _currencies(environ: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
     for each in value.replace(",", " ").split():
         code, _, digits = each.partition(":")
         code = code if code in MINOR else code.upper()
-        if code not in MINOR or code in found or not digits.isdecimal() or int(digits) > MOST_SCALE:
+        # Python reads no number of very many digits.
+        fits = digits.isdecimal() and len(digits) <= 2 and int(digits) <= MOST_SCALE
+        if code not in MINOR or code in found or not fits:
             raise bad(
                 name, value, f"currencies and their digits after the point (0 to {MOST_SCALE}): USD:6 EUR:4"
             )

@@ -76,7 +76,7 @@ class Logs(Protocol):
         ...
 
     async def covered(self, org: int, index: int, seconds: float) -> bool:
-        """Whether a checkpoint covers the leaf, waiting for it so long."""
+        """Whether a checkpoint covers the leaf, waiting for it so long. Raises NotFound."""
         ...
 
     def proof(self, org: int, index: int) -> bytes:

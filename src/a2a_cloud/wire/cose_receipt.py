@@ -74,7 +74,8 @@ def write_receipt(
 
 
 def verify_receipt(data: bytes, entry: bytes, public: bytes) -> CoseReceipt:
-    """Check a receipt for `entry` (the log's 32 bytes) with the log's Ed25519 key. Raises ProofError."""
+    """Check a COSE receipt with the log's Ed25519 key. `entry` is what the leaf is made of: 32 bytes for a
+    receipt of a run, 33 for an event. Raises ProofError."""
     protected, size, index, path, signature = _read(data)
     headers = _map(_decode(protected, "the protected header"), "the protected header")
     if headers.keys() - {_ALG, _KID, _CLAIMS, _TREE}:

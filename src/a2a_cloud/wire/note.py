@@ -32,7 +32,9 @@ ED25519: Final = 0x01
 COSIGNATURE: Final = 0x04
 
 _DASH: Final = "— ".encode()
-_NAME = re.compile(r"[^\s+\x00-\x1f\x7f-\x9f]+")
+# Blanks one by one: what `\s` means is another thing in JavaScript, and verify_log.js has to agree.
+_BLANKS = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_NAME = re.compile(rf"[^{_BLANKS}+\x00-\x1f\x7f-\x9f]+")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 
 

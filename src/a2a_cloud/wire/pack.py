@@ -8,6 +8,7 @@ checkpoints. A pack brings the keys with it, and they prove nothing: the reader'
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -32,6 +33,7 @@ RECEIPTS, PROOFS, EVENTS, REVIEWS = "receipts/", "proofs/", "events/", "reviews/
 KEYS, PAGE = "keys.json", "verify.html"
 #: A file of a pack that is read whole and is larger is refused.
 MAX_FILE = MAX_DOCUMENT
+_PROOF_NAME = re.compile(rf"{PROOFS}rcpt_([0-9a-f]{{64}})\.(tlog-proof|cose)")
 
 
 class FileSteps(Struct, frozen=True):
@@ -272,14 +274,11 @@ def _proof(
     keys: Mapping[str, bytes] | None,
     witnesses: Sequence[NoteKey],
 ) -> None:
-    stem, _, ending = name[len(PROOFS) :].rpartition(".")
-    try:
-        entry = bytes.fromhex(stem.removeprefix("rcpt_"))
-    except ValueError:
-        entry = b""
-    if len(entry) != 32 or ending not in ("tlog-proof", "cose"):
+    named = _PROOF_NAME.fullmatch(name)
+    if named is None:
         raise RefusedError("its name does not say which receipt it is for")
-    if ending == "cose":
+    entry = bytes.fromhex(named[1])
+    if named[2] == "cose":
         return _cose(trail, data, entry, org, keys)
     from a2a_cloud.wire.merkle import ProofError
     from a2a_cloud.wire.tlog_proof import read_proof

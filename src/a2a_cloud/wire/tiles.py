@@ -8,7 +8,7 @@ partial: its path says how wide.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -79,13 +79,6 @@ def tile_at(level: int, index: int, size: int) -> Tile:
     if level > MAX_LEVEL or index < 0 or width <= 0:
         raise TileError(f"a log of {size} entries has no such tile")
     return Tile(level, index, width)
-
-
-def tiles_of(size: int, level: int) -> Iterator[Tile]:
-    """The tiles of one level of a tree of `size` leaves, in order; the last may be partial."""
-    count = _count(level, size)
-    for index in range((count + WIDTH - 1) // WIDTH):
-        yield Tile(level, index, min(WIDTH, count - index * WIDTH))
 
 
 def levels_of(size: int) -> range:

@@ -18,7 +18,6 @@ from a2a_cloud.wire.note import (
     Checkpoint,
     Note,
     NoteError,
-    NoteKey,
     b64,
     read_checkpoint,
     read_size,
@@ -44,10 +43,6 @@ class TlogProof(Struct, frozen=True):
     def check_inclusion(self, leaf: bytes) -> None:
         """Check that the leaf with this hash is at `index` in the checkpoint's tree. Raises ProofError."""
         merkle.verify_inclusion(leaf, self.index, self.checkpoint.size, self.checkpoint.root, self.path)
-
-    def signed_by(self, keys: Iterable[NoteKey]) -> list[NoteKey]:
-        """Those of `keys` that signed the checkpoint under the log's origin."""
-        return [key for key in keys if key.name == self.checkpoint.origin and self.note.verified_by(key)]
 
 
 def write_proof(index: int, path: Iterable[bytes], signed: bytes, extra: bytes | None = None) -> bytes:
@@ -88,15 +83,3 @@ def read_proof(data: bytes) -> TlogProof:
     except NoteError as error:
         raise ProofError(f"the proof file is damaged: {error}") from None
     return TlogProof(index, path, signed, checkpoint, note, extra)
-
-
-def verify_proof(data: bytes, leaf: bytes, keys: Iterable[NoteKey]) -> TlogProof:
-    """Check a proof file for the leaf with this hash: the log's signature, by one of `keys`, and its place.
-
-    Raises ProofError with what does not hold. Witnesses are the caller's: `note.cosigned_at`.
-    """
-    proof = read_proof(data)
-    if not proof.signed_by(keys):
-        raise ProofError(f"none of the known keys signed the checkpoint of {proof.checkpoint.origin}")
-    proof.check_inclusion(leaf)
-    return proof

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from a2a_cloud.callers.cli.audit_check import consistency_command, key_command, verify_command
-from a2a_cloud.callers.cli.exits import Exit
+from a2a_cloud.callers.cli.exits import Exit, Failure
 from a2a_cloud.callers.cli.options import Options, connected
 from a2a_cloud.callers.cli.terminal import put, put_json, say, table
-from a2a_cloud.callers.cli.units import count, duration, since, written
+from a2a_cloud.callers.cli.units import count, duration, since
 from a2a_cloud.client.shapes import items, obj, objs, text
 from a2a_cloud.wire.csv_text import cell
 
@@ -114,7 +114,8 @@ def audit_search(options: Options, platform: bool, words: tuple[str, ...], limit
 def audit_export(options: Options, platform: bool, form: str, begin: str, out: str) -> int:
     """Write out all events, the oldest first, each with its place in the log and what its leaf is made of:
     SHA-256(0x00 and the SHA-256 of salt and payload) is the leaf's hash."""
-    start = written(since(begin, "--since")) if begin else ""
+    # Always with milliseconds, as the events' times are: they are compared as text.
+    start = since(begin, "--since").isoformat(timespec="milliseconds").replace("+00:00", "Z") if begin else ""
 
     async def export(there: Platform) -> int:
         number = 0
@@ -124,9 +125,17 @@ def audit_export(options: Options, platform: bool, form: str, begin: str, out: s
                 number += 1
         return number
 
-    with open(out, "w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout) as file:
-        write = _csv(file) if form == "csv" else _lines(file)
-        number = options.ask(export)
+    try:
+        with open(out, "w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout) as file:
+            write = _csv(file) if form == "csv" else _lines(file)
+            number = options.ask(export)
+    except OSError as error:
+        if not out:
+            raise
+        why = error.strerror or error
+        raise Failure(
+            Exit.FAILED, f"{out} can't be written: {why}.", remedy="Name a file that you may write to."
+        ) from None
     say(f"{count(number, 'event')}{f' in {out}' if out else ''}.")
     return int(Exit.OK)
 

@@ -156,7 +156,11 @@ async def _verify(
         await walk.run()
     except Damage as damage:
         raise _damaged(damage) from None
-    memory.keep(shown.signed, [key for key in keys if key in shown.by] or memory.keys)
+    try:
+        memory.keep(shown.signed, [key for key in keys if key in shown.by] or memory.keys)
+    except OSError as error:
+        progress.clear()
+        raise _unkept(f"The log is whole, but {memory.path} can't be written", error) from None
     return {
         "verdict": "valid" if shown.by else "signer_unchecked",
         "origin": shown.checkpoint.origin,
@@ -209,13 +213,23 @@ def _memory(shown: _Shown, forget: bool) -> LogMemory:
 
     try:
         memory = LogMemory(shown.checkpoint.origin, os.environ)
+        if forget:
+            memory.forget()
     except ValueError as error:
         raise Failure(
             Exit.FAILED, f"{error}.", remedy="Take the file away: then nothing is remembered."
         ) from None
-    if forget:
-        memory.forget()
+    except OSError as error:
+        raise _unkept(f"What was seen of the log before, {error.filename}, can't be used", error) from None
     return memory
+
+
+def _unkept(what: str, error: OSError) -> Failure:
+    return Failure(
+        Exit.FAILED,
+        f"{what}: {error.strerror or error}.",
+        remedy="Look at its owner and mode, or set XDG_STATE_HOME to a folder that you may write to.",
+    )
 
 
 async def _goes_on(source: PlatformLog | SavedLog, memory: LogMemory, shown: _Shown) -> int | None:

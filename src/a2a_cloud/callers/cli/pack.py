@@ -59,6 +59,10 @@ def pack_command(
         if word:
             wanted[name] = written(since(word, f"--{name}"))
     path = Path(output or f"pack-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip").expanduser()
+    if path.is_dir():
+        raise Failure(
+            Exit.USAGE, f"{path} is a folder.", remedy=f"Name a file: --output {path / 'pack.zip'}."
+        )
     aside = path.with_name(f".{path.name}.part")
     try:
         handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)

@@ -109,10 +109,14 @@ class Account:
             (part.expires for part in self.parts if part.expires is not None), default=float("inf")
         )
 
-    def burn(self, amount: int) -> list[tuple[Part, int]]:
-        """Which grants pay an amount, and how much each: their rests are less from now on."""
+    def burn(self, amount: int, now: float) -> list[tuple[Part, int]]:
+        """Which grants pay an amount, and how much each: their rests are less from now on. One whose time is
+        over pays last, as it may for what was held before."""
+        parts = self.parts
+        if now >= self.ends:
+            parts = sorted(parts, key=lambda part: part.expires is not None and part.expires <= now)
         burned: list[tuple[Part, int]] = []
-        for part in self.parts:
+        for part in parts:
             took = min(part.rest, amount)
             if took:
                 part.rest -= took

@@ -27,8 +27,10 @@ class Books:
         self._clock = clock
         self._database = database
         self._org = org
-        self._last = (0, "")
-        self._due = 0.0
+        #: The last transaction of the last trial balance, and when the next is due; None: not looked yet.
+        self._last = 0
+        self._due: float | None = None
+        self._tending = asyncio.Lock()
 
     def accounts(self, scope: Scope) -> list[AccountRow]:
         """An organisation's accounts."""
@@ -81,15 +83,22 @@ class Books:
         await self._journal.write(
             [change(self._org, self._clock.now(), by, "ledger.balanced", "ledger", **detail)]
         )
-        self._last = (trial.txn, trial.sha256)
+        self._last = trial.txn
         return trial
 
     async def tend(self) -> None:
         """A trial balance each day on which something moved."""
+        async with self._tending:
+            await self._tend()
+
+    async def _tend(self) -> None:
         now = self._clock.now()
+        if self._due is None:
+            at, self._last = self._rows.balanced(Scope(org=self._org))
+            self._due = at + TRIAL_SECONDS
         if now < self._due:
             return
-        self._due = now + TRIAL_SECONDS
         moved = self._rows.txns(SYSTEM, 2**62, 1)
-        if moved and moved[0].no != self._last[0]:
+        if moved and moved[0].no != self._last:
             await self.balance("platform")
+        self._due = now + TRIAL_SECONDS  # Not before: what failed is tried again.

@@ -58,13 +58,16 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 class Use:
     """A budget's period, or one call's own. `ends`: when it is over, None: never. `stored` once its row is
-    known to be there: until then each hold makes it."""
+    known to be there: until then each hold makes it. `holds`: those that count in it, and whatever else needs
+    it in memory; `lives`: the run whose own it is has not ended."""
 
     __slots__ = (
         "budget",
         "currency",
         "ends",
         "held",
+        "holds",
+        "lives",
         "most",
         "name",
         "no",
@@ -89,6 +92,8 @@ class Use:
         self.most, self.spent, self.held = row.most, row.spent, row.held
         self.name, self.currency, self.scale, self.ends = name, currency, scale, ends
         self.stored = stored
+        self.holds = 0
+        self.lives = False
 
     @property
     def left(self) -> int:
@@ -168,10 +173,12 @@ class Budgets:
         if row is not None:
             known = self._by_no.get(row.no)
             if known is not None:
+                known.lives = True
                 return known
         self._last_use += row is None
         made = row or UseRow(self._last_use, call.principal.org_no, 0, run, RUN, most, 0, 0)
         use = Use(made, RUN, spend.currency, scale, None, stored=row is not None)
+        use.lives = True
         self._by_no[use.no] = use
         return use
 
@@ -199,15 +206,20 @@ class Budgets:
 
     def forget(self, use: Use) -> None:
         """The call whose own it was is over."""
-        self._by_no.pop(use.no, None)
+        use.lives = False
+        if not use.holds:
+            self._by_no.pop(use.no, None)
 
     def sweep(self) -> None:
-        """Let go of periods that are over."""
-        now = self._clock.now()
-        for key, use in list(self._uses.items()):
-            if use.ends is not None and use.ends <= now and not use.held:
-                del self._uses[key]
-                self._by_no.pop(use.no, None)
+        """Let go of what nothing counts in any more: runs' own that have ended, periods that are over, those
+        of budgets that are gone. What a refund needs of them is read again."""
+        living = {
+            budget.no: self._span(budget.period) for own in self._budgets.values() for budget in own.values()
+        }
+        for use in self.known():
+            if not (use.holds or use.lives or living.get(use.budget) == use.span):
+                del self._by_no[use.no]
+                self._uses.pop((use.budget, use.subject, use.span), None)
 
     def _use(self, budget: Budget, subject: int) -> Use:
         span = self._span(budget.period)

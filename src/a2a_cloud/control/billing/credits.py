@@ -200,6 +200,8 @@ class Credits:
         ]
         uses = [self._budgets.no(no, account.currency) for no in self._rows.uses_of_hold(SYSTEM, run)]
         more: list[Op] = [(GIVE_BACK, (units, use.org, use.no)) for use in uses]
+        for use in uses:
+            use.holds += 1
         told = show_amount(units, account.scale)
         detail = {
             "run_no": run,
@@ -224,6 +226,8 @@ class Credits:
             )  # fmt: skip
         finally:
             self._refunding.discard(run)
+            for use in uses:
+                use.holds -= 1
         for use in uses:
             use.spent -= units
         return Refund(row, units, before + units, hold.captured, account)

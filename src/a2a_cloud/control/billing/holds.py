@@ -19,9 +19,9 @@ from a2a_cloud.control.billing import charging
 from a2a_cloud.control.billing.accounts import Accounts
 from a2a_cloud.control.billing.budgets import Budgets, Use, span_of
 from a2a_cloud.control.billing.charging import Used
-from a2a_cloud.control.billing.ledger import Line
+from a2a_cloud.control.billing.ledger import Line, Posting
 from a2a_cloud.control.billing.prices import Offer, Prices
-from a2a_cloud.control.billing.rails.port import Rail, Reserved, Settled
+from a2a_cloud.control.billing.rails.port import Rail, Reserved
 from a2a_cloud.control.billing.rows import (
     ADD_HOLD,
     ADD_HOLD_USE,
@@ -69,7 +69,7 @@ class EndedRun(Protocol):
 
 
 class Hold:
-    """What is set aside for a run that has not ended. `own` is what its caller gave this call."""
+    """What is set aside for a run that has not ended, and what that counts in."""
 
     __slots__ = ("bare", "free", "offer", "reserved", "settled", "used", "uses")
 
@@ -89,8 +89,7 @@ class Hold:
 class _Settled(NamedTuple):
     """What settling did in memory, to take it back."""
 
-    rail: Settled
-    charged: bool
+    posting: Posting | None
     amount: int
     adds: dict[str, Fraction]
 
@@ -191,7 +190,7 @@ class Billing:
             offer, self._rail.reserve(run, account, amount), used, tuple(uses), free=need.free, bare=bare
         )
         self._take(hold)
-        self._open[run] = hold
+        self._put(run, hold)
         ops: list[Op] = [use.op() for use in uses if not use.stored]
         paid_by = None if account is None else account.no
         ops.append(
@@ -203,13 +202,25 @@ class Billing:
     def undo(self, hold: Hold) -> None:
         """The run was not accepted after all, though it may have begun, and ended, before that was known."""
         self.unsettle(hold)
-        self._open.pop(hold.reserved.run, None)
+        self._pop(hold.reserved.run)
         self._rail.undo(hold.reserved)
         self._let_go(hold)
 
     def resume(self, run: int) -> Hold | None:
         """The hold of a run from before the platform was started."""
         return self._open.get(run) if self._unclaimed.pop(run, None) is not None else None
+
+    def _put(self, run: int, hold: Hold) -> None:
+        self._open[run] = hold
+        for use in hold.uses:
+            use.holds += 1
+
+    def _pop(self, run: int) -> Hold | None:
+        hold = self._open.pop(run, None)
+        if hold is not None:
+            for use in hold.uses:
+                use.holds -= 1
+        return hold
 
     def _take(self, hold: Hold) -> None:
         amount, used = hold.reserved.amount, hold.used
@@ -253,7 +264,7 @@ class Billing:
         shares = [Line(offer.owner, owner), Line(offer.fees, platform), Line(offer.rounding, rest)]
         call = run.call
         caller = call.principal
-        settled = self._rail.settle(
+        posting = self._rail.settle(
             reserved,
             f"charge:{run.id}",
             shares,
@@ -261,11 +272,9 @@ class Billing:
             by=caller.label,
             memo=f"{call.release.name}/{call.skill or HANDLER}",
         )
-        hold.settled = _Settled(settled, charged, amount, adds)
+        hold.settled = _Settled(posting, amount, adds)
         for use in hold.uses:
             use.spent += amount
-            use.stored = True
-        posting = settled.posting
         ops: list[Op] = [
             (END_HOLD, ("captured" if charged else "released", amount, now, run.no, caller.org_no))
         ]
@@ -288,7 +297,7 @@ class Billing:
         done, hold.settled = hold.settled, None
         if done is None:
             return
-        self._rail.unsettle(hold.reserved, done.rail)
+        self._rail.unsettle(hold.reserved, done.posting)
         self._take(hold)
         for use in hold.uses:
             use.spent -= done.amount
@@ -297,7 +306,10 @@ class Billing:
 
     def over(self, run: int, purse: Use | None) -> None:
         """A run has ended, and that is on disk: nothing of it is remembered. `purse`: its own."""
-        self._open.pop(run, None)
+        hold = self._pop(run)
+        if hold is not None:
+            for use in hold.uses:
+                use.stored = True  # The acceptance made its row if nothing had, and is on disk too.
         if purse is not None:
             self._budgets.forget(purse)
 
@@ -375,7 +387,7 @@ class Billing:
         used.open += 1
         used.open_free += restored.free
         used.open_bare += restored.bare
-        self._open[hold.run] = restored
+        self._put(hold.run, restored)
 
     def sweep(self) -> int:
         """End holds of runs that are gone: how many there were."""

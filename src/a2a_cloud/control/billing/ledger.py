@@ -147,7 +147,7 @@ class Ledger:
                 if not burn.rest:
                     account.drop(burn)
             else:
-                burned = account.burn(-amount)
+                burned = account.burn(-amount, at)
             posting.burned.append((account, burned))
             ops += [(BURN, (took, account.org, part.no)) for part, took in burned]
         return posting

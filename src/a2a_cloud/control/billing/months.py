@@ -22,11 +22,6 @@ def bounds(month: str) -> tuple[int, int]:
     return int(start.timestamp()), int(after.timestamp())
 
 
-def month_of(at: float) -> str:
-    """The month of a moment."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m")
-
-
 def day_of(at: float, days: int = 0) -> str:
     """The day of a moment, or so many days later."""
     return (datetime.fromtimestamp(at, UTC) + timedelta(days=days)).strftime("%Y-%m-%d")

@@ -131,7 +131,7 @@ class Payouts:
         event = change(
             org, self._clock.now(), by.label, "payout.made", name, amount=told, currency=currency, ref=ref
         )
-        _, row = await self._rail.payout(key, owner, units, by=by.label, memo=ref, more=[event])
+        row = await self._rail.payout(key, owner, units, by=by.label, memo=ref, more=[event])
         return self._document(owner, row, units)
 
     def _again(self, owner: Account, row: TxnRow, amount: str, ref: str) -> dict[str, Any]:

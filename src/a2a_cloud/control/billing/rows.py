@@ -82,30 +82,6 @@ class HoldRow(NamedTuple):
     ended: float | None
 
 
-class UsageRow(NamedTuple):
-    """A row of `usage`. Line 0 of a priced call is the call itself, with its amount; the others are its
-    meters, and an unpriced call's. `qty` is a decimal; `account` paid, in transaction `txn`."""
-
-    run: int
-    line: int
-    org: int
-    agent: int
-    skill: str
-    caller_org: int
-    caller: int
-    key: str
-    at: float
-    state: str
-    meter: str
-    unit: str
-    qty: str
-    price: int
-    account: int | None
-    amount: int
-    currency: str
-    txn: int | None
-
-
 class PriceRow(NamedTuple):
     """A row of `price`; `body` "" says that it costs nothing from then on."""
 
@@ -166,7 +142,7 @@ class GrantRow(NamedTuple):
 
 
 class UnclaimedRow(NamedTuple):
-    """What settling or ending a hold needs, where its run is gone: its price's row, its caller."""
+    """What settling or ending a hold needs, where its run is gone: periods that it counts in, its caller."""
 
     hold: HoldRow
     uses: tuple[int, ...]
@@ -259,10 +235,6 @@ _PRICE = "no, org, agent, skill, version, scale, body, at, made_by"
 _BUDGET = "no, org, name, amount, currency, scale, period, body, at, set_by"
 _USE = "no, org, budget, subject, span, most, spent, held"
 _GRANT = "no, id, org, account, txn, amount, rest, priority, expires, created, made_by, memo"
-_USAGE = (
-    "run, line, org, agent, skill, caller_org, caller, key, at, state, meter, unit, qty, price, account,"
-    " amount, currency, txn"
-)
 #: Tables whose rows are numbered here.
 _NUMBERED = ("ledger_account", "ledger_txn", "price", "spend_budget", "spend_use", "credit_grant")
 
@@ -359,6 +331,16 @@ class BillingRows:
         )
         return [EntryRow(*row) for row in self._read(text, (txn, *params))]
 
+    def balanced(self, scope: Scope) -> tuple[float, int]:
+        """The last trial balance in an organisation's log: when, and the last transaction in it."""
+        where, params = _where(scope)
+        found = self._read(
+            "SELECT at, COALESCE(json_extract(detail, '$.txn'), 0) FROM audit_event"  # noqa: S608
+            f" WHERE run='' AND kind='ledger.balanced' AND {where} ORDER BY no DESC LIMIT 1",
+            params,
+        )
+        return found[0] if found else (0.0, 0)
+
     # --- holds and usage ------------------------------------------------------------------------
 
     def hold(self, scope: Scope, run: int) -> HoldRow | None:
@@ -387,12 +369,6 @@ class BillingRows:
             )
             for one in holds
         ]
-
-    def usage(self, scope: Scope, run: int) -> list[UsageRow]:
-        """A run's rows."""
-        where, params = _where(scope)
-        text = f"SELECT {_USAGE} FROM usage WHERE run=? AND {where} ORDER BY line"  # noqa: S608
-        return [UsageRow(*row) for row in self._read(text, (run, *params))]
 
     def run_no(self, scope: Scope, id_: str) -> int | None:
         """A run of the organisation's agents, by its id."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
 from typing import Any, cast
 
@@ -20,7 +19,7 @@ SHOWN = 2_000
 DETAIL = 1_000
 _LEVELS = 20
 _NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,30})?(e-[0-9]{1,3})?")
-_PLACES = Decimal("0.000001")
+_PLACES = 6
 _encode = msgspec.json.Encoder().encode
 
 NOTHING = object()
@@ -254,9 +253,9 @@ def mean(scores: list[tuple[str, str]]) -> str:
 
 def told(score: Fraction) -> str:
     """A score as a decimal string of at most 6 places, rounded down."""
-    value = (Decimal(score.numerator) / Decimal(score.denominator)).quantize(_PLACES, ROUND_DOWN)
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    # In integers: a division of decimals rounds to its own digits first, and that may be up.
+    whole, rest = divmod(score.numerator * 10**_PLACES // score.denominator, 10**_PLACES)
+    return f"{whole}.{rest:0{_PLACES}}".rstrip("0").rstrip(".")
 
 
 def at_least(score: str, wanted: str) -> bool:

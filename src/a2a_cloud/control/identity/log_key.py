@@ -8,6 +8,7 @@ were is stored, and every change of them is an event of the platform's own log.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -55,15 +56,19 @@ class LogKeys:
         self._journal = journal
         self._clock = clock
         self._entropy = entropy
-        self._stored = rows.keys()
-        self._finish_rotation()
-        path = folder / KEY_FILE
-        if not os.path.lexists(path):
-            self._write(KEY_FILE, Signer(entropy.bytes(32)).private_jwk())
-        self._signer = private_key(self._read(KEY_FILE))
-        self._before, self._until = self._read_before()
+        #: Rotations come one after the other: there is one place for the next key.
+        self._turn = asyncio.Lock()
         #: Told when other keys sign.
         self.changed: Callable[[], None] = lambda: None
+        self._load()
+
+    def _load(self) -> None:
+        self._stored = self._rows.keys()
+        self._finish_rotation()
+        if not os.path.lexists(self._folder / KEY_FILE):
+            self._write(KEY_FILE, Signer(self._entropy.bytes(32)).private_jwk())
+        self._signer = private_key(self._read(KEY_FILE))
+        self._before, self._until = self._read_before()
 
     @property
     def name(self) -> str:
@@ -107,14 +112,37 @@ class LogKeys:
 
     async def rotate(self, by: str, overlap: float) -> None:
         """A new key signs from now on; the one until now signs along for `overlap` seconds. Raises
-        InvalidParams, StorageFull, Unavailable."""
+        InvalidParams (also while the key before still signs along), StorageFull, Unavailable."""
         if not 0 <= overlap <= OVERLAP_MOST:
             raise InvalidParams(
                 f"An overlap is from 0 to {OVERLAP_MOST} seconds.",
                 remedy=f"{OVERLAP} seconds are usual.",
                 info={"field": "overlap"},
             )
+        # What is begun is ended though nobody waits any more: memory has to know what is stored.
+        await asyncio.shield(self._rotate(by, overlap))
+
+    async def _rotate(self, by: str, overlap: float) -> None:
+        async with self._turn:
+            self._take_up()
+            await self._replace(by, overlap)
+
+    def _take_up(self) -> None:
+        """Finish or forget a rotation that was cut short, as a start does."""
+        if os.path.lexists(self._folder / NEXT_FILE):
+            self._load()
+            self.changed()
+
+    async def _replace(self, by: str, overlap: float) -> None:
         now = self._clock.now()
+        if self._before is not None and now < self._until:
+            # Its readers were promised that it signs until then, and one key at most signs along.
+            raise InvalidParams(
+                f"The key before still signs along, until {stamp(self._until)}.",
+                remedy="Rotate again after that. If a key got out, stop the platform and move its file away"
+                f" ({KEY_FILE}, {BEFORE_FILE} in keys/): a new one is made at the next start.",
+                info={"until": stamp(self._until)},
+            )
         old, new, until = self._signer, Signer(self._entropy.bytes(32)), now + overlap
         # First the private key, then the row and its event, then the key's place: a start after a crash
         # finishes what the row says, or forgets a key that nobody heard of.

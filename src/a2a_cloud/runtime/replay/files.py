@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from a2a_cloud.model.problem import FileNotFound, NotFound, Problem
+from a2a_cloud.model.problem import FileNotFound, Internal, NotFound, Problem
 from a2a_cloud.model.receipt import WorkspaceFacts
 from a2a_cloud.model.replay import Difference, Missing
 from a2a_cloud.model.run import AttemptEvent, EffectEnded, EffectStarted, RunEvent
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from a2a_cloud.runtime.runs import Runs
     from a2a_cloud.runtime.workspace.draft import Draft
     from a2a_cloud.runtime.workspace.service import Workspace
+
+log = logging.getLogger("a2a_cloud.runs")
 
 #: Bytes of contents that are in memory alone, kept for a later reading.
 RECALLED = 32 << 20
@@ -129,8 +132,15 @@ class Files:
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """What a task did not get to was not compared, and whoever reads waits for an answer."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s: its files could not be compared", self._run.id, exc_info=error)
+            self._stop(Missing("workspace", "The platform failed while it compared the files."))
 
     async def idle(self) -> None:
         """Return once all operations that came were looked at."""
@@ -147,7 +157,7 @@ class Files:
                     sides = await self._one(draft, seq, frame.name, asked, frame.data)
                 except FileNotFound as problem:
                     sides = "a file or folder", problem.sentence
-                except NotFound as problem:
+                except (NotFound, Internal) as problem:
                     self._stop(Missing("workspace", problem.sentence))
                     return
                 except Problem as problem:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from a2a_cloud.model.problem import Busy, Problem, ReceiptPending, RunNotFound, Unavailable
+from a2a_cloud.model.problem import Busy, Problem, ReceiptPending, ReleaseNotFound, RunNotFound, Unavailable
 from a2a_cloud.model.receipt import ReceiptBody, WorkspaceFacts
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.replay import Difference, Missing, Verdict
@@ -107,19 +107,29 @@ class Replays:
         """Replay a run of that organisation, with the code of `release` (None: its own). `body` is of a
         receipt that was verified: what is stored is compared with it as well.
 
-        Raises RunNotFound, ReceiptPending for a run that has not ended, Busy, Unavailable.
+        Raises RunNotFound, ReceiptPending for a run that has not ended, ReleaseNotFound for a release of
+        another agent, Busy, Unavailable.
         """
-        if self._closed or self._runs.draining:
-            raise Unavailable("The platform is stopping.", remedy="Try again shortly.", retry_after=5)
+        self._check_open()
         if self._rooms.asking(org_no) >= OF_ONE + WAITING:
             raise Busy(f"{WAITING} replays are waiting already.", remedy="Try again.", retry_after=5)
         async with self._rooms.of(org_no):
+            self._check_open()  # It may have closed while this one waited: nobody would end its worker.
             return await self._replay(org_no, run_id, release, body)
+
+    def _check_open(self) -> None:
+        if self._closed or self._runs.draining:
+            raise Unavailable("The platform is stopping.", remedy="Try again shortly.", retry_after=5)
 
     async def _replay(
         self, org_no: int, run_id: str, release: Release | None, body: ReceiptBody | None
     ) -> Verdict:
         found, row = self._row(org_no, run_id)
+        if release is not None and release.agent_no != row.agent:
+            raise ReleaseNotFound(
+                f"The agent of that run is gone, and another one is called {release.name} now.",
+                remedy="Replay it without --release.",
+            )
         recorded = self._runs.releases.by_no(row.release)
         trial: Trial | None = None
         outcome: Difference | Missing | None

@@ -9,11 +9,13 @@ there: what the code would have done next, nobody knows.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, Struct
 
+from a2a_cloud.model.problem import Problem
 from a2a_cloud.model.replay import Difference, Missing
 from a2a_cloud.model.run import (
     AttemptEvent,
@@ -46,6 +48,8 @@ from a2a_cloud.wire.worker import (
 
 if TYPE_CHECKING:
     from a2a_cloud.runtime.replay.files import Files
+
+log = logging.getLogger("a2a_cloud.runs")
 
 #: Codes with which the platform itself ends a run that puts out what it may not.
 _BOUNDED = frozenset({"invalid_agent_response", "limit_exceeded"})
@@ -287,6 +291,16 @@ class Trial:
             self._ending = self._loop.create_task(self._compare(frame))
 
     async def _compare(self, frame: Result) -> None:
+        """Ends the trial whatever happens: nothing else would, until the skill's time is over."""
+        try:
+            await self._compare_end(frame)
+        except Problem as problem:
+            self.stop(Missing("workspace", problem.sentence))
+        except Exception:
+            log.exception("%s: the end of its replay could not be compared", self.run.id)
+            self.stop(Missing("end", "The platform failed while it compared the end."))
+
+    async def _compare_end(self, frame: Result) -> None:
         files = self.files
         if files is not None:
             await files.idle()

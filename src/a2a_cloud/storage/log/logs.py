@@ -125,7 +125,7 @@ class Logs:
         self._ticking: asyncio.Task[None] | None = None
         self._news = self._closed = self._again = False
         self._retry = RETRY
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: set[asyncio.Future[None]] = set()
         #: Why checkpoints can't be stored at the moment; "" when they can.
         self.trouble = ""
         self.on_checkpoint: list[OnCheckpoint] = []
@@ -231,7 +231,7 @@ class Logs:
         self._shown[step.org] = shown
         for told in self.on_checkpoint:
             told(step.org, origin, step.size, note)
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, set()
         for each in waiting:
             if not each.done():
                 each.set_result(None)
@@ -270,15 +270,21 @@ class Logs:
         return 0 if shown is None else shown.size
 
     async def covered(self, org: int, index: int, seconds: float) -> bool:
-        """Whether a checkpoint covers the leaf, waiting for it so long."""
+        """Whether a checkpoint covers the leaf, waiting for it so long. Raises NotFound for a leaf that is
+        not stored: nothing says that it will ever be."""
+        if self.size(org) <= index and self._rows.entry(org, index) is None:
+            raise NotFound(f"The log has no entry {index}.", remedy="Its entries are counted from 0.")
         try:
             async with asyncio.timeout(seconds):
                 while self.size(org) <= index:
                     if self._closed or org in self._sequencer.diverged:
                         return False
                     waiting: asyncio.Future[None] = self._loop.create_future()
-                    self._waiting.append(waiting)
-                    await waiting
+                    self._waiting.add(waiting)
+                    try:
+                        await waiting
+                    finally:  # No checkpoint may come for long, and those who ask give up.
+                        self._waiting.discard(waiting)
         except TimeoutError:
             pass
         return self.size(org) > index

@@ -426,7 +426,7 @@ BILLING = """
         SELECT RAISE(ABORT, 'the budget is spent'); END;
     """
 
-#: control/billing/invoices_rows.py, control/billing/clock.py: what was invoiced, to whom, and billing's clock
+#: control/billing/invoice_rows.py, control/billing/clock.py: what was invoiced, to whom, and billing's clock
 INVOICES = """
     CREATE TABLE invoice(
         no INTEGER PRIMARY KEY, org INTEGER NOT NULL, number TEXT NOT NULL UNIQUE, at REAL NOT NULL,

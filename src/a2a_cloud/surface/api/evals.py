@@ -6,7 +6,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from a2a_cloud.model.principal import Permission, Principal
-from a2a_cloud.model.problem import Forbidden, InvalidParams, Unavailable
+from a2a_cloud.model.problem import Forbidden, Unavailable
 from a2a_cloud.surface.api.bodies import read_body
 from a2a_cloud.surface.api.releases import ANSWERED, Answer, found_agent, number, release_record, seconds
 from a2a_cloud.surface.api.scores import document, score
@@ -32,9 +32,6 @@ async def start(services: Services, request: Request, values: list[str]) -> Answ
     """`POST …/evals {release?, rubric?, cases?, parallel?, repeat?}`: 202 with the eval that began."""
     agent = found_agent(services, request, values[0], change=True)
     body = await read_body(request, _Begin, _SHAPE, most=_MOST)
-    for name, value, most in (("parallel", body.parallel, 16), ("repeat", body.repeat, 100)):
-        if not 1 <= value <= most:
-            raise InvalidParams(f"{name} is from 1 to {most}.", info={"field": name})
     if body.release is None:
         release = release_record(agent, "serving").release
     else:

@@ -3,40 +3,56 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
 from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.surface.api.bodies import read_body
-from a2a_cloud.surface.packs.wanted import Wanted, select
+from a2a_cloud.surface.packs.leaving import leaving
+from a2a_cloud.surface.packs.wanted import Selection, Wanted, select
 from a2a_cloud.surface.ports import Services
-from a2a_cloud.surface.request import Request
+from a2a_cloud.surface.request import Gone, Request
 
 
 async def make(services: Services, request: Request, _values: list[str]) -> tuple[int, Any]:
     """`POST /api/v1/packs {runs | from, to, agent?, cose?}`: the zip, as it is made. An answer that is cut
-    off is none: the last file says what belongs to it."""
+    off is none: the last file says what belongs to it. One that nobody waits for any more is given up."""
     from a2a_cloud.surface.packs.build import build  # Loaded with the first pack, and the pages with it.
 
     if services.packs is None:
         raise Unavailable("This platform makes no packs.", remedy="Start it with `a2a up`.")
     wanted = await read_body(request, Wanted, '{"runs": ["run_…"]} or {"from": TIME, "to": TIME}')
-    selection = select(services, request.principal, wanted)
-    pieces = build(services, services.packs, selection, request.principal)
-    async with aclosing(pieces):
-        first = await anext(pieces)  # What is wrong from the beginning is a problem of its own.
-        request.started = True
-        request.status = 200
-        fields = [
-            (b"content-type", b"application/zip"),
-            (b"content-disposition", b'attachment; filename="pack.zip"'),
-            (b"cache-control", b"no-store"),
-            (b"a2a-pack-runs", b"%d" % len(selection.runs)),
-            (b"a2a-pack-skipped", b"%d" % selection.skipped),
-        ]
-        await request.send({"type": "http.response.start", "status": 200, "headers": fields})
-        await request.send({"type": "http.response.body", "body": first, "more_body": True})
-        async for piece in pieces:
-            await request.send({"type": "http.response.body", "body": piece, "more_body": True})
-    await request.send({"type": "http.response.body", "body": b""})
+    async with leaving(request) as left:
+
+        def still() -> None:
+            if left.done():
+                raise Gone
+
+        with services.packs.turn(request.principal.org_no):
+            selection = await select(services, request.principal, wanted)
+            pieces = build(services, services.packs, selection, request.principal, still)
+            async with aclosing(pieces):
+                await _send(request, selection, pieces, still)
     return 200, None
+
+
+async def _send(
+    request: Request, selection: Selection, pieces: AsyncGenerator[bytes], still: Callable[[], None]
+) -> None:
+    first = await anext(pieces)  # What is wrong from the beginning is a problem of its own.
+    request.started = True
+    request.status = 200
+    fields = [
+        (b"content-type", b"application/zip"),
+        (b"content-disposition", b'attachment; filename="pack.zip"'),
+        (b"cache-control", b"no-store"),
+        (b"a2a-pack-runs", b"%d" % len(selection.runs)),
+        (b"a2a-pack-skipped", b"%d" % selection.skipped),
+    ]
+    await request.send({"type": "http.response.start", "status": 200, "headers": fields})
+    await request.send({"type": "http.response.body", "body": first, "more_body": True})
+    async for piece in pieces:
+        still()
+        await request.send({"type": "http.response.body", "body": piece, "more_body": True})
+    await request.send({"type": "http.response.body", "body": b""})

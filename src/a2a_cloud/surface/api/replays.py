@@ -6,6 +6,8 @@ did inside, and runs its code.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -13,6 +15,7 @@ from msgspec import Struct
 
 from a2a_cloud.model.principal import Permission, Principal
 from a2a_cloud.model.problem import (
+    AgentNotFound,
     Forbidden,
     InvalidParams,
     Malformed,
@@ -22,9 +25,11 @@ from a2a_cloud.model.problem import (
 )
 from a2a_cloud.model.receipt import ReceiptBody
 from a2a_cloud.model.release import Release
+from a2a_cloud.model.replay import Verdict
 from a2a_cloud.model.scope import Scope
+from a2a_cloud.surface.packs.leaving import leaving
 from a2a_cloud.surface.ports import Services
-from a2a_cloud.surface.request import Request
+from a2a_cloud.surface.request import Gone, Request
 from a2a_cloud.wire import jws
 from a2a_cloud.wire.json_text import check_text
 from a2a_cloud.wire.proof import Outcome, verify_receipt
@@ -60,7 +65,22 @@ async def replay(services: Services, request: Request, _values: list[str]) -> tu
     scope = Scope(org=principal.org_no)
     row = services.runs.run(scope, run_id)
     release = _release(services, principal, row.agent, wanted.release) if wanted.release != "" else None
-    return 200, _encode(await services.replays.replay(principal.org_no, run_id, release=release, body=body))
+    replaying = services.replays.replay(principal.org_no, run_id, release=release, body=body)
+    return 200, _encode(await _while_there(request, replaying))
+
+
+async def _while_there(request: Request, replaying: Coroutine[Any, Any, Verdict]) -> Verdict:
+    """The verdict; raises Gone once nobody waits for it, and the code is stopped."""
+    async with leaving(request) as left:
+        task = asyncio.create_task(replaying)
+        try:
+            await asyncio.wait((task, left), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise Gone
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
 
 
 def _may(principal: Principal) -> None:
@@ -97,10 +117,12 @@ def _verified(services: Services, document: bytes) -> ReceiptBody:
 
 
 def _release(services: Services, principal: Principal, name: str, wanted: int | str) -> Release:
-    """The release that is meant. Raises ReleaseNotFound."""
-    if not name:
-        raise ReleaseNotFound("The agent of that run is gone.", remedy="See `a2a ls`.")
-    agent = services.registry.agent(f"{principal.org}.{name}", principal.org_no)
+    """The release that is meant, of the agent that has the name now. Whether that is the run's own agent, the
+    replay looks at. Raises ReleaseNotFound."""
+    try:
+        agent = services.registry.agent(f"{principal.org}.{name}", principal.org_no)
+    except AgentNotFound:
+        raise ReleaseNotFound("The agent of that run is gone.", remedy="See `a2a ls`.") from None
     ready = {number: record.release for number, record in agent.records.items() if record.ready}
     if wanted == NEW:
         found = ready.get(max(ready, default=0))

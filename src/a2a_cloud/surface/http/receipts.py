@@ -8,6 +8,8 @@ for.
 
 from __future__ import annotations
 
+import asyncio
+
 from a2a_cloud.model.principal import Permission, Principal
 from a2a_cloud.model.problem import ReceiptPending, RunNotFound
 from a2a_cloud.model.scope import Scope, owner_scope
@@ -57,4 +59,5 @@ async def serve(request: Request, services: Services, run_id: str, *, tree: bool
 
 
 async def _piece(request: Request, body: bytes) -> None:
+    await asyncio.sleep(0)  # Each is read and sealed at once, and calls come between.
     await request.send({"type": "http.response.body", "body": body, "more_body": True})

@@ -6,14 +6,14 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, cast
 
 import msgspec
 from msgspec import UNSET
 
 from a2a_cloud.model.principal import Principal
-from a2a_cloud.model.problem import TooLarge
+from a2a_cloud.model.problem import AgentNotFound, TooLarge
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.packs.dossier import Archive, Dossier
 from a2a_cloud.surface.packs.page import pack_page
@@ -28,6 +28,8 @@ from a2a_cloud.wire.pack_zip import PackError
 #: Bytes that are sent at a time, and what is kept in memory of the page's parts before a file is made.
 _PIECE = 256 << 10
 _ASIDE = 1 << 20
+#: Look-ups of leaves before calls come between.
+_PAGE = 200
 #: Seconds that a pack waits for a checkpoint over what has just happened.
 _PATIENCE = 3.0
 #: Stands beside keys.
@@ -40,16 +42,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def build(
-    services: Services, packs: Packs, selection: Selection, by: Principal
+    services: Services, packs: Packs, selection: Selection, by: Principal, still: Callable[[], None]
 ) -> AsyncGenerator[bytes]:
-    """The pack, piece by piece. Raises Busy, and before the first piece what reading the first run raises;
-    TooLarge, Unavailable when it breaks off."""
+    """The pack, piece by piece, within a turn (`Packs.turn`). `still` raises once nobody waits for it. Raises
+    before the first piece what reading the first run raises; TooLarge, Unavailable when it breaks off."""
     with (
-        packs.turn(by.org_no),
         tempfile.SpooledTemporaryFile(_ASIDE) as told,
         tempfile.SpooledTemporaryFile(_ASIDE) as page,
     ):
-        making = _Making(services, packs, selection, by, cast("BinaryIO", told), cast("BinaryIO", page))
+        making = _Making(
+            services, packs, selection, by, still, cast("BinaryIO", told), cast("BinaryIO", page)
+        )
         held = bytearray()
         try:
             async for piece in making.pieces():
@@ -71,6 +74,7 @@ class _Making:
         packs: Packs,
         selection: Selection,
         by: Principal,
+        still: Callable[[], None],
         told: BinaryIO,
         page: BinaryIO,
     ) -> None:
@@ -78,6 +82,7 @@ class _Making:
         self._packs = packs
         self._selection = selection
         self._by = by
+        self._still = still
         self._told = told
         self._page = page
         self._writer = PackWriter()
@@ -94,6 +99,7 @@ class _Making:
         await self._settled(max((index for each in mentions.values() for index in each), default=0))
         archive = Archive(self._services, self._packs, selection, mentions)
         for run in selection.runs:
+            self._still()
             found = archive.dossier(run)
             for name, data in found.files:
                 yield self._writer.add(name, data)
@@ -109,6 +115,7 @@ class _Making:
             yield piece
         ends = self._writer.close(self._manifest, self._packs.sign)
         last = [next(ends), next(ends)]
+        self._still()  # What nobody gets was not made.
         whole = {"runs": len(selection.runs), "view": "whole" if selection.whole else "own"}
         await self._packs.made(
             selection.scope.org,
@@ -121,27 +128,36 @@ class _Making:
             yield piece
 
     async def _settled(self, index: int) -> None:
-        """Returns once a checkpoint covers the newest run and the event at `index`, or soon: what has just
-        happened has no proof."""
+        """Returns once a checkpoint covers the receipts of all runs and the event at `index`, or soon: what
+        has just happened has no proof. Which run is sealed last does not follow from when it was accepted:
+        a parent comes before its children, and is sealed after them."""
         if (log := self._services.log) is not None:
             org = self._selection.scope.org
-            newest = log.logs.of_run(org, self._selection.runs[-1].id)
-            await log.logs.covered(org, max(index, newest), _PATIENCE)
+            for count, run in enumerate(self._selection.runs):
+                if count % _PAGE == 0:
+                    await asyncio.sleep(0)
+                index = max(index, log.logs.of_run(org, run.id))
+            await log.logs.covered(org, index, _PATIENCE)
 
     async def _papers(self, run: RunRow, found: Dossier) -> AsyncGenerator[bytes]:
-        """What the run's release is made of and how it came about, once for each release."""
-        digest = str(found.summary["body"]["agent"]["image_digest"]).removeprefix("sha256:")
-        if digest in self._releases:
+        """What the run's release is made of and how it came about, once for each release. There are no papers
+        of an agent that is gone; its name may be another one's by now, whose release has another digest."""
+        image = str(found.summary["body"]["agent"]["image_digest"])
+        if image in self._releases:
             return
-        self._releases.add(digest)
-        agent = self._services.registry.agent(f"{self._selection.org}.{run.agent}", self._selection.scope.org)
+        self._releases.add(image)
+        name = f"{self._selection.org}.{run.agent}"
+        try:
+            agent = self._services.registry.agent(name, self._selection.scope.org)
+        except AgentNotFound:
+            return
         record = agent.records.get(run.release)
-        if record is None:
+        if record is None or record.release.digest != image:
             return
         for kind in ("sbom", "provenance"):
             part = await self._services.parts.part(kind, record)
             if part is not None:
-                yield self._writer.add(f"{kind}/{digest}.json", part[0])
+                yield self._writer.add(f"{kind}/{image.removeprefix('sha256:')}.json", part[0])
 
     def _common(self) -> Iterator[tuple[str, bytes]]:
         """The log's state, the keys and the page that checks."""

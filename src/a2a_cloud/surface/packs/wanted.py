@@ -6,6 +6,7 @@ their receipts show them to them: without what the agent did inside.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable
 from contextlib import suppress
@@ -24,6 +25,8 @@ from a2a_cloud.wire.a2a_v1 import read_timestamp
 MAX_RUNS = 10_000
 #: Runs that are named one by one.
 MAX_NAMED = 1_000
+#: Rows that are read before calls come between.
+_PAGE = 200
 
 
 class Wanted(Struct, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
@@ -56,7 +59,7 @@ class Selection(Struct, frozen=True):
         return self.scope.owner is None
 
 
-def select(services: Services, by: Principal, wanted: Wanted) -> Selection:
+async def select(services: Services, by: Principal, wanted: Wanted) -> Selection:
     """Raises InvalidParams, AgentNotFound, RunNotFound, ReceiptPending, Forbidden, NotFound, TooLarge."""
     period = bool(wanted.since or wanted.until)
     if bool(wanted.runs) == period:
@@ -68,13 +71,13 @@ def select(services: Services, by: Principal, wanted: Wanted) -> Selection:
     whole = by.org_no == org_no and by.may(Permission.READ_RUNS) and by.may(Permission.READ_AUDIT)
     scope = Scope(org=org_no) if whole else owner_scope(by, org_no)
     if not period:
-        named = _named(services, by, scope, wanted.runs, agent)
+        named = await _named(services, by, scope, wanted.runs, agent)
         return Selection(org, scope, named, cose=wanted.cose, inside=by.org_no == org_no)
     since = read_timestamp(wanted.since, "from") if wanted.since else 0.0
     until = read_timestamp(wanted.until, "to") if wanted.until else math.inf
     if not since < until:
         raise InvalidParams("The time ends before it begins.", info={"field": "to"})
-    runs, skipped = _within(services.runs.between(scope, since, until, agent))
+    runs, skipped = await _within(services.runs.between(scope, since, until, agent))
     if not runs:
         raise NotFound(
             "No run of yours ended within that time." if not whole else "No run ended within that time.",
@@ -103,7 +106,9 @@ def _agent(services: Services, by: Principal, name: str) -> tuple[int, str, str]
     return by.org_no, by.org, services.registry.agent(own, by.org_no).name  # One that serves no more too.
 
 
-def _named(services: Services, by: Principal, scope: Scope, names: Iterable[str], agent: str) -> list[RunRow]:
+async def _named(
+    services: Services, by: Principal, scope: Scope, names: Iterable[str], agent: str
+) -> list[RunRow]:
     """The runs, and those that they called, as far as they are of the same organisation."""
     found: dict[str, RunRow] = {}
     for name in dict.fromkeys(names):
@@ -113,7 +118,9 @@ def _named(services: Services, by: Principal, scope: Scope, names: Iterable[str]
         if agent and run.agent != agent:
             raise RunNotFound(f"{name} is no run of {agent}.")
         found[run.id] = run
-        for below, org in services.runs.receipts(scope, name, MAX_RUNS):
+        for count, (below, org) in enumerate(services.runs.receipts(scope, name, MAX_RUNS)):
+            if count % _PAGE == 0:
+                await asyncio.sleep(0)
             if below in found or org != scope.org:
                 continue
             with suppress(RunNotFound):
@@ -140,10 +147,12 @@ def _one(services: Services, by: Principal, scope: Scope, name: str) -> RunRow:
         raise
 
 
-def _within(rows: Iterable[RunRow]) -> tuple[list[RunRow], int]:
+async def _within(rows: Iterable[RunRow]) -> tuple[list[RunRow], int]:
     found: list[RunRow] = []
     skipped = 0
-    for run in rows:
+    for count, run in enumerate(rows):
+        if count % _PAGE == 0:
+            await asyncio.sleep(0)
         if run.receipt_id:
             found.append(run)
             _check_count(len(found))

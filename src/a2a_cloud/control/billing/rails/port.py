@@ -3,14 +3,14 @@ leave; a rail says whether it can be paid, and pays.
 
 Duties of a driver. Idempotency: each operation is named by a key (a run's, or the caller's own), and the
 same key does a thing once. Durability: what an operation changes is statements for the write that it
-belongs to; a write that is refused is taken back with `undo`. Evidence: each says what happened, for
-receipts and for people. Nothing is asked of anybody else in `reserve` and `settle`, which are on the way of
-a call: a rail that has to ask somebody does so before, and brings what it heard as evidence.
+belongs to; a write that is refused is taken back with `undo`. Books: a rail
+that has its own says what they and the ledger disagree about (`RAILS` in check.py). Nothing is asked of
+anybody else in `reserve` and `settle`, which are on the way of a call: a rail that has to ask somebody does
+so before.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -38,26 +38,12 @@ class Reserved(NamedTuple):
     amount: int
 
 
-class Evidence(NamedTuple):
-    """That something was paid, refunded or paid out: in which rail, by what transaction."""
-
-    rail: str
-    txn: str
-
-
-class Settled(NamedTuple):
-    """What a settlement moved: `posting` None where nothing was to be paid."""
-
-    posting: Posting | None
-    evidence: Evidence | None
-
-
 class Rail(Protocol):
     """See the module."""
 
     @property
     def name(self) -> str:
-        """How receipts call it."""
+        """How payouts' documents call it."""
         ...
 
     def verify(self, payer: Principal, currency: str) -> Account | None:
@@ -82,11 +68,12 @@ class Rail(Protocol):
 
     def settle(
         self, reserved: Reserved, key: str, shares: Sequence[Line], *, org: int, by: str, memo: str
-    ) -> Settled:
-        """Pay `shares`, no more in sum than was reserved, and let go of the rest."""
+    ) -> Posting | None:
+        """Pay `shares`, no more in sum than was reserved, and let go of the rest. None: there is nothing to
+        pay."""
         ...
 
-    def unsettle(self, reserved: Reserved, settled: Settled) -> None:
+    def unsettle(self, reserved: Reserved, posting: Posting | None) -> None:
         """It could not be written: as it was before."""
         ...
 
@@ -99,12 +86,7 @@ class Rail(Protocol):
 
     async def payout(
         self, key: str, owner: Account, amount: int, *, by: str, memo: str, more: Sequence[Op] = ()
-    ) -> tuple[Evidence, TxnRow]:
+    ) -> TxnRow:
         """Pay an owner what they are owed; `more` rides in the same write. Raises PaymentRequired (they are
         owed less), IdempotencyConflict."""
-        ...
-
-    def reconcile(self, connection: sqlite3.Connection) -> list[str]:
-        """What the rail's own books and the ledger disagree about, a sentence each; off the loop, over a
-        connection of one's own."""
         ...

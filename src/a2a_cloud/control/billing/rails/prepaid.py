@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from a2a_cloud.control.billing.accounts import PAID_OUT, Account
 from a2a_cloud.control.billing.ledger import Ledger, Line, Posting, asked_sha256, check_amount
-from a2a_cloud.control.billing.rails.port import Evidence, Quote, Reserved, Settled
+from a2a_cloud.control.billing.rails.port import Quote, Reserved
 from a2a_cloud.control.billing.rows import TxnRow
 from a2a_cloud.model.billing import Money, show_amount
 from a2a_cloud.model.ports import Clock
@@ -73,15 +73,15 @@ class Prepaid:
 
     def settle(
         self, reserved: Reserved, key: str, shares: Sequence[Line], *, org: int, by: str, memo: str
-    ) -> Settled:
+    ) -> Posting | None:
         """See the port."""
         self.undo(reserved)
         amount = sum(line.amount for line in shares)
         if not amount:
-            return Settled(None, None)
+            return None
         assert reserved.account is not None
         assert amount <= reserved.amount, "no more than was reserved"
-        posting = self._ledger.post(
+        return self._ledger.post(
             "charge",
             key,
             [Line(reserved.account, -amount), *shares],
@@ -90,12 +90,11 @@ class Prepaid:
             memo=memo,
             run=reserved.run,
         )
-        return Settled(posting, Evidence(NAME, posting.id))
 
-    def unsettle(self, reserved: Reserved, settled: Settled) -> None:
+    def unsettle(self, reserved: Reserved, posting: Posting | None) -> None:
         """See the port."""
-        if settled.posting is not None:
-            self._ledger.undo(settled.posting)
+        if posting is not None:
+            self._ledger.undo(posting)
         if reserved.account is not None:
             reserved.account.held += reserved.amount
 
@@ -121,7 +120,7 @@ class Prepaid:
 
     async def payout(
         self, key: str, owner: Account, amount: int, *, by: str, memo: str, more: Sequence[Op] = ()
-    ) -> tuple[Evidence, TxnRow]:
+    ) -> TxnRow:
         """See the port: that an owner was paid by other means is written down."""
         check_amount(amount)
         if amount > owner.balance:
@@ -144,13 +143,9 @@ class Prepaid:
             ),
             made=[paid_out] if opened else [],
         )
-        return Evidence(NAME, row.id), row
-
-    def reconcile(self, connection: sqlite3.Connection) -> list[str]:
-        """See the port."""
-        return reconcile(connection)
+        return row
 
 
 def reconcile(connection: sqlite3.Connection) -> list[str]:
-    """What the grants of credits and the ledger disagree about, a sentence each."""
+    """What the grants of credits and the ledger disagree about, a sentence each (check.py)."""
     return [text for (text,) in connection.execute(_DIFFERENT)]

@@ -81,7 +81,7 @@ async function show() {
   const trusted = { keys: held.keys, witnesses: held.witnesses };
   const receipts = new Map();
   for (const [name, one] of held.files) {
-    if (one.kind === "receipt") receipts.set(name, await verifyReceipt(one.bytes, trusted));
+    if (one.kind === "receipt") receipts.set(name, await checkedReceipt(one.bytes, trusted));
   }
   const byId_ = new Map();
   const below = new Map();
@@ -94,13 +94,30 @@ async function show() {
   for (const [name, one] of held.files) {
     if (turn !== mine) return;
     let made;
-    if (one.kind === "receipt") made = receiptCard(name, receipts.get(name), byId_, below);
-    else if (one.kind === "proof") made = await proofCard(name, one.text, byId_, trusted);
-    else made = await packCard(name, one.file, trusted);
+    try {
+      if (one.kind === "receipt") made = receiptCard(name, receipts.get(name), byId_, below);
+      else if (one.kind === "proof") made = await proofCard(name, one.text, byId_, trusted);
+      else made = await packCard(name, one.file, trusted);
+    } catch (error) {
+      made = card(name, "refused", `refused: ${broken(error)}`);
+    }
     if (turn !== mine) return; // What was found with other keys says nothing now.
     results.append(made);
   }
   if (turn === mine) document.body.dataset.checked = String(mine);
+}
+
+// A check that broke off has found nothing to rely on.
+const broken = (error) => `the check broke off: ${error.message}`;
+
+async function checkedReceipt(bytes, trusted) {
+  try {
+    return await verifyReceipt(bytes, trusted);
+  } catch (error) {
+    const why = broken(error);
+    const steps = [{ name: "document", state: "failed", why, at: "" }];
+    return { outcome: "refused", reason: why, steps, notes: [], receipt: null };
+  }
 }
 
 function card(name, outcome, line, ...parts) {
@@ -177,8 +194,9 @@ async function proofCard(name, text, receipts, trusted) {
 async function packCard(name, file, trusted) {
   const found = await verifyPack(file, trusted, (done, all) => {
     byId("busy").textContent = `${name}: ${done} of ${all} files`;
+  }).finally(() => {
+    byId("busy").textContent = "";
   });
-  byId("busy").textContent = "";
   const [whole, ...files] = found.files;
   const bad = new Set(files.filter(({ steps }) => steps.some(({ state }) => state === "failed")));
   const listed = [...bad, ...files.filter((one) => !bad.has(one))];

@@ -10,7 +10,8 @@ const MAX_PROOF = 64;
 const MAX_NAME = 255;
 const LOG_KEY = 1;
 const WITNESS_KEY = 4;
-const KEY_NAME = /^[^\s+\u0000-\u001f\u007f-\u009f]+$/;
+// Blanks one by one: what \s means is another thing in Python, and wire/note.py has to agree.
+const KEY_NAME = /^[^ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000+\u0000-\u001f\u007f-\u009f]+$/;
 
 export const leafHash = (entry) => sha256(Uint8Array.of(0), entry);
 const nodeHash = (left, right) => sha256(Uint8Array.of(1), left, right);
@@ -47,12 +48,19 @@ export const logKey = async (name, publicKey) => ({
   name, publicKey, kind: LOG_KEY, id: await keyId(name, LOG_KEY, publicKey),
 });
 
+// Characters, as Python counts them: `length` counts those beyond U+FFFF twice.
+const characters = (text) => [...text].length;
+
+function checkName(name) {
+  if (characters(name) > MAX_NAME || !KEY_NAME.test(name)) {
+    throw new Refused("a key's name has no spaces, no plus and no control characters, and is not empty");
+  }
+}
+
 // The key of a line `name+id+base64`. Throws Refused.
 export async function readVkey(text) {
   const [name, id, ...rest] = text.split("+");
-  if (!name || name.length > MAX_NAME || !KEY_NAME.test(name)) {
-    throw new Refused("a key's name has no spaces, no plus and no control characters, and is not empty");
-  }
+  checkName(name);
   if (!/^[0-9a-f]{8}$/.test(id ?? "")) {
     throw new Refused("a key is written name+id+base64, its id with eight hexadecimal digits");
   }
@@ -83,7 +91,7 @@ function sizeOf(text) {
 export function readCheckpoint(text) {
   if (bytesOf(text).length > MAX_NOTE) throw new Refused(`longer than ${MAX_NOTE >> 10} KiB`);
   const control = text.search(/[\u0000-\u0009\u000b-\u001f]/);
-  if (control >= 0) throw new Refused(`a control character at character ${control}`);
+  if (control >= 0) throw new Refused(`a control character at character ${characters(text.slice(0, control))}`);
   const end = text.lastIndexOf("\n\n");
   if (end < 0) throw new Refused("no empty line between the text and its signatures");
   const body = text.slice(0, end + 1);
@@ -96,9 +104,7 @@ export function readCheckpoint(text) {
       throw new Refused(`line ${index + 1} of the signatures does not begin with an em dash and a space`);
     }
     const [name, ...rest] = line.slice(2).split(" ");
-    if (!name || name.length > MAX_NAME || !KEY_NAME.test(name)) {
-      throw new Refused("a key's name has no spaces, no plus and no control characters, and is not empty");
-    }
+    checkName(name);
     const raw = unbase64(rest.join(" "));
     if (raw.length < 5) throw new Refused(`the signature of ${name} is too short`);
     return { name, id: raw.subarray(0, 4), signature: raw.subarray(4) };
@@ -107,7 +113,7 @@ export function readCheckpoint(text) {
   if (parts.length < 3) throw new Refused("a checkpoint has at least three lines: origin, size, root");
   if (parts.some((line) => !line)) throw new Refused("an empty line in a checkpoint");
   const [origin, size, root] = parts;
-  if (origin.length > MAX_NAME) throw new Refused(`an origin longer than ${MAX_NAME} characters`);
+  if (characters(origin) > MAX_NAME) throw new Refused(`an origin longer than ${MAX_NAME} characters`);
   return { origin, size: sizeOf(size), root: root32(root), text: body, signatures };
 }
 

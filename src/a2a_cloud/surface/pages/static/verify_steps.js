@@ -26,7 +26,13 @@ export async function readKeys(bytes) {
   const keys = new Map();
   for (const jwk of listed) {
     if (jwk?.kty !== "OKP" || jwk.crv !== "Ed25519" || typeof jwk.x !== "string" || jwk.x.length !== 43) continue;
-    const publicKey = unbase64url(jwk.x);
+    let publicKey;
+    try {
+      publicKey = unbase64url(jwk.x);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      continue; // One damaged key takes nothing from the others.
+    }
     keys.set(await thumbprint(publicKey), publicKey);
   }
   return keys;
@@ -350,7 +356,7 @@ async function checkWitness(trail, checkpoint, { witnesses, able }) {
   const known = new Set(witnesses.map(({ name, id }) => `${name} ${hex(id)}`));
   const others = [...new Set(
     signatures.filter(({ name, id }) => name !== origin && !known.has(`${name} ${hex(id)}`)).map(({ name }) => name),
-  )].sort();
+  )].sort((left, right) => (hex(bytesOf(left)) < hex(bytesOf(right)) ? -1 : 1)); // By characters, as Python.
   if (!witnesses.length) {
     const named = others.length ? `no witness was named, and ${others.join(", ")} cosigned` : "nobody cosigned it";
     return trail.unchecked("witness", named);
