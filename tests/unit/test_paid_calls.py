@@ -132,7 +132,7 @@ def test_what_ends_first_is_used_first_and_is_gone_after(tmp_path: Path) -> None
         site.end(site.begin())
         await site.rest()
         own = next(one for one in (site.accounts.no(no) for no in range(1, 20)) if one.parts)
-        assert [part.rest for part in sorted(own.parts, key=lambda part: part.order)] == [90, 100]  # 0.20, then 0.10
+        assert [part.rest for part in sorted(own.parts, key=lambda part: part.order)] == [90, 100]
         open_run = site.begin()
         clock.at += 2 * DAY
         assert site.left() == 70  # What it holds is covered by what has ended meanwhile no more.
