@@ -12,6 +12,7 @@ import re
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,28 +77,29 @@ class TestBucketInMemory(ObjectsSuite):
 
 
 @pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that speaks S3: the one at A2A_TEST_S3 (http://127.0.0.1:port), or moto's own."""
     if given := os.environ.get("A2A_TEST_S3"):
         yield given
         return
     if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
         pytest.skip("moto[server] is not installed")
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    # To a file: a pipe that nobody reads fills up, and the server stands still in the middle of a test.
+    told = tmp_path_factory.mktemp("moto") / "log"
+    with told.open("wb") as out:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"], stdout=out, stderr=out
+        )
     try:
-        assert server.stdout is not None
-        for line in server.stdout:
-            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                yield found[0]
-                break
+        until = time.monotonic() + 60
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+", told.read_text())):
+            assert server.poll() is None, told.read_text()
+            assert time.monotonic() < until, told.read_text()
+            time.sleep(0.05)
+        yield found[0]
     finally:
         server.terminate()
-        server.communicate()
+        server.wait()
 
 
 class TestS3(ObjectsSuite):

@@ -78,6 +78,7 @@ class Witness:
         except (OSError, http.client.HTTPException) as error:
             raise Cut(str(error)) from None
         finally:
+            answer.close()  # What was cut off keeps the socket open, and nobody else closes it.
             connection.close()
         return said
 
@@ -177,6 +178,7 @@ class Witness:
                 return
             finally:
                 ready.set()
+                answer.close()
                 connection.close()
 
         thread = threading.Thread(target=read, daemon=True)
