@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -224,3 +226,15 @@ class Site:
         """The life ends, as in a crash: nothing of memory is kept."""
         await self.journal.close()
         self.connection.close()
+
+
+def tell(story: Callable[[], Awaitable[None]]) -> None:
+    """Run a test's story."""
+    asyncio.run(story())  # type: ignore[arg-type]
+
+
+async def site_of(folder: Path, clock: Clock | None = None, **more: Any) -> Site:
+    """A site with its people."""
+    site = Site(folder, clock, **more)
+    await site.people()
+    return site

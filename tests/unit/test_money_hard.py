@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from money_site import DAY, Clock, Site
+from money_site import DAY, Clock, Site, site_of, tell
 
 from a2a_cloud.app.billing import Money
 from a2a_cloud.control.billing import holds
@@ -29,16 +28,6 @@ from a2a_cloud.model.receipt import is_decimal
 from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.runtime.frames import add_usage
 from a2a_cloud.testing.commits import Commits, Fault
-
-
-def tell(story: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(story())  # type: ignore[arg-type]
-
-
-async def site_of(folder: Path, clock: Clock | None = None, **more: Any) -> Site:
-    site = Site(folder, clock, **more)
-    await site.people()
-    return site
 
 
 def test_nothing_is_spent_of_credits_that_are_not_on_disk(tmp_path: Path) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from money_site import DAY, NOON, Clock, Site
+from money_site import DAY, NOON, Clock, Site, site_of, tell
 
 from a2a_cloud.control.billing.books import TRIAL_SECONDS, Books
 from a2a_cloud.control.billing.budgets import RUN
@@ -17,17 +15,6 @@ from a2a_cloud.model.problem import BadSetting, OverBudget, StorageFull
 from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.settings.billing import read_billing
 from a2a_cloud.testing.commits import Commits, Fault
-
-
-def tell(story: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(story())  # type: ignore[arg-type]
-
-
-async def site_of(folder: Path, clock: Clock | None = None, **more: Any) -> Site:
-    site = Site(folder, clock, **more)
-    await site.people()
-    return site
-
 
 # --- what is not on disk is not taken for stored --------------------------------------------------
 

@@ -26,8 +26,8 @@ from a2a_cloud.runtime.replay.service import AT_ONCE, OF_ONE, Replays
 from a2a_cloud.surface.api import packs, replays
 from a2a_cloud.surface.exchange import Exchange
 from a2a_cloud.surface.http import receipts
+from a2a_cloud.surface.leaving import leaving
 from a2a_cloud.surface.packs import build, wanted
-from a2a_cloud.surface.packs.leaving import leaving
 from a2a_cloud.surface.packs.wanted import Selection, Wanted
 from a2a_cloud.surface.request import Gone
 from a2a_cloud.wire.worker import Effect, Result

@@ -4,7 +4,6 @@ refused, fails, or dies in between."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from money_site import ADA, BOB, DAY, EVE, NOON, Clock, Run, Site
+from money_site import ADA, BOB, DAY, EVE, NOON, Clock, Run, Site, site_of, tell
 
 from a2a_cloud.control.billing.holds import Billing
 from a2a_cloud.control.billing.rows import ADD_HOLD, ADD_HOLD_USE
@@ -31,16 +30,6 @@ from a2a_cloud.model.scope import SYSTEM
 from a2a_cloud.storage.journal import group
 from a2a_cloud.storage.journal.port import Refusal
 from a2a_cloud.testing.commits import Commits, Fault
-
-
-def tell(story: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(story())  # type: ignore[arg-type]
-
-
-async def site_of(folder: Path, clock: Clock | None = None, **more: Any) -> Site:
-    site = Site(folder, clock, **more)
-    await site.people()
-    return site
 
 
 def test_a_call_is_held_charged_and_in_the_books(tmp_path: Path) -> None:

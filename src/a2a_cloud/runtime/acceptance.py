@@ -173,8 +173,6 @@ class Acceptance:
             run.ending = run.ending or Outcome(TaskState.FAILED)
             # What an idempotent skill did in the meantime must not be stored without its run.
             run.void = True
-            if run.write is not None:
-                run.write.ops = ()
             runs.stop_worker(run)
             if runs.limits is not None:
                 runs.limits.undo(run.lane)

@@ -415,6 +415,22 @@ class FaultySuite(JournalSuite):
 
         self.go(body)
 
+    def test_what_follows_a_dropped_write_is_not_kept(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            commits = Commits({1: Fault.FULL, 2: Fault.FULL})
+            async with self.opened(tmp_path, commits) as (journal, reader):
+                first, follower, must = Told(), Told(), Told()
+                dropped = Write([principal(1)], first)
+                journal.submit(dropped)
+                journal.submit(Write([principal(2)], follower, must=True, after=dropped))
+                journal.submit(Write([principal(3)], must, must=True))
+                assert isinstance(await first.word(), StorageFull)
+                assert isinstance(await follower.word(), StorageFull)
+                assert await must.word() is None
+                assert names(reader) == ["p3"]
+
+        self.go(body)
+
     def test_room_is_noticed_though_nobody_writes(self, tmp_path: Path) -> None:
         async def body() -> None:
             commits = Commits({1: Fault.FULL, 2: Fault.FULL})

@@ -186,7 +186,9 @@ class Evals:
             raise Unavailable("The platform is stopping.", remedy="Try again shortly.", retry_after=5)
         for name, value, most in (("parallel", parallel, MAX_PARALLEL), ("repeat", repeat, MAX_REPEAT)):
             if not 1 <= value <= most:
-                raise InvalidParams(f"{name} is from 1 to {most}.", info={"field": name})
+                raise InvalidParams(
+                    f"{name} is from 1 to {most}.", remedy=f"Write {name} within that.", info={"field": name}
+                )
         own = await asyncio.to_thread(own_rubric, release)
         text = own if rubric is None else rubric
         if text is None:

@@ -178,10 +178,12 @@ class GroupJournal:
             return
         # Until the group is tried again nothing new may overtake what is kept of it.
         self._kicked = True
+        dropped: list[Write] = []
         for write in batch:
-            if not write.must:
+            if not write.must or write.after in dropped:
+                dropped.append(write)
                 self._tell(write, problem)
-        self._queue[:0] = [write for write in batch if write.must]
+        self._queue[:0] = [write for write in batch if write not in dropped]
         if self._queue or self._full:
             self._loop.call_later(RETRY_SECONDS, self._kick)
         else:

@@ -54,8 +54,8 @@ class Write:
     Either `ops`, or `collect`, which is called once when the group is formed, so that what happens
     while a commit runs still joins the next one. `done` is called on the loop with None once the
     write is on disk, else with the exception. `must`: never dropped, tried again while the disk is full.
-    `after`: when that write is refused and this one is in the same group, this one is refused too. Who is
-    refused hears it before the next group forms.
+    `after`: when that write is refused, or dropped, and this one is in the same group, so is this one. Who
+    is refused hears it before the next group forms.
     """
 
     __slots__ = ("after", "collect", "done", "must", "ops")

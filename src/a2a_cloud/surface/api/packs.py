@@ -9,7 +9,7 @@ from typing import Any
 
 from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.surface.api.bodies import read_body
-from a2a_cloud.surface.packs.leaving import leaving
+from a2a_cloud.surface.leaving import leaving
 from a2a_cloud.surface.packs.wanted import Selection, Wanted, select
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Gone, Request

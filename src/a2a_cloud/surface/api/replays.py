@@ -27,7 +27,7 @@ from a2a_cloud.model.receipt import ReceiptBody
 from a2a_cloud.model.release import Release
 from a2a_cloud.model.replay import Verdict
 from a2a_cloud.model.scope import Scope
-from a2a_cloud.surface.packs.leaving import leaving
+from a2a_cloud.surface.leaving import leaving
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Gone, Request
 from a2a_cloud.wire import jws
