@@ -191,6 +191,8 @@ def test_text_that_does_not_wait_for_acks_ends_the_worker(rogue: Running) -> Non
         "bad artifact",
         "artifact shape",
         "uploads",
+        "whole uploads",
+        "past the last",
         "large chunk",
     ],
 )

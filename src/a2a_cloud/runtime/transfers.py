@@ -27,6 +27,7 @@ class Transfers:
         self._runs = runs
         self._loop = asyncio.get_running_loop()
         self._uploads: dict[tuple[int, int], ObjectWriter] = {}
+        self._finishing: set[tuple[int, int]] = set()
         self._reads: dict[Worker, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -64,12 +65,48 @@ class Transfers:
         if len(frame.chunk) > CHUNK:
             worker.breach(f"it sent a chunk of {len(frame.chunk)} bytes")
             return
-        if (run.no, frame.n) not in self._uploads:
-            uploads = sum(1 for number, _ in self._uploads if number in worker.runs)
-            if uploads >= MAX_UPLOADS:
-                worker.breach(f"it makes more than {MAX_UPLOADS} objects at once")
-                return
-        self._spawn(self._put(run, frame))
+        key = (run.no, frame.n)
+        if key in self._finishing:
+            worker.breach(f"it sent more of object {frame.n} after its last chunk")
+            return
+        # Counted at once, also while it is finished: many frames come in one piece.
+        if key not in self._uploads and self._of(worker) >= MAX_UPLOADS:
+            worker.breach(f"it makes more than {MAX_UPLOADS} objects at once")
+            return
+        if run.ending is not None:
+            return
+        writer = self._uploads.get(key)
+        try:
+            self.count(run, len(frame.chunk))
+            if writer is None:
+                writer = self._uploads[key] = self._runs.objects.writer()
+            writer.write(frame.chunk)
+        except Problem as problem:
+            self._give_up(key)
+            self._refuse(run, frame.n, problem)
+            return
+        if not frame.last:
+            self._reply(run, Data(run.no, frame.n, b""))
+            return
+        del self._uploads[key]
+        self._finishing.add(key)
+        self._spawn(self._finish(run, frame.n, writer))
+
+    def _of(self, worker: Worker) -> int:
+        """How many objects the worker's runs make now."""
+        making = [*self._uploads, *self._finishing]
+        return sum(1 for number, _ in making if number in worker.runs)
+
+    async def _finish(self, run: Run, n: int, writer: ObjectWriter) -> None:
+        try:
+            ref = await writer.finish()
+            run.objects = run.objects | {(ref.sha256, ref.size)}
+            self._reply(run, Data(run.no, n, msgspec.json.encode(ref)))
+        except Problem as problem:
+            writer.abort()
+            self._refuse(run, n, problem)
+        finally:
+            self._finishing.discard((run.no, n))
 
     async def _read(self, run: Run, frame: Read) -> None:
         size = next((size for sha256, size in run.objects if sha256 == frame.sha256), None)
@@ -81,34 +118,7 @@ class Transfers:
             data = await self._runs.objects.read(ObjectRef(frame.sha256, size), max(frame.offset, 0), length)
             self._reply(run, Data(run.no, frame.n, data))
         except Problem as problem:
-            self._reply(
-                run, Data(run.no, frame.n, b"", Trouble(problem.code, problem.detail, problem.remedy))
-            )
-
-    async def _put(self, run: Run, frame: Put) -> None:
-        if run.ending is not None:
-            return
-        key = (run.no, frame.n)
-        writer = self._uploads.get(key)
-        try:
-            self.count(run, len(frame.chunk))
-            if writer is None:
-                writer = self._uploads[key] = self._runs.objects.writer()
-            writer.write(frame.chunk)
-            if not frame.last:
-                self._reply(run, Data(run.no, frame.n, b""))
-                return
-            self._uploads.pop(key, None)
-            ref = await writer.finish()
-            run.objects = run.objects | {(ref.sha256, ref.size)}
-            self._reply(run, Data(run.no, frame.n, msgspec.json.encode(ref)))
-        except Problem as problem:
-            if writer is not None:
-                writer.abort()
-            self._uploads.pop(key, None)
-            self._reply(
-                run, Data(run.no, frame.n, b"", Trouble(problem.code, problem.detail, problem.remedy))
-            )
+            self._refuse(run, frame.n, problem)
 
     def count(self, run: Run, size: int) -> None:
         """The run stores `size` more bytes, whatever becomes of them: an artifact, which counts as one too,
@@ -124,7 +134,15 @@ class Transfers:
     def forget(self, run: Run) -> None:
         """The run is gone: what it was uploading is too."""
         for key in [key for key in self._uploads if key[0] == run.no]:
-            self._uploads.pop(key).abort()
+            self._give_up(key)
+
+    def _give_up(self, key: tuple[int, int]) -> None:
+        writer = self._uploads.pop(key, None)
+        if writer is not None:
+            writer.abort()
+
+    def _refuse(self, run: Run, n: int, problem: Problem) -> None:
+        self._reply(run, Data(run.no, n, b"", Trouble(problem.code, problem.detail, problem.remedy)))
 
     def _reply(self, run: Run, frame: Data) -> None:
         if run.worker is not None:

@@ -273,6 +273,8 @@ async def say(ctx: Context, what: str, other: int = 0) -> Any:
         "large result": [wire.Result(run, "ok", b'"' + b"x" * wire.RESULT_LIMIT + b'"')],
         "code": [wire.Result(run, "failed", b"null", wire.Trouble("internal", "mine", "x" * 9000))],
         "uploads": [wire.Put(run, 1000 + n, b"x", False) for n in range(200)],
+        "whole uploads": [wire.Put(run, 1000 + n, b"%d" % n, True) for n in range(200)],
+        "past the last": [wire.Put(run, 1000, b"x", True), wire.Put(run, 1000, b"y", False)],
         "reads": [wire.Read(run, 1000 + n, SHA, 0, 1) for n in range(wire.MAX_READS + 1)],
         "large chunk": [wire.Put(run, 96, b"x" * (wire.CHUNK + 1), True)],
         "surrogate": [],
