@@ -523,9 +523,11 @@ class Pool:
                 self._end_idle(worker, "nobody called for a while")
 
     def _let_go(self) -> None:
-        """Runs that wait keep their workers, but not any number: those that can go on by replay let go."""
+        """Runs that wait keep their workers, but not any number: those that can go on by replay let go, the
+        oldest first."""
         held = [one for one in self.workers if one.runs and not one.busy and not one.draining]
-        for worker in [one for one in held if at_rest(one)][: max(0, len(held) - HELD)]:
+        oldest = sorted((one for one in held if at_rest(one)), key=lambda one: min(one.runs))
+        for worker in oldest[: max(0, len(held) - HELD)]:
             self._end_idle(worker, "too many wait in workers of their own")
 
     async def close(self) -> None:

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
 from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.surface.api.bodies import read_body
 from a2a_cloud.surface.leaving import leaving
-from a2a_cloud.surface.packs.wanted import Selection, Wanted, select
+from a2a_cloud.surface.packs.wanted import Wanted, select
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Gone, Request
+from a2a_cloud.surface.sending import send_pieces
 
 
 async def make(services: Services, request: Request, _values: list[str]) -> tuple[int, Any]:
@@ -32,27 +32,13 @@ async def make(services: Services, request: Request, _values: list[str]) -> tupl
         with services.packs.turn(request.principal.org_no):
             selection = await select(services, request.principal, wanted)
             pieces = build(services, services.packs, selection, request.principal, still)
+            fields = [
+                (b"content-type", b"application/zip"),
+                (b"content-disposition", b'attachment; filename="pack.zip"'),
+                (b"cache-control", b"no-store"),
+                (b"a2a-pack-runs", b"%d" % len(selection.runs)),
+                (b"a2a-pack-skipped", b"%d" % selection.skipped),
+            ]
             async with aclosing(pieces):
-                await _send(request, selection, pieces, still)
+                await send_pieces(request, fields, pieces)
     return 200, None
-
-
-async def _send(
-    request: Request, selection: Selection, pieces: AsyncGenerator[bytes], still: Callable[[], None]
-) -> None:
-    first = await anext(pieces)  # What is wrong from the beginning is a problem of its own.
-    request.started = True
-    request.status = 200
-    fields = [
-        (b"content-type", b"application/zip"),
-        (b"content-disposition", b'attachment; filename="pack.zip"'),
-        (b"cache-control", b"no-store"),
-        (b"a2a-pack-runs", b"%d" % len(selection.runs)),
-        (b"a2a-pack-skipped", b"%d" % selection.skipped),
-    ]
-    await request.send({"type": "http.response.start", "status": 200, "headers": fields})
-    await request.send({"type": "http.response.body", "body": first, "more_body": True})
-    async for piece in pieces:
-        still()
-        await request.send({"type": "http.response.body", "body": piece, "more_body": True})
-    await request.send({"type": "http.response.body", "body": b""})

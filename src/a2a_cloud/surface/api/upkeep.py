@@ -11,6 +11,7 @@ from a2a_cloud.model.problem import Forbidden, NotFound
 from a2a_cloud.surface.operator_port import Operator
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Request
+from a2a_cloud.surface.sending import send_pieces
 
 Answer = tuple[int, Any]
 
@@ -33,19 +34,12 @@ async def backup(services: Services, request: Request, _values: list[str]) -> An
         )
     pieces = operator.backup(who.label)
     async with aclosing(pieces):
-        first = await anext(pieces)  # What is wrong from the beginning is a problem of its own.
-        request.started = True
-        request.status = 200
         fields = [
             (b"content-type", b"application/x-tar"),
             (b"content-disposition", b'attachment; filename="a2a-backup.tar"'),
             (b"cache-control", b"no-store"),
         ]
-        await request.send({"type": "http.response.start", "status": 200, "headers": fields})
-        await request.send({"type": "http.response.body", "body": first, "more_body": True})
-        async for piece in pieces:
-            await request.send({"type": "http.response.body", "body": piece, "more_body": True})
-    await request.send({"type": "http.response.body", "body": b""})
+        await send_pieces(request, fields, pieces)
     return 200, None
 
 

@@ -7,7 +7,7 @@ in UTC and true time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from a2a_cloud.surface.accounting_port import Accounting, currencies
 from a2a_cloud.surface.api.releases import number
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Headers, Request
+from a2a_cloud.surface.sending import send_pieces
 from a2a_cloud.wire.a2a_v1 import read_timestamp
 from a2a_cloud.wire.csv_text import pieces
 from a2a_cloud.wire.json_text import readable
@@ -108,17 +109,18 @@ async def send_csv(
     request: Request, name: str, head: Sequence[str], rows: Iterator[Sequence[object]]
 ) -> None:
     """Answer with a table, piece by piece."""
-    request.started, request.status = True, 200
     fields: Headers = [
         (b"content-type", _CSV),
         (b"content-disposition", f'attachment; filename="{name}"'.encode()),
         (b"cache-control", b"no-store"),
     ]
-    await request.send({"type": "http.response.start", "status": 200, "headers": fields})
-    for piece in pieces(head, rows):
-        await request.send({"type": "http.response.body", "body": piece, "more_body": True})
-        await asyncio.sleep(0)  # Calls come between.
-    await request.send({"type": "http.response.body", "body": b""})
+
+    async def table() -> AsyncIterator[bytes]:
+        for piece in pieces(head, rows):
+            yield piece
+            await asyncio.sleep(0)  # Calls come between.
+
+    await send_pieces(request, fields, table())
 
 
 def money(one: Money) -> dict[str, Any]:

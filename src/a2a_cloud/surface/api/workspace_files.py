@@ -23,6 +23,7 @@ from a2a_cloud.surface.conditions import expectation, unchanged, wanted_range
 from a2a_cloud.surface.http.runs import disposition
 from a2a_cloud.surface.ports import ObjectWriter, Services
 from a2a_cloud.surface.request import JSON, Gone, Headers, Request
+from a2a_cloud.surface.sending import no_pieces, send_pieces
 from a2a_cloud.surface.workspace_ports import Tree
 from a2a_cloud.wire.glob import check_path
 from a2a_cloud.wire.problem_json import PROBLEM_JSON, problem_json
@@ -167,18 +168,8 @@ async def _send(
     # A generator of the tree's: closed here, so that nothing of it is left when the client leaves.
     pieces = cast("AsyncGenerator[bytes]", tree.stream(file, offset, length))
     async with aclosing(pieces):
-        first = b""
-        if request.method == "GET" and length:
-            # The first piece before the head: what is gone or damaged is still a problem of its own.
-            first = await anext(pieces, b"")
-        request.started = True
-        request.status = status
-        await request.send({"type": "http.response.start", "status": status, "headers": fields})
-        if first:
-            await request.send({"type": "http.response.body", "body": first, "more_body": True})
-            async for piece in pieces:
-                await request.send({"type": "http.response.body", "body": piece, "more_body": True})
-    await request.send({"type": "http.response.body", "body": b""})
+        wanted = pieces if request.method == "GET" and length else no_pieces()
+        await send_pieces(request, fields, wanted, status=status)
 
 
 async def _refuse_range(services: Services, request: Request, file: File, head: Headers) -> None:

@@ -15,7 +15,15 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from a2a_cloud.model.principal import DEFAULT_ORG, Permission, Principal
-from a2a_cloud.model.problem import Forbidden, InvalidParams, NotFound, ReceiptPending, RunNotFound, TooLarge
+from a2a_cloud.model.problem import (
+    AgentNotFound,
+    Forbidden,
+    InvalidParams,
+    NotFound,
+    ReceiptPending,
+    RunNotFound,
+    TooLarge,
+)
 from a2a_cloud.model.scope import Scope, owner_scope
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.runs_port import RunRow
@@ -98,12 +106,16 @@ async def select(services: Services, by: Principal, wanted: Wanted) -> Selection
 
 def _agent(services: Services, by: Principal, name: str) -> tuple[int, str, str]:
     """(its organisation's number and name, its name): `name` of the caller's organisation, `org.name` of any.
-    Raises AgentNotFound."""
-    if "." in name and services.registry.visible(name, by):
-        release = services.registry.serving(name)
-        return release.org_no, release.org, release.name
-    own = name if "." in name or by.org == DEFAULT_ORG else f"{by.org}.{name}"
-    return by.org_no, by.org, services.registry.agent(own, by.org_no).name  # One that serves no more too.
+    Of another organisation's nothing is asked but whose it is: runs stay their owner's when it serves no
+    more, and there is nothing to be seen of others'. Raises AgentNotFound."""
+    org, dot, own = name.partition(".")
+    if dot and org != by.org:
+        org_no = services.identity.org_no(org)
+        if org_no is None:
+            raise AgentNotFound.of(name)
+        return org_no, org, own
+    full = name if dot or by.org == DEFAULT_ORG else f"{by.org}.{name}"
+    return by.org_no, by.org, services.registry.agent(full, by.org_no).name  # One that serves no more too.
 
 
 async def _named(
