@@ -295,8 +295,8 @@ def serve(connection: socket.socket, path: Path, seed: bytes) -> None:
     from a2a_cloud.wire.jws import Signer
 
     writer = SqliteWriter(path, sign=Signer(seed).sign if seed else None)
-    wake = threading.Event()
-    threading.Thread(target=_checkpoint, args=(path, wake), daemon=True).start()
+    wake, copied = threading.Event(), threading.Event()
+    threading.Thread(target=_checkpoint, args=(path, wake, copied), daemon=True).start()
     commits, verdicts = writer.last()
     _send(connection, ["hello", commits, verdicts])
     groups = 0
@@ -318,14 +318,18 @@ def serve(connection: socket.socket, path: Path, seed: bytes) -> None:
         groups += 1
         if groups % CHECKPOINT_GROUPS == 0:
             wake.set()
+        if copied.is_set():
+            copied.clear()
+            writer.start_over()
     writer.close()
 
 
-def _checkpoint(path: Path, wake: threading.Event) -> None:
-    checkpoints = Checkpoints(path)
+def _checkpoint(path: Path, wake: threading.Event, copied: threading.Event) -> None:
+    checkpoints = Checkpoints(path, sync=True)
     while wake.wait():
         wake.clear()
-        checkpoints.run()
+        if checkpoints.run():
+            copied.set()
 
 
 def _send(connection: socket.socket, answer: list[Any]) -> None:

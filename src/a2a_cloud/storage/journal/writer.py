@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -20,13 +21,16 @@ from typing import Any
 
 from a2a_cloud.model.problem import Unavailable
 from a2a_cloud.storage.journal.port import IN_ORDER, Op, Statement
+from a2a_cloud.storage.journal.wal import bytes_in_use
 from a2a_cloud.storage.log.leaves import teach
 from a2a_cloud.storage.sql.schema import migrate
 
-#: The WAL is worked off in the background at this size, and by the writer itself at twice it. A
+#: The WAL begins anew at this size, and the writer itself sees to it at twice it. A
 #: longer WAL means that pages which many groups touch are copied once: measured, a quarter more calls
 #: than with 4 MiB.
 CHECKPOINT_BYTES = 32 << 20
+#: What has come into the WAL is copied in slices of this size: to sync more at a time would hold up commits.
+SLICE_BYTES = 4 << 20
 #: Bytes of a page. A group touches the right edge of each index and little more, so that small pages
 #: mean less to sync: 16 KB a call instead of 24, and a tenth more calls.
 PAGE_BYTES = 2048
@@ -237,13 +241,14 @@ class SqliteWriter:
             self._connection.execute("ROLLBACK")
 
     def _bound_wal(self) -> None:
-        # A writer that never pauses keeps the background checkpoint from ever reaching the WAL's
-        # end, and only then can it start over: here nobody writes, and what is left is short.
-        try:
-            if self._wal.stat().st_size > 2 * CHECKPOINT_BYTES:
-                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        except (OSError, sqlite3.Error):
-            return
+        if bytes_in_use(self._wal) > 2 * CHECKPOINT_BYTES:
+            self.start_over()
+
+    def start_over(self) -> None:
+        """Work off the WAL's end, so that it begins anew. A writer that never pauses keeps the background
+        checkpoint from ever reaching it: here nobody writes, and what is left is short."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def close(self) -> None:
         """Fold the WAL into the database, if the disk lets us, and close."""
@@ -253,19 +258,36 @@ class SqliteWriter:
 
 
 class Checkpoints:
-    """Works the WAL off from a connection of its own, so that no commit has to wait for it."""
+    """Works the WAL off from a connection of its own, so that no commit has to wait for it.
 
-    def __init__(self, path: Path) -> None:
+    `sync`: what was copied is synced here too. SQLite does that with the copy of the WAL's end alone,
+    which is the writer's: 15 ms without a commit. The file is then open until the process ends, because
+    closing it would give up the process's locks on it (https://sqlite.org/howtocorrupt.html, 2.2)."""
+
+    def __init__(self, path: Path, *, sync: bool = False) -> None:
         self._connection = connect(path)
         self._wal = path.with_name(path.name + "-wal")
+        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC) if sync else -1
+        self._copied = 0
 
-    def run(self) -> None:
-        """Copy what is in the WAL into the database, if that is much."""
+    def run(self) -> bool:
+        """Copy what has come into the WAL since the last time, if that is much. Returns whether the WAL is so
+        long that it should begin anew."""
+        used = bytes_in_use(self._wal)
+        if used < self._copied:
+            self._copied = 0  # It has begun anew.
+        long = used > CHECKPOINT_BYTES
+        if used - self._copied < SLICE_BYTES and not long:
+            return False
         try:
-            if self._wal.stat().st_size > CHECKPOINT_BYTES:
+            for _ in range(1 + long):  # The second time little is left, and to the writer next to nothing.
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                if self._file >= 0:
+                    os.fdatasync(self._file)
         except (OSError, sqlite3.Error):
-            return  # Nothing is lost: the WAL only stays longer, and the next round tries again.
+            return False  # Nothing is lost: the WAL only stays longer, and the next round tries again.
+        self._copied = used
+        return long
 
     def close(self) -> None:
         """Close the connection."""
