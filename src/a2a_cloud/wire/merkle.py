@@ -80,6 +80,26 @@ class Frontier:
         return _fold(self._hashes)
 
 
+def peaks(leaves: Sequence[bytes]) -> list[bytes]:
+    """The roots of the complete subtrees over the hashes of leaves that stand at the right end of a tree, the
+    largest first: what a Frontier keeps of them, provided that their number's largest power of two divides
+    the number of those before them."""
+    found: list[bytes] = []
+    nodes = list(leaves)
+    while nodes:
+        if len(nodes) & 1:
+            found.append(nodes.pop())
+        nodes = pair(nodes)
+    found.reverse()
+    return found
+
+
+def pair(nodes: Sequence[bytes]) -> list[bytes]:
+    """The level above an even number of neighbours."""
+    both = zip(nodes[::2], nodes[1::2], strict=True)
+    return [sha256(b"\x01" + left + right).digest() for left, right in both]
+
+
 def root(read: Read, size: int) -> bytes:
     """The root of the tree's first `size` leaves."""
     return _fold([read(level, index) for level, index in complete_subtrees(size)])

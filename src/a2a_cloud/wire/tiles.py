@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from a2a_cloud.wire.merkle import HASH_SIZE, MAX_SIZE, Read, node_hash
+from a2a_cloud.wire.merkle import HASH_SIZE, MAX_SIZE, Read, pair
 
 #: Hashes, or entries, in a whole tile.
 WIDTH: Final = 256
@@ -114,7 +114,7 @@ def subtree(hashes: bytes) -> bytes:
         raise TileError("not the hashes of a complete subtree")
     nodes = [hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE)]
     while len(nodes) > 1:
-        nodes = [node_hash(nodes[at], nodes[at + 1]) for at in range(0, len(nodes), 2)]
+        nodes = pair(nodes)
     return nodes[0]
 
 

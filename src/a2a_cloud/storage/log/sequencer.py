@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from a2a_cloud.storage.journal.writer import connect
 from a2a_cloud.storage.log.rows import LogRows, StoredLog
 from a2a_cloud.storage.log.tiles_store import TileStore
 from a2a_cloud.storage.log.tree import Tree
-from a2a_cloud.wire.merkle import Frontier, complete_subtrees, leaf_hash
+from a2a_cloud.wire.merkle import Frontier, complete_subtrees, leaf_hash, peaks
 from a2a_cloud.wire.note import NoteError, read_checkpoint
-from a2a_cloud.wire.tiles import ENTRIES, HEIGHT, WIDTH, Tile, TileError, read_entries, subtree
+from a2a_cloud.wire.tiles import ENTRIES, HEIGHT, WIDTH, Tile, TileError, read_entries, subtree, write_entries
 
 log = logging.getLogger("a2a_cloud.log")
 
@@ -30,9 +31,8 @@ CHUNK = 4096
 #: At a start the leaves after the last whole multiple of this are hashed again; those before stand with the
 #: roots of their tiles.
 AGAIN = 1 << 20
-#: Leaves after which the loop gets its turn, and seconds of that: by itself it would wait 5 ms for the
-#: interpreter's lock.
-BREATH, REST = 64, 0.0005
+#: Seconds that the loop gets after each tile: by itself it would wait 5 ms for the interpreter's lock.
+REST = 0.0005
 #: Seconds between two chunks of a long catch-up, in which others run.
 PAUSE = 0.002
 
@@ -43,23 +43,34 @@ class Diverged(Exception):
 
 @dataclass
 class Kept:
-    """One log in memory: its right edge, the size of its stored checkpoint, the roots of tiles that are not
-    stored yet, and the leaves after the last whole tile."""
+    """One log in memory: the tree over the roots of its whole tiles, the leaves after the last of them, the
+    size of its stored checkpoint, and the roots of tiles that are not stored yet."""
 
     name: str
-    frontier: Frontier
+    whole: Frontier
+    edge: list[bytes]
     stored: int
     tiles: list[tuple[int, int, bytes]]
-    edge: list[bytes]
 
-    def add(self, leaf: bytes, tree: Tree, org: int) -> None:
-        """Take a leaf in."""
-        self.edge.append(leaf)
-        for level, index, node in self.frontier.add(leaf)[HEIGHT::HEIGHT]:
-            self.tiles.append((level // HEIGHT - 1, index, node))
-            if level == HEIGHT:
-                tree.keep(org, Tile(0, index), b"".join(self.edge))
-                self.edge.clear()
+    @property
+    def size(self) -> int:
+        """How many leaves were taken in."""
+        return self.whole.size * WIDTH + len(self.edge)
+
+    @property
+    def root(self) -> bytes:
+        """The root over all that were taken in."""
+        return Frontier(self.size, [*self.whole.hashes, *peaks(self.edge)]).root()
+
+    def take(self, leaves: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
+        """Take leaves in; gives each tile that became whole, as (number, bytes)."""
+        self.edge += leaves
+        while len(self.edge) >= WIDTH:
+            index, data = self.whole.size, b"".join(self.edge[:WIDTH])
+            del self.edge[:WIDTH]
+            for level, at, node in self.whole.add(subtree(data))[::HEIGHT]:
+                self.tiles.append((level // HEIGHT, at, node))
+            yield index, data
 
 
 @dataclass(frozen=True)
@@ -130,18 +141,17 @@ class Sequencer:
             if there == 0:
                 return None
             kept = self._logs[org] = self._begin(rows, tree, org, name, there)
-        size = kept.frontier.size
+        size = kept.size
         if there < size:
             raise Diverged(f"it has {there} leaves, and had {size}")
         if there == size == kept.stored and not again:
             return None
         end = min(there, size + CHUNK)
-        for count, leaf in enumerate(rows.leaves(org, size, end), 1):
-            kept.add(leaf, tree, org)
-            if count % BREATH == 0:
-                self._stop.wait(REST)
-        self._write(tree, org, kept)
-        return Step(org, name, end, kept.frontier.root(), tuple(kept.tiles))
+        for index, data in kept.take(rows.leaves(org, size, end)):
+            tree.keep(org, Tile(0, index), data)
+            self._stop.wait(REST)
+        self._write(rows, tree, org, kept)
+        return Step(org, name, end, kept.root, tuple(kept.tiles))
 
     def stored(self, step: Step) -> None:
         """The step is in the database."""
@@ -183,7 +193,7 @@ class Sequencer:
         """The log as its last checkpoint says. Raises Diverged."""
         last = rows.logs().get(org)
         if last is None or last.size == 0:
-            return Kept(name, Frontier(), 0, [], [])
+            return Kept(name, Frontier(), [], 0, [])
         if not _same(last):
             raise Diverged("its last checkpoint is damaged")
         if there < last.size:
@@ -191,24 +201,21 @@ class Sequencer:
         start = last.size - last.size % AGAIN
         read = tree.read(org, start)
         hashes = [read(level, index) for level, index in complete_subtrees(start)]
-        frontier = Frontier(start, hashes)
-        edge: list[bytes] = []
-        while frontier.size < last.size:
+        kept = Kept(name, Frontier(start // WIDTH, hashes), [], last.size, [])
+        while kept.size < last.size:
             if self._stop.wait(PAUSE):
                 raise Unavailable("The platform ends.")
-            leaves = rows.leaves(org, frontier.size, min(last.size, frontier.size + CHUNK))
-            for leaf in leaves:
-                frontier.add(leaf)
-            edge += leaves
-            del edge[: len(edge) - len(edge) % WIDTH]
-        if frontier.root() != last.root:
+            for _ in kept.take(rows.leaves(org, kept.size, min(last.size, kept.size + CHUNK))):
+                self._stop.wait(REST)
+        if kept.root != last.root:
             raise Diverged(
-                f"the root over its first {last.size} leaves is {frontier.root().hex()}, and its last"
+                f"the root over its first {last.size} leaves is {kept.root.hex()}, and its last"
                 f" checkpoint says {last.root.hex()}"
             )
-        return Kept(name, frontier, last.size, [], edge)
+        kept.tiles.clear()  # They are stored.
+        return kept
 
-    def _write(self, tree: Tree, org: int, kept: Kept) -> None:
+    def _write(self, rows: LogRows, tree: Tree, org: int, kept: Kept) -> None:
         """Write the tiles that became whole."""
         for level, index, root in kept.tiles:
             if (org, level, index) in tree.pending:
@@ -218,10 +225,10 @@ class Sequencer:
             self._store.write(f"{kept.name}/{tile.path}", hashes)
             if level == 0:
                 below = Tile(ENTRIES, index)
-                entries = tree.tile(org, below)
-                if b"".join(map(leaf_hash, read_entries(entries, below.width))) != hashes:
+                entries = rows.entries(org, below.start, below.start + WIDTH)
+                if b"".join(map(leaf_hash, entries)) != hashes:
                     raise Internal("A leaf is not what its row says.", operator=f"{kept.name}/{below.path}")
-                self._store.write(f"{kept.name}/{below.path}", entries)
+                self._store.write(f"{kept.name}/{below.path}", write_entries(entries))
             self._stop.wait(REST)
             tree.pending[org, level, index] = root
 
