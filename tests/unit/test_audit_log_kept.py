@@ -7,7 +7,7 @@ import contextlib
 import random
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -463,6 +463,45 @@ def test_a_witness_has_one_line_and_the_logs_new_key_signs_with_it(tmp_path: Pat
         await site.logs.cosigned(ORG, 3, [cosign(text, "w.example", witness, 200)])
         _, note = read_checkpoint(site.logs.checkpoint(ORG, "acme"))
         assert (note.verified_by(new), note.cosigned_at(key)) == (True, 200)
+
+    at(tmp_path, work)
+
+
+@pytest.mark.parametrize(("leaf", "word"), [(True, False), (False, True), (True, True)])
+def test_a_new_key_signs_what_witnesses_saw_whatever_comes_with_it(
+    tmp_path: Path, leaf: bool, word: bool
+) -> None:
+    """A leaf comes in the same tick as the key, a witness's word while the log is being published."""
+    witness = Signer(bytes(32))
+    key = NoteKey("w.example", witness.public, COSIGNATURE)
+
+    async def work(site: Site) -> None:
+        await site.grow(3)
+        await site.settled(3)
+        text = checkpoint_text(read_checkpoint(site.logs.checkpoint(ORG, "acme"))[0])
+        await site.logs.cosigned(ORG, 3, [cosign(text, "w.example", witness, 1)])
+        write, waited = site.journal.write, asyncio.Event()
+
+        async def slow(ops: Sequence[Op]) -> None:
+            if any(statement is PUT_CHECKPOINT for statement, _ in ops):
+                waited.set()
+                await asyncio.sleep(0.05)
+            await write(ops)
+
+        await site.keys.rotate("ada@acme", 0.0)
+        if leaf:
+            await site.grow(1)
+        site.journal.write = slow  # type: ignore[method-assign]
+        await waited.wait()
+        if word:
+            await site.logs.cosigned(ORG, 3, [cosign(text, "w.example", witness, 2)])
+        new = key_of(site)
+        await until(lambda: read_checkpoint(site.logs.checkpoint(ORG, "acme"))[1].verified_by(new))
+        await asyncio.sleep(0.1)
+        site.journal.write = write  # type: ignore[method-assign]
+        for found in (site.logs.checkpoint(ORG, "acme", witnessed=True), site.rows.logs()[ORG].witnessed):
+            told, note = read_checkpoint(found)
+            assert (told.size, note.verified_by(new), note.cosigned_at(key)) == (3, True, 1 + word)
 
     at(tmp_path, work)
 

@@ -126,6 +126,8 @@ class Logs:
         self._news = self._closed = self._again = False
         self._retry = RETRY
         self._waiting: set[asyncio.Future[None]] = set()
+        #: Held by who changes a note that witnesses have cosigned, from reading to storing.
+        self._witnessing = asyncio.Lock()
         #: Why checkpoints can't be stored at the moment; "" when they can.
         self.trouble = ""
         self.on_checkpoint: list[OnCheckpoint] = []
@@ -189,7 +191,8 @@ class Logs:
                 advance = self._sequencer.advance
                 steps, more = await self._loop.run_in_executor(self._thread, advance, again)
                 # All of them end before the next tick: an older state must not come after a newer one.
-                ends = await asyncio.gather(*map(self._publish, steps), return_exceptions=True)
+                publish = self._publish_again if again else self._publish
+                ends = await asyncio.gather(*map(publish, steps), return_exceptions=True)
                 for failure in filter(None, ends):
                     raise failure
             except (Problem, OSError, sqlite3.Error) as error:
@@ -202,7 +205,13 @@ class Logs:
             if self._closed:
                 return
 
-    async def _publish(self, step: Step) -> None:
+    async def _publish_again(self, step: Step) -> None:
+        """The keys are others now: what witnesses have seen is signed anew too. What they say meanwhile comes
+        after it, and not under it."""
+        async with self._witnessing:
+            await self._publish(step, again=True)
+
+    async def _publish(self, step: Step, *, again: bool = False) -> None:
         """Sign the state of a log, store it, then show it."""
         before = self._shown.get(step.org)
         origin = self.origin(step.name) if before is None else before.origin
@@ -213,7 +222,7 @@ class Logs:
         ops: list[Op] = [(PUT_TILE, (step.org, *tile)) for tile in step.tiles]
         ops.append((PUT_CHECKPOINT, (step.org, origin, step.size, step.root, now, note)))
         seen = witnessed = b"" if before is None else before.witnessed
-        if before is not None and seen and before.size == step.size:  # The keys may be others now.
+        if again and seen:
             witnessed = sign_note(open_note(seen).text, [(origin, each) for each in self._keys.signers()])
             witnessed = add_lines(witnessed, _cosignatures(seen))
             ops.append((PUT_WITNESSED, (witnessed, step.org)))
@@ -239,17 +248,18 @@ class Logs:
     async def cosigned(self, org: int, size: int, lines: Iterable[bytes]) -> None:
         """Keep witnesses' lines under the checkpoint of that size, which the caller has checked; those under
         the newest size stay. Raises Problem."""
-        shown = self._shown.get(org)
-        if shown is None or not 0 < size <= shown.size:
-            return
-        before = _size_of(shown.witnessed)
-        if size < before:
-            return
-        text = checkpoint_text(Checkpoint(shown.origin, size, self.root(org, size)))
-        note = sign_note(text, [(shown.origin, signer) for signer in self._keys.signers()])
-        note = add_lines(note, _cosignatures(shown.witnessed if size == before else b"", list(lines)))
-        await self._journal.write([(PUT_WITNESSED, (note, org))])
-        self._shown[org] = self._shown[org]._replace(witnessed=note)
+        async with self._witnessing:
+            shown = self._shown.get(org)
+            if shown is None or not 0 < size <= shown.size:
+                return
+            before = _size_of(shown.witnessed)
+            if size < before:
+                return
+            text = checkpoint_text(Checkpoint(shown.origin, size, self.root(org, size)))
+            note = sign_note(text, [(shown.origin, signer) for signer in self._keys.signers()])
+            note = add_lines(note, _cosignatures(shown.witnessed if size == before else b"", list(lines)))
+            await self._journal.write([(PUT_WITNESSED, (note, org))])
+            self._shown[org] = self._shown[org]._replace(witnessed=note)
 
     # --- what readers ask -------------------------------------------------------------------------------
 
