@@ -15,7 +15,9 @@ import chrome
 import pytest
 
 import verifier_corpus as made
+from a2a_cloud.model.problem import InvalidParams
 from a2a_cloud.surface.pages.verifier import verifier_file
+from a2a_cloud.wire.jws import by_kid, read_jwks
 from a2a_cloud.wire.pack import verify_pack
 from a2a_cloud.wire.proof import verify_receipt
 from running import AGENTS, Running, start_platform
@@ -96,6 +98,37 @@ def test_every_pack_of_the_corpus_is_judged_as_in_python(page: chrome.Page, site
             for each in verdict.files
         ]
         assert [verdict.sentence, files] == found, case.name
+
+
+def test_key_files_are_read_as_in_python(page: chrome.Page, site: Running) -> None:
+    page.go(f"{site.url}/verify")
+    key: dict[str, Any] = dict(made.JWKS[0])
+    files: list[Any] = [
+        {"keys": [key]}, key, {"keys": [key, {"kty": "RSA"}, {**key, "x": "short"}, {}]}, {"keys": []},
+        {"keys": [key, 1]}, {"keys": [None]}, {"keys": [[key]]}, {"keys": None, **key}, {"keys": key},
+        {"kty": "OKP"}, {}, [], [key], None, 1, "keys", {"keys": [key], "pad": "x" * (1 << 20)},
+    ]  # fmt: skip
+    read = """
+    const { readKeys } = await import("/_pages/verify_steps.js");
+    const found = [];
+    for (const text of texts) {
+      try {
+        found.push([...(await readKeys(new TextEncoder().encode(text))).keys()]);
+      } catch (error) {
+        found.push(error.constructor.name);
+      }
+    }
+    return found;
+    """
+    texts = [json.dumps(each) for each in files]
+    for text, found in zip(
+        texts, page.run(f"return (async (texts) => {{{read}}})(...arguments)", texts), strict=True
+    ):
+        try:
+            expected: Any = list(by_kid(read_jwks(text.encode())))
+        except InvalidParams:
+            expected = "Refused"
+        assert found == expected, text[:200]
 
 
 @pytest.fixture

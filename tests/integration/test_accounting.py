@@ -184,6 +184,8 @@ def test_usage_of_others_is_for_who_may_read_it(paid: Running) -> None:
         ("/api/v1/billing/clock", {"seconds": 1}),
     ):
         assert request(paid, "POST", path, body, viewer).code == "forbidden", path
+    manager = key_of(paid, "mia", role="billing", scopes=["billing.manage"])
+    assert request(paid, "GET", "/billing", headers=manager).status == 200
     narrowed = key_of(paid, "nat", role="admin", scopes=["agents.call"])
     assert request(paid, "GET", "/api/v1/usage", headers=narrowed).code == "forbidden"
 

@@ -52,7 +52,7 @@ def may_read(principal: Principal) -> None:
     if not reads(principal):
         raise Forbidden(
             "An organisation's money is for its viewers, auditors, billing and admins.",
-            remedy=f"Use a key with {Permission.READ_USAGE}.",
+            remedy=f"Use a key with {Permission.READ_USAGE}; an admin gives the role billing or viewer.",
             info={"permission": Permission.READ_USAGE.value},
         )
 

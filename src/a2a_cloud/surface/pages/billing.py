@@ -1,5 +1,5 @@
 """`/billing`: an organisation's usage of this month by day, what is left in its accounts and budgets, and its
-invoices, on one page for who is signed in and may read usage. The chart is drawn here, as SVG: nothing
+invoices, on one page for who is signed in and sees its money. The chart is drawn here, as SVG: nothing
 runs."""
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from urllib.parse import quote
 import msgspec
 
 from a2a_cloud.model.billing import show_amount
-from a2a_cloud.model.principal import Permission, Principal
-from a2a_cloud.model.problem import Forbidden
+from a2a_cloud.model.principal import Principal
 from a2a_cloud.model.scope import Scope
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.model.usage import UsageLine, UsageQuery
+from a2a_cloud.surface.api.money import may_read
 from a2a_cloud.surface.api.usage import of
 from a2a_cloud.surface.pages.assets import HTML, SAFE, templates
 from a2a_cloud.surface.ports import Services
@@ -35,12 +35,7 @@ async def billing_page(services: Services, request: Request, principal: Principa
         place = f"/login?next={quote('/billing')}".encode()
         await request.answer(303, b"", HTML, [(b"location", place), _NO_STORE])
         return
-    if not principal.may(Permission.READ_USAGE):
-        raise Forbidden(
-            "An organisation's billing is for who may read its usage.",
-            remedy="Ask one of its admins for the role billing or viewer.",
-            info={"permission": Permission.READ_USAGE.value},
-        )
+    may_read(principal)
     accounting, scope = of(services), Scope(principal.org_no)
     now = services.clock.now()
     today = datetime.fromtimestamp(now, UTC).date()

@@ -11,21 +11,28 @@ import { receiptShape } from "./verify_shape.js";
 import { Trail, refuse, salted } from "./verify_trail.js";
 
 const MAX_DOCUMENT = 64 << 20;
+const MAX_JWKS = 1 << 20;
 const NO_KEY = "no key was given";
 
 export async function thumbprint(publicKey) {
   return base64url(await sha256(bytesOf(`{"crv":"Ed25519","kty":"OKP","x":"${base64url(publicKey)}"}`)));
 }
 
+function isObject(value) {
+  return value !== null && typeof value === "object" && !Array.isArray(value);
+}
+
 // The Ed25519 keys of a JWK set, by thumbprint: an id that is not its key's thumbprint is not believed.
 // Throws Refused.
 export async function readKeys(bytes) {
+  if (bytes.length > MAX_JWKS) throw new Refused("it is larger than 1 MiB");
   const parsed = parseStrict(bytes);
-  const listed = parsed?.keys ?? (parsed?.kty ? [parsed] : null);
-  if (!Array.isArray(listed)) throw new Refused("this is no JWK set");
+  const set = isObject(parsed) ? parsed : {};
+  const listed = Object.hasOwn(set, "keys") ? set.keys : Object.hasOwn(set, "kty") ? [set] : null;
+  if (!Array.isArray(listed) || !listed.every(isObject)) throw new Refused("this is no JWK set");
   const keys = new Map();
   for (const jwk of listed) {
-    if (jwk?.kty !== "OKP" || jwk.crv !== "Ed25519" || typeof jwk.x !== "string" || jwk.x.length !== 43) continue;
+    if (jwk.kty !== "OKP" || jwk.crv !== "Ed25519" || typeof jwk.x !== "string" || jwk.x.length !== 43) continue;
     let publicKey;
     try {
       publicKey = unbase64url(jwk.x);
@@ -47,9 +54,7 @@ function headerOf(protectedText) {
   } catch (error) {
     throw new Refused(`the protected header is unreadable: ${error.message}`);
   }
-  if (header === null || typeof header !== "object" || Array.isArray(header)) {
-    throw new Refused("the protected header is not an object");
-  }
+  if (!isObject(header)) throw new Refused("the protected header is not an object");
   if (header.alg !== "Ed25519") {
     throw new Refused(`the algorithm is ${JSON.stringify(header.alg ?? null).slice(0, 40)}, not Ed25519`);
   }
