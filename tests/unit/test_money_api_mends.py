@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -290,6 +292,19 @@ def test_a_lost_answer_names_the_key_to_repeat_with(
     played.json("POST", path, {"account": "prepaid/acme:USD"})
     assert cli.run([*words, "--key", key]) == Exit.OK
     assert key_sent(played, path) == key
+
+
+def test_ctrl_c_names_the_key_to_repeat_with(played: Played, capfd: pytest.CaptureFixture[str]) -> None:
+    async def patient(_request: web.Request) -> web.StreamResponse:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0.5)
+        return web.Response()
+
+    played.answers["POST", "/api/v1/credits"] = patient
+    assert cli.run([*GRANT, "--json"]) == Exit.INTERRUPTED
+    error = json.loads(capfd.readouterr().out)["error"]
+    assert error["idempotency_key"] == key_sent(played, "/api/v1/credits")
+    assert f"--key {error['idempotency_key']}" in error["remedy"]
 
 
 def test_a_refusal_names_no_key(played: Played, capfd: pytest.CaptureFixture[str]) -> None:

@@ -111,6 +111,7 @@ def once(options: Options, path: str, body: dict[str, Any], key: str) -> Any:
     not known whether it was done: money that is moved twice is no repeat."""
     key = key or uuid.uuid4().hex
     headers = {"Idempotency-Key": key}
+    again = f"It may be done already. The same command with --key {key} does it once."
     try:
         return options.ask(lambda platform: platform.json("POST", path, body=body, headers=headers))
     except (Unreachable, ServerProblem) as error:
@@ -118,11 +119,18 @@ def once(options: Options, path: str, body: dict[str, Any], key: str) -> Any:
         failure = as_failure(error)
         if failure is None or not (lost or error.status >= 500):
             raise
-        again = f"It may be done already. The same command with --key {key} does it once."
         raise Failure(
             failure.exit_code,
             failure.detail,
             remedy=again if lost else f"{failure.remedy} {again}".strip(),
             code=failure.code,
             facts={**failure.facts, "idempotency_key": key},
+        ) from None
+    except KeyboardInterrupt:
+        raise Failure(
+            Exit.INTERRUPTED,
+            "Interrupted before the platform answered.",
+            remedy=again,
+            code="interrupted",
+            facts={"idempotency_key": key},
         ) from None
