@@ -119,7 +119,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement at many connections")
     parser.add_argument("--warmup", type=float, default=1.0)
     parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--floor-memory", type=float, default=12.0)
+    parser.add_argument("--floor-memory", type=float, default=10.0)
     parser.add_argument("--floor-sqlite", type=float, default=100.0)
     parser.add_argument("--peer-no-access-log", action="store_true", help="the SDK without uvicorn's log")
     parser.add_argument("--json", type=Path, help="write every single measurement here")
