@@ -8,6 +8,7 @@ committed. Proofs are made from stored rows, on the loop's thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -191,8 +192,10 @@ class Logs:
                 advance = self._sequencer.advance
                 steps, more = await self._loop.run_in_executor(self._thread, advance, again)
                 # All of them end before the next tick: an older state must not come after a newer one.
-                publish = self._publish_again if again else self._publish
-                ends = await asyncio.gather(*map(publish, steps), return_exceptions=True)
+                # What witnesses say while what they have seen is signed anew comes after it.
+                async with self._witnessing if again else contextlib.nullcontext():
+                    publishing = (self._publish(step, again) for step in steps)
+                    ends = await asyncio.gather(*publishing, return_exceptions=True)
                 for failure in filter(None, ends):
                     raise failure
             except (Problem, OSError, sqlite3.Error) as error:
@@ -205,14 +208,9 @@ class Logs:
             if self._closed:
                 return
 
-    async def _publish_again(self, step: Step) -> None:
-        """The keys are others now: what witnesses have seen is signed anew too. What they say meanwhile comes
-        after it, and not under it."""
-        async with self._witnessing:
-            await self._publish(step, again=True)
-
-    async def _publish(self, step: Step, *, again: bool = False) -> None:
-        """Sign the state of a log, store it, then show it."""
+    async def _publish(self, step: Step, again: bool) -> None:
+        """Sign the state of a log, store it, then show it. `again`: the keys are others now, and what
+        witnesses have seen is signed anew too."""
         before = self._shown.get(step.org)
         origin = self.origin(step.name) if before is None else before.origin
         now = self._clock.now()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import Any
 
 from a2a_cloud.model.problem import Unavailable
@@ -39,6 +38,5 @@ async def make(services: Services, request: Request, _values: list[str]) -> tupl
                 (b"a2a-pack-runs", b"%d" % len(selection.runs)),
                 (b"a2a-pack-skipped", b"%d" % selection.skipped),
             ]
-            async with aclosing(pieces):
-                await send_pieces(request, fields, pieces)
+            await send_pieces(request, fields, pieces)
     return 200, None

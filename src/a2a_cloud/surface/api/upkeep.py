@@ -3,7 +3,6 @@ keeps the platform."""
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import Any
 
 from a2a_cloud.model.principal import Permission, Role
@@ -32,14 +31,12 @@ async def backup(services: Services, request: Request, _values: list[str]) -> An
             "A copy of everything is for owners, and for who has the data folder's own key.",
             remedy="Use an owner's key that is not narrowed, or the key in A2A_DATA/admin.key.",
         )
-    pieces = operator.backup(who.label)
-    async with aclosing(pieces):
-        fields = [
-            (b"content-type", b"application/x-tar"),
-            (b"content-disposition", b'attachment; filename="a2a-backup.tar"'),
-            (b"cache-control", b"no-store"),
-        ]
-        await send_pieces(request, fields, pieces)
+    fields = [
+        (b"content-type", b"application/x-tar"),
+        (b"content-disposition", b'attachment; filename="a2a-backup.tar"'),
+        (b"cache-control", b"no-store"),
+    ]
+    await send_pieces(request, fields, operator.backup(who.label))
     return 200, None
 
 

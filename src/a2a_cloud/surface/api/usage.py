@@ -7,7 +7,7 @@ in UTC and true time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -115,7 +115,7 @@ async def send_csv(
         (b"cache-control", b"no-store"),
     ]
 
-    async def table() -> AsyncIterator[bytes]:
+    async def table() -> AsyncGenerator[bytes]:
         for piece in pieces(head, rows):
             yield piece
             await asyncio.sleep(0)  # Calls come between.

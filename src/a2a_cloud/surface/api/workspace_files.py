@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -165,11 +164,10 @@ async def _send(
     if part is not None:
         fields.append((b"content-range", b"bytes %d-%d/%d" % (offset, offset + length - 1, file.size)))
     status = 200 if part is None else 206
-    # A generator of the tree's: closed here, so that nothing of it is left when the client leaves.
-    pieces = cast("AsyncGenerator[bytes]", tree.stream(file, offset, length))
-    async with aclosing(pieces):
-        wanted = pieces if request.method == "GET" and length else no_pieces()
-        await send_pieces(request, fields, wanted, status=status)
+    pieces = no_pieces()
+    if request.method == "GET" and length:
+        pieces = cast("AsyncGenerator[bytes]", tree.stream(file, offset, length))
+    await send_pieces(request, fields, pieces, status=status)
 
 
 async def _refuse_range(services: Services, request: Request, file: File, head: Headers) -> None:

@@ -16,7 +16,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from a2a_cloud.model.principal import DEFAULT_ORG, Permission, Principal
 from a2a_cloud.model.problem import (
-    AgentNotFound,
     Forbidden,
     InvalidParams,
     NotFound,
@@ -33,6 +32,8 @@ from a2a_cloud.wire.a2a_v1 import read_timestamp
 MAX_RUNS = 10_000
 #: Runs that are named one by one.
 MAX_NAMED = 1_000
+#: The number of no organisation: nobody has runs there.
+_NOBODY = -1
 #: Rows that are read before calls come between.
 _PAGE = 200
 
@@ -107,13 +108,12 @@ async def select(services: Services, by: Principal, wanted: Wanted) -> Selection
 def _agent(services: Services, by: Principal, name: str) -> tuple[int, str, str]:
     """(its organisation's number and name, its name): `name` of the caller's organisation, `org.name` of any.
     Of another organisation's nothing is asked but whose it is: runs stay their owner's when it serves no
-    more, and there is nothing to be seen of others'. Raises AgentNotFound."""
+    more, and there is nothing to be seen of others', nor whether there is such an organisation. Raises
+    AgentNotFound for one of their own."""
     org, dot, own = name.partition(".")
     if dot and org != by.org:
         org_no = services.identity.org_no(org)
-        if org_no is None:
-            raise AgentNotFound.of(name)
-        return org_no, org, own
+        return _NOBODY if org_no is None else org_no, org, own
     full = name if dot or by.org == DEFAULT_ORG else f"{by.org}.{name}"
     return by.org_no, by.org, services.registry.agent(full, by.org_no).name  # One that serves no more too.
 
