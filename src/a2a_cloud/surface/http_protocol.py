@@ -25,11 +25,13 @@ from a2a_cloud.model.problem import Problem
 from a2a_cloud.surface import http_refusals as refusals
 from a2a_cloud.surface.exchange import STATUS_LINES, Exchange, problem_answer
 from a2a_cloud.surface.http_shared import Shared
+from a2a_cloud.surface.known_head import KnownHead
 
 # Phases of reading. What is being answered is told by `running`.
 IDLE, HEAD, BODY, DEAF, LINGER = range(5)
 
 HIGH_WATER = 65_536  # bytes of a body that wait for the application before reading stops
+FORGETFUL = 4  # heads that a connection may have in a row, each another one, until none is kept any more
 LINGER_BYTES = 64 * 1024 * 1024  # dropped from a refused client before it is cut
 REFUSED_AT_ONCE = 256  # refused connections that may linger over the cap at the same time
 
@@ -52,6 +54,8 @@ class NarrowedProtocol(HttpToolsProtocol):
         "fed_bytes",
         "head_bytes",
         "hosts",
+        "known",
+        "learned",
         "moved",
         "newest",
         "phase",
@@ -100,6 +104,8 @@ class NarrowedProtocol(HttpToolsProtocol):
         self.expects = False
         self.upgrade = False
         self.hosts = 0
+        self.known: KnownHead | None = None
+        self.learned = 0  # heads that were kept since the last one that came again
         self.proxied = False  # what the other side says of callers is believed
         self.certificate = b""
 
@@ -207,9 +213,14 @@ class NarrowedProtocol(HttpToolsProtocol):
                 self.transport.abort()
             return
         if phase == IDLE:
+            if self.known is not None and self._recognize(data):
+                return
             self.phase = HEAD
             self.since = self.loop.time()
             self.fed_bytes = 0
+            whole = data
+        else:
+            whole = b""
         self.fed_bytes += len(data)
         self.moved = False
         try:
@@ -219,6 +230,8 @@ class NarrowedProtocol(HttpToolsProtocol):
             return
         if self.moved:
             self.fed_bytes = 0
+            if whole and self.learned < FORGETFUL:
+                self._learn(whole)
         elif self.phase == HEAD:
             if self.fed_bytes > self.shared.limits.head_bytes:
                 self._refuse_head()
@@ -236,6 +249,32 @@ class NarrowedProtocol(HttpToolsProtocol):
                 data = data[upgrade.args[0] :]
                 if not data:
                     return
+
+    def _learn(self, data: bytes) -> None:
+        """Keeps the head of a request that came whole in one piece, and by itself."""
+        newest = self.newest
+        if newest is not None and newest is self.running and newest.keep_alive and not newest.more_body:
+            self.known = KnownHead.of(data, newest.scope)
+            self.learned += 1
+
+    def _recognize(self, data: bytes) -> bool:
+        """Begins the exchange of a request whose head is known; False when it must be parsed."""
+        shared = self.shared
+        assert self.known is not None
+        read = self.known.read(data, min(HIGH_WATER, shared.limits.body_bytes))
+        if read is None or shared.draining:
+            return False
+        scope, body = read
+        self.learned = 0
+        self.newest = exchange = Exchange(self, scope, expects=False, keep_alive=True)
+        if body:
+            exchange.feed(body)
+        exchange.fed()
+        self.fed_bytes = 0
+        self.phase = HEAD
+        self.since = self.loop.time()
+        self._run(exchange)
+        return True
 
     def _refuse_head(self) -> None:
         limits = self.shared.limits
