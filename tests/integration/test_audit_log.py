@@ -93,7 +93,16 @@ def test_a_receipts_place_is_proved_to_who_may_read_it(platform: Running) -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["checkpoint", "keys", "entries/0", "tile/0/000.p/1", "proof?index=0", "consistency"]
+    "path",
+    [
+        "checkpoint",
+        "keys",
+        "entries/0",
+        "opened/000.p/1.jsonl",
+        "tile/0/000.p/1",
+        "proof?index=0",
+        "consistency",
+    ],
 )
 def test_a_log_is_for_auditors_of_its_organisation(platform: Running, path: str) -> None:
     auditor, member = key_of(platform, "auditor", "ann"), key_of(platform, "member", "mia")
@@ -119,6 +128,9 @@ def test_which_logs_one_may_read(platform: Running) -> None:
     [
         ("entries/99999", 404),
         ("entries/x", 400),
+        ("opened/000", 404),
+        ("opened/000.jsonl", 404),
+        ("opened/tile/entries/000.p/1.jsonl", 404),
         ("tile/0/999", 404),
         ("tile/0/1", 404),
         ("tile/", 404),
@@ -154,6 +166,19 @@ def test_every_exported_event_is_the_leaf_at_its_index(platform: Running) -> Non
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [row["payload"] for row in rows] == [event["payload"] for event in events]
     assert a2a(platform, "audit", "export", "--since", "2100-01-01").stdout == ""
+
+
+def test_all_entries_of_a_tile_are_told_at_once(platform: Running) -> None:
+    run = shout(platform)
+    base = "/api/v1/log/default"
+    get(platform, f"/agents/open/runs/{run}/receipt/proof")  # Comes once a checkpoint covers it.
+    checkpoint, _ = read_checkpoint(get(platform, f"{base}/checkpoint").content)
+    place = f"opened/{checkpoint.size // 256:03}.p/{checkpoint.size % 256}.jsonl"
+    answer = get(platform, f"{base}/{place}")
+    assert answer.headers["content-type"] == "application/jsonl"
+    lines = [json.loads(line) for line in answer.content.splitlines()]
+    assert lines == [get(platform, f"{base}/entries/{index}").json() for index in range(checkpoint.size)]
+    assert {line["kind"] for line in lines} == {"receipt", "event"}
 
 
 def test_events_are_found_by_words(platform: Running) -> None:

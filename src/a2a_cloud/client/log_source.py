@@ -1,12 +1,11 @@
 """Where a log lies that is checked: on a platform (`/api/v1/log/{org}/…`), or in a folder saved from one.
 
-A saved folder has the log's own paths: `checkpoint`, `tile/…`; and `opened/…`, a JSON line per entry with
-what it is of, as `entries/{index}` gives it.
+Both have the same paths: `checkpoint`, `tile/…`; and `opened/…`, a JSON line per entry with what it is of, as
+`entries/{index}` gives it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import binascii
 import json
 from collections.abc import Mapping, Sequence
@@ -22,10 +21,10 @@ from a2a_cloud.wire.tiles import MAX_ENTRY, Tile, TileError, reader
 if TYPE_CHECKING:
     from a2a_cloud.client.http import Platform
 
-#: Entries that are asked for at the same time.
-AT_ONCE = 16
-#: The longest that is read of an event or a consistency proof.
+#: The longest consistency proof that is read.
 MAX_TOLD = 1 << 20
+#: The longest that is read of what an entry is, on average over those of a tile.
+MAX_OPENED = 1 << 16
 
 
 class PlatformLog:
@@ -35,7 +34,6 @@ class PlatformLog:
         self._platform = platform
         self._base = f"/api/v1/log/{quote(org, safe='')}"
         self._save = save
-        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def checkpoint(self, *, witnessed: bool = False) -> bytes:
         """The signed checkpoint; `witnessed`: the last one that a witness has cosigned."""
@@ -54,10 +52,8 @@ class PlatformLog:
 
     async def opened(self, tile: Tile) -> list[Opened] | None:
         """See Source."""
-        places = range(tile.start, tile.start + tile.width)
-        found = await asyncio.gather(*(self._entry(index) for index in places))
-        self._kept(_opened_path(tile), b"\n".join(found) + b"\n")
-        return [_opened(f"entries/{index}", line, index) for index, line in zip(places, found, strict=True)]
+        path = _opened_path(tile)
+        return _lines(path, self._kept(path, await self._get(path, tile.width * MAX_OPENED)), tile)
 
     async def consistency(self, old: int, new: int) -> list[bytes]:
         """The proof between two sizes. Raises ValueError when the answer is none."""
@@ -70,10 +66,6 @@ class PlatformLog:
         """(proof, old size and root, new size and root) as the platform says; `new` None: as it is now."""
         params = {"old": str(old), **({} if new is None else {"new": str(new)})}
         return read_consistency(json.loads(await self._get("consistency", MAX_TOLD, params)))
-
-    async def _entry(self, index: int) -> bytes:
-        async with self._room:
-            return (await self._get(f"entries/{index}", MAX_TOLD)).strip()
 
     async def _get(self, path: str, most: int, params: Mapping[str, str] | None = None) -> bytes:
         """An answer of at most so many bytes: a log that would fill the memory is none. Raises Damage."""
@@ -109,11 +101,7 @@ class SavedLog:
         path = _opened_path(tile)
         if not (self._folder / "opened").is_dir():
             return None
-        lines = self._read(path).splitlines()
-        found = [_opened(path, line, tile.start + at) for at, line in enumerate(lines[: tile.width])]
-        if len(lines) != tile.width:
-            raise Damage(path, f"it has {len(lines)} lines, not {tile.width}", index=tile.start + len(found))
-        return found
+        return _lines(path, self._read(path), tile)
 
     async def consistency(self, old: int, new: int) -> list[bytes]:
         """The proof between two sizes, made of the tiles. Raises Damage, ValueError."""
@@ -147,6 +135,14 @@ def read_consistency(answer: Any) -> tuple[list[bytes], tuple[int, bytes], tuple
 
 def _opened_path(tile: Tile) -> str:
     return f"{tile.path.replace('tile/entries/', 'opened/', 1)}.jsonl"
+
+
+def _lines(path: str, data: bytes, tile: Tile) -> list[Opened]:
+    lines = data.splitlines()
+    found = [_opened(path, line, tile.start + at) for at, line in enumerate(lines[: tile.width])]
+    if len(lines) != tile.width:
+        raise Damage(path, f"it has {len(lines)} lines, not {tile.width}", index=tile.start + len(found))
+    return found
 
 
 def _opened(path: str, line: bytes, index: int) -> Opened:

@@ -71,6 +71,10 @@ class Logs(Protocol):
         """Raises NotFound."""
         ...
 
+    def opened(self, org: int, path: str) -> tuple[Sequence[tuple[int, Entry]], bool]:
+        """(all entries of a tile by index, whether it is whole). Raises NotFound, Internal."""
+        ...
+
     def of_run(self, org: int, run: str) -> int:
         """The index of a run's receipt. Raises NotFound."""
         ...

@@ -44,7 +44,7 @@ from a2a_cloud.wire.note import (
     sign_note,
     signature_line,
 )
-from a2a_cloud.wire.tiles import TileError, read_path
+from a2a_cloud.wire.tiles import WIDTH, TileError, read_path
 from a2a_cloud.wire.tlog_proof import write_proof
 
 log = logging.getLogger("a2a_cloud.log")
@@ -280,7 +280,7 @@ class Logs:
     async def covered(self, org: int, index: int, seconds: float) -> bool:
         """Whether a checkpoint covers the leaf, waiting for it so long. Raises NotFound for a leaf that is
         not stored: nothing says that it will ever be."""
-        if self.size(org) <= index and self._rows.entry(org, index) is None:
+        if self.size(org) <= index and not self._rows.opened(org, index, index + 1):
             raise NotFound(f"The log has no entry {index}.", remedy="Its entries are counted from 0.")
         try:
             async with asyncio.timeout(seconds):
@@ -324,17 +324,33 @@ class Logs:
             raise NotFound(
                 f"There is no such tile: {error}.", remedy="Fetch the checkpoint first: it says the size."
             ) from None
-        return data, tile.width == 256
+        return data, tile.width == WIDTH
 
     def entry(self, org: int, index: int) -> Entry:
         """What stands at an index that a checkpoint covers. Raises NotFound."""
-        found = self._rows.entry(org, index) if index < self.size(org) else None
+        found = self._rows.opened(org, index, index + 1).get(index) if index < self.size(org) else None
         if found is None:
             raise NotFound(
                 f"The log has no entry {index} under its last checkpoint.",
                 remedy=f"It has {self.size(org)} entries, counted from 0.",
             )
         return found
+
+    def opened(self, org: int, path: str) -> tuple[list[tuple[int, Entry]], bool]:
+        """(What the entries of a tile are, by index; whether the tile is whole) at `opened/N[.p/W].jsonl`.
+        Raises NotFound, Internal."""
+        try:
+            tile = read_path(f"tile/entries/{path.removeprefix('opened/').removesuffix('.jsonl')}")
+            if not path.endswith(".jsonl") or tile.start + tile.width > self.size(org):
+                raise TileError("the log has no such tile")
+        except TileError as error:
+            raise NotFound(
+                f"There is no such file: {error}.", remedy="Fetch the checkpoint first: it says the size."
+            ) from None
+        found = sorted(self._rows.opened(org, tile.start, tile.start + tile.width).items())
+        if len(found) != tile.width:
+            raise Internal("A log has a gap.", operator=f"organisation {org} from {tile.start}")
+        return found, tile.width == WIDTH
 
     def root(self, org: int, size: int) -> bytes:
         """The root over the log's first `size` leaves. Raises NotFound."""

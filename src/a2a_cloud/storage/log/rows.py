@@ -66,7 +66,10 @@ _RECEIPTS = (
     "SELECT group_concat(leaf), group_concat(hex(id), '') FROM"
     " (SELECT leaf, id FROM receipt WHERE org=? AND leaf>=? AND leaf<? ORDER BY leaf)"
 )
-_RECEIPT = "SELECT c.id, r.id FROM receipt c LEFT JOIN run r ON r.no=c.run WHERE c.org=? AND c.leaf=?"
+_OPENED = (
+    "SELECT c.leaf, c.id, r.id FROM receipt c LEFT JOIN run r ON r.no=c.run"
+    " WHERE c.org=? AND c.leaf>=? AND c.leaf<?"
+)
 _OF_RUN = "SELECT c.leaf FROM run r JOIN receipt c ON c.run=r.no WHERE r.id=? AND c.org=?"
 
 
@@ -162,14 +165,15 @@ class LogRows:
             raise Internal("A log has a gap.", operator=f"organisation {org} between {start} and {end}")
         return [found[index] for index in range(start, end)]
 
-    def entry(self, org: int, index: int) -> Entry | None:
-        """What stands at an index."""
-        for salt, *row in self._all(f"SELECT salt, {EVENT} {_OF_EVENTS}", (org, index, index + 1)):
+    def opened(self, org: int, start: int, end: int) -> dict[int, Entry]:
+        """What stands in [start, end), by index."""
+        found: dict[int, Entry] = {}
+        for leaf, salt, *row in self._all(_EVENTS, (org, start, end)):
             payload = event_bytes(*row)
-            return Entry(event_entry(salt, payload), salt=salt, payload=payload)
-        for receipt, run in self._all(_RECEIPT, (org, index)):
-            return Entry(receipt, "rcpt_" + receipt.hex(), run or "")
-        return None
+            found[leaf] = Entry(event_entry(salt, payload), salt=salt, payload=payload)
+        for leaf, receipt, run in self._all(_OPENED, (org, start, end)):
+            found[leaf] = Entry(receipt, "rcpt_" + receipt.hex(), run or "")
+        return found
 
     def of_run(self, org: int, run: str) -> int | None:
         """The index of a run's receipt."""

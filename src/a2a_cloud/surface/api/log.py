@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from a2a_cloud.model.principal import DEFAULT_ORG, Permission, Principal
@@ -13,12 +14,15 @@ from a2a_cloud.model.problem import Forbidden, InvalidParams, NotFound, ProofPen
 from a2a_cloud.model.stamp import stamp
 from a2a_cloud.surface.api.bodies import read_body
 from a2a_cloud.surface.api.releases import number
-from a2a_cloud.surface.log_port import PLATFORM_NAME, PLATFORM_NO, AuditLogs, Logs, Place
+from a2a_cloud.surface.log_port import PLATFORM_NAME, PLATFORM_NO, AuditLogs, Entry, Place
 from a2a_cloud.surface.ports import Services
 from a2a_cloud.surface.request import Headers, Request, flag
 from a2a_cloud.wire.merkle import leaf_hash
 from a2a_cloud.wire.note import b64
 
+_encode = msgspec.json.Encoder().encode
+
+_LINES = b"application/jsonl"
 _TEXT, _OCTETS = b"text/plain; charset=utf-8", b"application/octet-stream"
 _COSE = b'application/cose; cose-type="cose-sign1"'
 _PRIVATE: Headers = [(b"cache-control", b"private, no-store")]
@@ -59,8 +63,13 @@ async def read(services: Services, request: Request, values: list[str]) -> tuple
     if first == "tile":
         data, whole = await logs.tile(org, name, values[1])
         await request.answer(200, data, _OCTETS, _FOR_GOOD if whole else _PRIVATE)
+    elif first == "opened":
+        found, whole = logs.opened(org, values[1])
+        data = b"".join(_encode(_entry(index, each)) + b"\n" for index, each in found)
+        await request.answer(200, data, _LINES, _FOR_GOOD if whole else _PRIVATE)
     elif first == "entries" and rest and "/" not in rest:
-        return 200, _entry(logs, org, _whole(rest, "The index"))
+        index = _whole(rest, "The index")
+        return 200, _entry(index, logs.entry(org, index))
     elif rest:
         raise _nothing()
     elif first == "checkpoint":
@@ -150,7 +159,8 @@ def _closed() -> Forbidden:
 def _nothing() -> NotFound:
     return NotFound(
         "A log has nothing at this path.",
-        remedy="It has checkpoint, tile/…, entries/{index}, proof, consistency and keys (docs/audit-log.md).",
+        remedy="It has checkpoint, tile/…, entries/{index}, opened/…, proof, consistency and keys"
+        " (docs/audit-log.md).",
     )
 
 
@@ -171,8 +181,7 @@ def _place(place: Place) -> dict[str, Any]:
     return {**told, "root": place.root.hex(), **({"at": stamp(place.at)} if place.at else {})}
 
 
-def _entry(logs: Logs, org: int, index: int) -> dict[str, Any]:
-    found = logs.entry(org, index)
+def _entry(index: int, found: Entry) -> dict[str, Any]:
     told: dict[str, Any] = {
         "index": index,
         "kind": "receipt" if found.receipt else "event",
