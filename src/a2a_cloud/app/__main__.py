@@ -22,9 +22,12 @@ from a2a_cloud.settings import load
 
 log = logging.getLogger("a2a_cloud")
 
+#: A word before the folders. No setting: those are there at every start.
+NEW_KEY = "--rotate-receipt-key"
 
-async def serve(folders: list[Path]) -> None:
-    """Run until a signal says stop."""
+
+async def serve(folders: list[Path], *, new_key: bool = False) -> None:
+    """Run until a signal says stop. `new_key`: receipts get another key from now on."""
     settings = load(os.environ)
     handler = set_up(settings.logs)
     plat = Platform(settings)
@@ -33,7 +36,7 @@ async def serve(folders: list[Path]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    recovered = await plat.start([] if settings.dev else folders)
+    recovered = await plat.start([] if settings.dev else folders, new_key=new_key)
     if not settings.dev:  # `a2a dev` leaves the profile to the platform that is up all day.
         _write_profile(plat)
     gc.collect()
@@ -72,7 +75,8 @@ def main() -> None:
     gc.set_threshold(20_000, 20, 50)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve([Path(name) for name in sys.argv[1:]]))
+            new_key = NEW_KEY in sys.argv[1:2]
+            runner.run(serve([Path(name) for name in sys.argv[1 + new_key :]], new_key=new_key))
     except Problem as problem:
         print(f"a2a: {problem.detail}", file=sys.stderr)
         if problem.remedy:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("a2a_cloud.log")
 
 _BY = "platform"
+#: The receipts' key among what was told; no setting has such a name.
+_KEY = "(receipt key)"
 #: So long the doctor says that a copy was put back.
 TOLD_SECONDS = 30 * 86_400.0
 
@@ -55,8 +57,10 @@ async def logs_of(
     journal: Journal,
     clock: Clock,
     entropy: Entropy,
+    receipt_key: str,
 ) -> AuditLogs:
-    """The logs, not yet started. Raises Unavailable, BadSetting."""
+    """The logs, not yet started. `receipt_key`: the id of the key that signs receipts. Raises Unavailable,
+    BadSetting."""
     rows = LogRows(connection)
     keys = LogKeys(data / "keys", rows, journal, clock, entropy)
     await keys.settle()
@@ -71,7 +75,7 @@ async def logs_of(
     )
     found = AuditLogs(logs, keys)
     await _tell_restored(found, data, rows, journal, clock)
-    await _tell_settings(settings, rows, journal, clock)
+    await _tell_settings(settings, rows, journal, clock, receipt_key)
     keys.changed = logs.resign
     return found
 
@@ -96,15 +100,22 @@ async def _tell_restored(found: AuditLogs, data: Path, rows: LogRows, journal: J
         )
 
 
-async def _tell_settings(settings: Settings, rows: LogRows, journal: Journal, clock: Clock) -> None:
-    """Which settings are others than at the last start; secrets are masked as `a2a config` masks them."""
-    now = {one.name: one.value[:MOST] for one in settings.told}
+async def _tell_settings(
+    settings: Settings, rows: LogRows, journal: Journal, clock: Clock, receipt_key: str
+) -> None:
+    """Which settings are others than at the last start, and whether receipts have another key; secrets are
+    masked as `a2a config` masks them."""
+    now = {one.name: one.value[:MOST] for one in settings.told} | {_KEY: receipt_key}
     before = rows.told()
     if before == now:
         return
     ops: list[Op] = [(PUT_TOLD, (PLATFORM_NO, json.dumps(now)))]
     if before is not None:
         names = sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
-        changed = {name: now.get(name, "") for name in names}
-        ops.append(change(PLATFORM_NO, clock.now(), _BY, "settings.changed", "settings", now=changed))
+        changed = {name: now.get(name, "") for name in names if name != _KEY}
+        if changed:
+            ops.append(change(PLATFORM_NO, clock.now(), _BY, "settings.changed", "settings", now=changed))
+        # Also when somebody moved the file away: what is told follows from the key, not from who changed it.
+        if (old := before.get(_KEY, receipt_key)) != receipt_key:
+            ops.append(change(PLATFORM_NO, clock.now(), _BY, "receipt_key.rotated", receipt_key, before=old))
     await journal.write(ops)

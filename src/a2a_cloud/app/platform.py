@@ -138,8 +138,9 @@ class Platform:
         self.grpc = GrpcServing()
         self.grpc_at = ""
 
-    async def start(self, folders: list[Path]) -> dict[str, int]:
-        """Open the data folder, recover, serve the agents, listen. Returns what recovery did.
+    async def start(self, folders: list[Path], *, new_key: bool = False) -> dict[str, int]:
+        """Open the data folder, recover, serve the agents, listen. Returns what recovery did. `new_key`: from
+        now on another key signs receipts, and the one until now stays to check them.
 
         Raises Problems that name what is missing and its remedy.
         """
@@ -152,6 +153,8 @@ class Platform:
         await self._open_data()
         database = self.data / "journal.db"
         keys = SigningKeys.open(self.data / "keys", self.entropy)
+        if new_key:
+            keys = keys.rotate(self.entropy)
         card_key = CardKey(self.data / "keys", self.entropy)
         self.journal: SqliteJournal | ProcessJournal
         if self._commit is None:
@@ -314,7 +317,9 @@ class Platform:
             billing=self.money.calls,
         )
         self.money.calls.alive = self.runs.live.__contains__
-        self.log = await logs_of(settings, self.data, rows, self.journal, self.clock, self.entropy)
+        self.log = await logs_of(
+            settings, self.data, rows, self.journal, self.clock, self.entropy, keys.signer.kid
+        )
         self.runs.notary.proof = self.log.logs.proof_text
         self.witnesses = LogWitnesses(settings, self.log.logs, self.clock)
         self.push = pushes(

@@ -81,8 +81,17 @@ def check_folders(folders: tuple[str, ...], data: Path | None = None) -> list[Pa
 @click.option("--host", default="", metavar="ADDRESS", help="Address to listen on (A2A_HOST, 127.0.0.1).")
 @click.option("--data", default="", metavar="DIR", help="Folder for its data (A2A_DATA, ./.a2a).")
 @click.option("--config", default="", metavar="FILE", help="Its settings (A2A_CONFIG, ./a2a-cloud.toml).")
+@click.option(
+    "--rotate-receipt-key", "new_key", is_flag=True, help="Sign receipts with a new key from now on."
+)
 def up_command(
-    options: Options, folders: tuple[str, ...], port: int | None, host: str, data: str, config: str
+    options: Options,
+    folders: tuple[str, ...],
+    port: int | None,
+    host: str,
+    data: str,
+    config: str,
+    new_key: bool,
 ) -> int:
     """Serve the agents in FOLDERs; without any, this folder's and its children's.
 
@@ -104,7 +113,8 @@ def up_command(
         environment["A2A_DATA"] = data
     if config:
         environment["A2A_CONFIG"] = config
-    words = [sys.executable, "-m", APP, *(str(folder.absolute()) for folder in agents)]
+    key = ["--rotate-receipt-key"] if new_key else []
+    words = [sys.executable, "-m", APP, *key, *(str(folder.absolute()) for folder in agents)]
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, words, environment)  # noqa: S606  # signals and exit code are then its own
