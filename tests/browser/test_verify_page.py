@@ -88,6 +88,15 @@ def test_every_receipt_of_the_corpus_is_judged_as_in_python(page: chrome.Page, s
     assert page.complaints() == []
 
 
+def test_a_document_that_would_fill_the_memory_is_refused_unread(page: chrome.Page, site: Running) -> None:
+    page.go(f"{site.url}/verify")
+    case = made.Case("all lists", b'{"body":[' + b"[]," * (1 << 21) + b"0]}")
+    verdict = verify_receipt(case.document, made.JWKS)
+    steps = [[step.name, step.state, step.why, step.at] for step in verdict.steps]
+    assert [[verdict.sentence, steps, list(verdict.notes)]] == judged(page, [case], pack=False)
+    assert "brackets and commas" in verdict.sentence
+
+
 def test_every_pack_of_the_corpus_is_judged_as_in_python(page: chrome.Page, site: Running) -> None:
     page.go(f"{site.url}/verify")
     cases = made.packs()
