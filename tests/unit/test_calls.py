@@ -20,6 +20,7 @@ from a2a_cloud.model.run import Call
 from a2a_cloud.model.task import ObjectRef, Part
 from a2a_cloud.ops.system import SystemClock, SystemEntropy, TimeIds
 from a2a_cloud.surface.calls import Calls
+from a2a_cloud.surface.parts import metadata_of
 from a2a_cloud.surface.ports import Services, SurfaceLimits
 from a2a_cloud.wire.a2a_v1 import SendMessageParams, decode_params
 
@@ -414,3 +415,14 @@ def test_any_message_becomes_a_call_or_a_problem(
     assert isinstance(msgspec.json.decode(call.arguments), dict)
     for part in call.message.parts:
         assert isinstance(part, Part)
+
+
+def test_metadata_that_was_heard_before_says_the_same_again() -> None:
+    for _ in range(2):
+        said = metadata_of(Raw(b'{"b":2.0,"a":1}'), "metadata")
+        assert (said.value, said.alike) == ({"b": 2.0, "a": 1}, b'{"a":1,"b":2}')
+        with pytest.raises(InvalidParams, match=r"message\.metadata can't be read"):
+            metadata_of(Raw(b'{"a":1e999999}'), "message.metadata")
+    long = Raw(b'{"a":"%b"}' % (b"x" * 300))
+    assert metadata_of(long, "metadata").value == {"a": "x" * 300}
+    assert metadata_of(long, "metadata").value is not metadata_of(long, "metadata").value

@@ -20,7 +20,7 @@ _decode = msgspec.json.Decoder().decode
 _STANDARD = str.maketrans("-_", "+/")
 
 
-def alike(raw: Raw, value: Any) -> bytes:
+def alike(raw: Raw | bytes, value: Any) -> bytes:
     """`value`, which was decoded from `raw`: members in order, 2.0 as 2."""
     return _canonical(_whole(value) if b"." in bytes(raw) else value)
 

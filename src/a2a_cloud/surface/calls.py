@@ -33,6 +33,7 @@ from a2a_cloud.surface.parts import (
     is_object,
     matches,
     media_type_of,
+    metadata_of,
     store_raw,
     store_said,
 )
@@ -199,7 +200,7 @@ def _named_skill(message: Message, params: SendMessageParams) -> str | None:
     for raw, field in ((message.metadata, "message.metadata"), (params.metadata, "metadata")):
         if raw is UNSET:
             continue
-        metadata = decode_any(raw, field)
+        metadata = metadata_of(raw, field).value
         if metadata is None:
             continue
         if not isinstance(metadata, dict):
@@ -351,6 +352,6 @@ def fingerprint(
 ) -> bytes:
     """SHA-256 over what was asked, without the key: the same for a retry in another binding."""
     raw = message.metadata
-    metadata = b"" if raw is UNSET else alike(raw, decode_any(raw, "metadata"))
+    metadata = b"" if raw is UNSET else metadata_of(raw, "message.metadata").alike
     head = f"{release.agent_no}\0{task_id}\0{context_id}\0".encode()
     return sha256(head + metadata + b"\0" + parts_hash).digest()

@@ -28,6 +28,8 @@ def _status_line(status: int) -> bytes:
     return f"HTTP/1.1 {status} {phrase}\r\n".encode()
 
 
+#: Types of most answers: no line break is in them.
+_CLEAN = frozenset((b"application/json", b"application/a2a+json"))
 STATUS_LINES = {status: _status_line(status) for status in range(200, 600)}
 
 
@@ -220,8 +222,10 @@ class Exchange:
                 connection.answered(self)
 
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        connection = self.connection
-        date = connection.date()
+        date = self.connection.date()
+        bare = len(headers) == 2 and self.keep_alive and not self.more_body
+        if bare and self._plain(status, date, headers):
+            return
         parts = [STATUS_LINES[status], date]
         lines = 2 + date.count(b"\n")  # status, what comes with the date, the empty line
         left: int | None = None
@@ -261,6 +265,24 @@ class Exchange:
         self.started = True
         self.expects = False
         self._held = head
+
+    def _plain(self, status: int, date: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
+        """The head of most answers: a type that is known to be clean, a length, and nothing else."""
+        (first, kind), (second, length) = headers
+        if first != b"content-type" or second != b"content-length" or kind not in _CLEAN:
+            return False
+        if status == 204 or status == 304 or self.scope["method"] == "HEAD":
+            return False
+        left = self._left = int(length)
+        self.started = True
+        self.expects = False
+        self._held = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (
+            STATUS_LINES[status],
+            date,
+            kind,
+            left,
+        )
+        return True
 
     def _body(self, body: bytes, more: bool) -> None:
         transport = self.connection.transport

@@ -10,7 +10,8 @@ import asyncio
 import binascii
 import mimetypes
 from fnmatch import fnmatchcase
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -19,6 +20,7 @@ from a2a_cloud.model.problem import ContentTypeNotSupported, InvalidParams
 from a2a_cloud.model.release import FileParam, SkillSpec
 from a2a_cloud.model.run import BoundFile
 from a2a_cloud.model.task import Message, Part, Role
+from a2a_cloud.surface.alike import alike
 from a2a_cloud.surface.ports import Objects, SurfaceLimits
 from a2a_cloud.surface.push_port import Files
 from a2a_cloud.wire.json_text import readable
@@ -26,6 +28,8 @@ from a2a_cloud.wire.json_text import readable
 OCTETS = "application/octet-stream"
 _MAX_ID = 256
 _MAX_NAMES = 100
+#: Bytes of metadata that is remembered.
+_SHORT = 256
 _URLSAFE = str.maketrans("-_", "+/")
 _any = msgspec.json.Decoder()
 
@@ -111,9 +115,31 @@ def check_id(text: str, field: str) -> None:
         raise InvalidParams(f"{field} has to be 1 to {_MAX_ID} printable characters.", info={"field": field})
 
 
+class Said(NamedTuple):
+    """Metadata: its value, which nobody may change, and the bytes by which two are alike."""
+
+    value: Any
+    alike: bytes
+
+
+def metadata_of(raw: Raw, field: str) -> Said:
+    """What is said beside a message. Most callers say the same with every call (which skill is meant), so
+    short ones are remembered. Raises InvalidParams for numbers that nothing can hold."""
+    data = bytes(raw)
+    return _remembered(data, field) if len(data) <= _SHORT else _said(data, field)
+
+
+def _said(data: bytes, field: str) -> Said:
+    value = decode_any(data, field)
+    return Said(value, alike(data, value))
+
+
+_remembered = lru_cache(512)(_said)
+
+
 def is_object(raw: Raw, field: str) -> bool:
     """Whether metadata is an object; False for null. Raises InvalidParams for anything else."""
-    value = decode_any(raw, field)
+    value = metadata_of(raw, field).value
     if value is None:
         return False
     if not isinstance(value, dict):
