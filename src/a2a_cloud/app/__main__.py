@@ -41,6 +41,7 @@ async def serve(folders: list[Path], *, new_key: bool = False) -> None:
         _write_profile(plat)
     gc.collect()
     gc.freeze()
+    gc.enable()
     watch = None
     if plat.settings.dev:
         watch = asyncio.create_task(Watch(plat, folders).run())
@@ -73,6 +74,7 @@ def main() -> None:
     )
     # Cycles are rare on the way of a call; looking for them often costs more than they do.
     gc.set_threshold(20_000, 20, 50)
+    gc.disable()  # Until it is ready: see the package.
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             new_key = NEW_KEY in sys.argv[1:2]
