@@ -83,6 +83,17 @@ class Running:
                 self.process.wait(10)
         return self.process.returncode
 
+    def a2a(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """`a2a`, as its user types it, with the platform's own key."""
+        return subprocess.run(
+            [sys.executable, "-m", "a2a_cloud.callers.cli", *words],
+            env={**self.env, "A2A_DATA": str(self.data)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
     def restart(self) -> None:
         """Starts it again on the same data folder."""
         self.process = _launch(self.folders, self.env, self.log)

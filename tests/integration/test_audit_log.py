@@ -8,8 +8,6 @@ import io
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from hashlib import sha256
@@ -54,18 +52,6 @@ def shout(platform: Running, key: str = "") -> str:
     )
     assert answer.status_code == 200, answer.text
     return answer.headers["a2a-run"]
-
-
-def a2a(platform: Running, *words: str) -> subprocess.CompletedProcess[str]:
-    env = {**platform.env, "A2A_DATA": str(platform.data)}
-    return subprocess.run(
-        [sys.executable, "-m", "a2a_cloud.callers.cli", *words],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def vkey(platform: Running, org: str = "default") -> Any:
@@ -152,7 +138,7 @@ def test_what_is_not_there(platform: Running, path: str, status: int) -> None:
 
 def test_every_exported_event_is_the_leaf_at_its_index(platform: Running) -> None:
     shout(platform)
-    done = a2a(platform, "audit", "export")
+    done = platform.a2a("audit", "export")
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [event["index"] for event in events] == sorted(event["index"] for event in events)
@@ -162,10 +148,10 @@ def test_every_exported_event_is_the_leaf_at_its_index(platform: Running) -> Non
         entry = get(platform, f"/api/v1/log/default/entries/{event['index']}").json()
         assert entry["leaf_sha256"] == leaf
         assert json.loads(event["payload"])["kind"] == event["kind"]
-    done = a2a(platform, "audit", "export", "--format", "csv")
+    done = platform.a2a("audit", "export", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [row["payload"] for row in rows] == [event["payload"] for event in events]
-    assert a2a(platform, "audit", "export", "--since", "2100-01-01").stdout == ""
+    assert platform.a2a("audit", "export", "--since", "2100-01-01").stdout == ""
 
 
 def test_all_entries_of_a_tile_are_told_at_once(platform: Running) -> None:
@@ -183,9 +169,9 @@ def test_all_entries_of_a_tile_are_told_at_once(platform: Running) -> None:
 
 def test_events_are_found_by_words(platform: Running) -> None:
     key_of(platform, "viewer", "wanda")
-    done = a2a(platform, "audit", "search", "WANDA", "viewer", "--json")
+    done = platform.a2a("audit", "search", "WANDA", "viewer", "--json")
     assert [each["kind"] for each in json.loads(done.stdout)["events"]] == ["key.created"]
-    assert json.loads(a2a(platform, "audit", "search", "wanda", "absent", "--json").stdout)["events"] == []
+    assert json.loads(platform.a2a("audit", "search", "wanda", "absent", "--json").stdout)["events"] == []
     page = get(platform, "/api/v1/audit", words="key", limit=1).json()
     more = get(platform, "/api/v1/audit", words="key", limit=100, before=page["before"]).json()
     assert page["events"][0]["no"] > more["events"][0]["no"]
@@ -219,7 +205,7 @@ def test_a_new_key_for_all_logs(platform: Running) -> None:
         timeout=20,
     )
     assert refused.status_code == 403
-    done = a2a(platform, "audit", "rotate-key", "--overlap", "1h", "--json")
+    done = platform.a2a("audit", "rotate-key", "--overlap", "1h", "--json")
     assert done.returncode == 0, done.stderr
     assert [key["signs"] for key in json.loads(done.stdout)["keys"]] == [True, True]
     end = time.monotonic() + 10
@@ -242,27 +228,27 @@ def test_a_new_key_for_all_logs(platform: Running) -> None:
 
 def test_a_copy_that_was_put_back_says_so(platform: Running, tmp_path: Path) -> None:
     shout(platform)
-    done = a2a(platform, "backup", str(tmp_path / "all.tar"))
+    done = platform.a2a("backup", str(tmp_path / "all.tar"))
     assert done.returncode == 0, done.stderr
-    done = a2a(platform, "restore", str(tmp_path / "all.tar"), str(tmp_path / "again" / "data"))
+    done = platform.a2a("restore", str(tmp_path / "all.tar"), str(tmp_path / "again" / "data"))
     assert done.returncode == 0, done.stderr
     again = start_platform([], tmp_path / "again")
     try:
         shout(again)
         for more in ([], ["--platform"]):
-            done = a2a(again, "audit", "search", "log.restored", "--json", *more)
+            done = again.a2a("audit", "search", "log.restored", "--json", *more)
             (event,) = json.loads(done.stdout)["events"]
             assert event["detail"]["size"] > 0
-        kinds = json.loads(a2a(again, "audit", "search", "backup.began", "--platform", "--json").stdout)
+        kinds = json.loads(again.a2a("audit", "search", "backup.began", "--platform", "--json").stdout)
         assert kinds["events"]
         checks = get(again, "/api/v1/doctor").json()["checks"]
         assert any(check["name"] == "log" and "put back" in check["detail"] for check in checks), checks
         assert vkey(again) == vkey(platform)
         again.stop()
         again.restart()
-        done = a2a(again, "audit", "search", "log.restored", "--json")
+        done = again.a2a("audit", "search", "log.restored", "--json")
         assert len(json.loads(done.stdout)["events"]) == 1
-        assert a2a(again, "audit", "verify", "--key", vkey(again).vkey).returncode == 0
+        assert again.a2a("audit", "verify", "--key", vkey(again).vkey).returncode == 0
     finally:
         again.stop()
 
@@ -284,7 +270,7 @@ def test_a_log_that_was_changed_from_outside_is_told(tmp_path: Path) -> None:
             time.sleep(0.05)
         assert get(running, "/readyz").json()["status"] == "ready"
         assert "log" in get(running, "/readyz").json()
-        assert "not continued" in a2a(running, "doctor").stdout
+        assert "not continued" in running.a2a("doctor").stdout
         answer = get(running, f"/agents/open/runs/{run}/receipt/proof")
         assert answer.status_code == 503
         assert get(running, "/api/v1/log/default/checkpoint").status_code == 200

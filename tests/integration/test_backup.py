@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -19,19 +17,6 @@ from a2a_cloud.ops.restore import restore, verify
 from running import AGENTS, Running, start_platform
 
 
-def command(platform: Running, *words: str) -> subprocess.CompletedProcess[str]:
-    """`a2a`, as its user types it."""
-    env = {**platform.env, "A2A_DATA": str(platform.data)}
-    return subprocess.run(
-        [sys.executable, "-m", "a2a_cloud.callers.cli", *words],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def shout(platform: Running, text: str) -> str:
     """A call; returns its run."""
     answer = httpx.post(
@@ -43,7 +28,7 @@ def shout(platform: Running, text: str) -> str:
 
 def receipt(platform: Running, run: str, path: Path) -> Path:
     """The receipt of a run, in a file."""
-    done = command(platform, "receipt", "get", run, "--out", str(path))
+    done = platform.a2a("receipt", "get", run, "--out", str(path))
     assert done.returncode == 0, done.stderr
     return path
 
@@ -82,15 +67,14 @@ def test_a_copy_under_load_is_a_platform_of_one_moment(platform: Running, tmp_pa
     thread = threading.Thread(target=load)
     thread.start()
     try:
-        done = command(platform, "backup", str(tmp_path / "all.tar"))
+        done = platform.a2a("backup", str(tmp_path / "all.tar"))
     finally:
         stop.set()
         thread.join()
     assert done.returncode == 0, done.stderr
     assert "whole" in done.stdout
     last = receipt(platform, shout(platform, "after"), tmp_path / "last.json")
-    done = command(
-        platform,
+    done = platform.a2a(
         *("restore", str(tmp_path / "all.tar"), str(tmp_path / "again" / "data")),
         *("--receipt", str(first), "--receipt", str(last)),
     )
@@ -104,7 +88,7 @@ def test_a_copy_under_load_is_a_platform_of_one_moment(platform: Running, tmp_pa
         theirs = httpx.get(f"{again.url}/.well-known/jwks.json", timeout=10).json()
         jwks = tmp_path / "jwks.json"
         jwks.write_text(json.dumps(theirs))
-        done = command(again, "receipt", "verify", str(first), "--key", str(jwks))
+        done = again.a2a("receipt", "verify", str(first), "--key", str(jwks))
         assert done.returncode == 0, done.stdout + done.stderr
     finally:
         again.stop()
@@ -112,19 +96,19 @@ def test_a_copy_under_load_is_a_platform_of_one_moment(platform: Running, tmp_pa
 
 def test_a_log_that_went_another_way_is_no_beginning(platform: Running, tmp_path: Path) -> None:
     """A platform was restored and went on; a copy of it is none of the one that it was restored from."""
-    done = command(platform, "backup", str(tmp_path / "all.tar"))
+    done = platform.a2a("backup", str(tmp_path / "all.tar"))
     assert done.returncode == 0, done.stderr
     theirs = receipt(platform, shout(platform, "after the copy"), tmp_path / "theirs.json")
-    done = command(platform, "restore", str(tmp_path / "all.tar"), str(tmp_path / "again" / "data"))
+    done = platform.a2a("restore", str(tmp_path / "all.tar"), str(tmp_path / "again" / "data"))
     assert done.returncode == 0, done.stderr
     again = start_platform([], tmp_path / "again")
     try:
         shout(again, "something else")
-        done = command(again, "backup", str(tmp_path / "other.tar"))
+        done = again.a2a("backup", str(tmp_path / "other.tar"))
         assert done.returncode == 0, done.stderr
     finally:
         again.stop()
-    done = command(platform, "restore", "--verify", str(tmp_path / "other.tar"), "--receipt", str(theirs))
+    done = platform.a2a("restore", "--verify", str(tmp_path / "other.tar"), "--receipt", str(theirs))
     assert done.returncode != 0
     assert "not a beginning of the log" in done.stderr
 

@@ -16,18 +16,6 @@ from a2a_cloud.wire.note import read_checkpoint
 from running import AGENTS, Running, start_platform
 
 
-def _a2a(platform: Running, *words: str) -> subprocess.CompletedProcess[str]:
-    env = {**platform.env, "A2A_DATA": str(platform.data)}
-    return subprocess.run(
-        [sys.executable, "-m", "a2a_cloud.callers.cli", *words],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def _receipt(platform: Running, folder: Path, name: str) -> Path:
     answer = httpx.post(
         f"{platform.agent('open')}/invoke/shout", json={"text": "a"}, headers=platform.auth, timeout=20
@@ -95,7 +83,7 @@ def test_receipts_of_both_keys_verify_and_the_log_tells_of_the_change(tmp_path: 
         (tmp_path / "jwks.json").write_text(json.dumps(keys))
         for name in ("old", "new", "again"):
             path, jwks = str(tmp_path / f"{name}.json"), str(tmp_path / "jwks.json")
-            done = _a2a(platform, "receipt", "verify", path, "--key", jwks)
+            done = platform.a2a("receipt", "verify", path, "--key", jwks)
             assert done.returncode == 0, (name, done.stdout, done.stderr)
         (told,) = _rotations(platform, 1)
         assert (told["target"], told["detail"]["before"]) == (second, first)

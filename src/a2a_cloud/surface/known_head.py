@@ -61,13 +61,9 @@ class KnownHead:
         before = self._before
         if not data.startswith(before):
             return None
-        place = self._place
-        scope = self._scope.copy()
-        fields: list[tuple[bytes, bytes]] = scope["headers"].copy()
-        scope["headers"] = fields
-        if place < 0:
-            return (scope, b"") if len(data) == len(before) else None
         begin = len(before)
+        if self._place < 0:
+            return (self._read()[0], b"") if len(data) == begin else None
         stop = data.find(b"\r", begin, begin + _DIGITS + 1)
         digits = data[begin:stop]
         # isdigit() of bytes: ASCII alone, and not of none.
@@ -77,5 +73,12 @@ class KnownHead:
         length = int(digits)
         if len(data) - head != length or length > most:
             return None
-        fields[place] = (b"content-length", digits)
+        scope, fields = self._read()
+        fields[self._place] = (b"content-length", digits)
         return scope, data[head:]
+
+    def _read(self) -> tuple[Scope, list[tuple[bytes, bytes]]]:
+        """The scope and its fields, for one request alone."""
+        scope = self._scope.copy()
+        fields = scope["headers"] = scope["headers"].copy()
+        return scope, fields

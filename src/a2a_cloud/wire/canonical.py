@@ -19,6 +19,9 @@ import msgspec
 MAX_INTEGER = 2**53 - 1
 #: Depth at which a strange document is refused, far below Python's own recursion limit.
 MAX_DEPTH = 64
+#: Brackets and commas at which one is refused unread: each value costs many times its bytes in memory, and
+#: 64 MiB of empty lists would take gigabytes.
+MAX_MARKS = 1 << 22
 
 _sorted = msgspec.json.Encoder(order="sorted")
 _declared = msgspec.json.Encoder()
@@ -45,8 +48,11 @@ def parse_strict(document: bytes) -> object:
     """The builtins of a JSON text in which nothing is ambiguous.
 
     Raises ValueError with a sentence on bytes that are not UTF-8 or not JSON, on anything after the
-    value, duplicate keys, floats, NaN, integers beyond ±(2^53 - 1), lone surrogates and deep nesting.
+    value, duplicate keys, floats, NaN, integers beyond ±(2^53 - 1), lone surrogates, deep nesting and
+    millions of values.
     """
+    if len(document) > MAX_MARKS and sum(map(document.count, (b",", b"[", b"{"))) > MAX_MARKS:
+        raise ValueError(f"more than {MAX_MARKS} brackets and commas")
     try:
         text = document.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -4,6 +4,9 @@
 
 import { Refused, textOf } from "./verify_bytes.js";
 
+// Each value costs many times its bytes in memory.
+const MAX_MARKS = 1 << 22;
+const [COMMA, BRACKET, BRACE] = [...",[{"].map((mark) => mark.charCodeAt(0));
 const MAX_DEPTH = 64;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 const PLAIN = /[^"\\\u0000-\u001f]*/y;
@@ -133,6 +136,9 @@ const counted = (text, at) => [...text.slice(0, at)].length;
 
 // The value of a text's bytes. Objects have no prototype. Throws Refused.
 export function parseStrict(bytes) {
+  let marks = 0;
+  for (const byte of bytes) marks += byte === COMMA || byte === BRACKET || byte === BRACE;
+  if (marks > MAX_MARKS) throw new Refused(`more than ${MAX_MARKS} brackets and commas`);
   const text = textOf(bytes);
   if (text === null) throw new Refused(`not UTF-8 at byte ${badByte(bytes)}`);
   const reader = new Reader(text);
